@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Install what is missing, build with sanitizers, run the tests.
+#
+#   ./tests/run.sh             everything that belongs in the default run (about ten minutes on two cores)
+#   ./tests/run.sh --long      the same plus the long runs: more seeds, more kill -9 rounds
+#   ./tests/run.sh --tsan      the threaded parts under ThreadSanitizer instead
+#   ./tests/run.sh -R REGEX    only the tests whose names match (passed on to ctest)
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top"
+jobs=${TZ_JOBS:-$(nproc)}
+long=0
+tsan=0
+declare -a only=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --long) long=1 ;;
+    --tsan) tsan=1 ;;
+    -R) only=(-R "${2:?-R needs a regular expression}"); shift ;;
+    *) sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+say() { printf '\n== %s\n' "$*"; }
+
+# ctest's own closing lines come last of each part; a part without tests is an error, not a success.
+run_tests() {
+    local preset=$1
+    shift
+    ctest --preset "$preset" -j "$jobs" --no-tests=error "$@"
+}
+
+say "dependencies"
+./deploy/install-deps.sh
+export TZ_LONG=$long ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+
+if [ "$tsan" = 1 ]; then
+    say "build with ThreadSanitizer"
+    cmake --preset tsan >/dev/null
+    cmake --build --preset tsan -j "$jobs"
+    say "tests under ThreadSanitizer"
+    run_tests tsan -L integration "${only[@]}"
+    exit
+fi
+
+say "build with AddressSanitizer and UndefinedBehaviorSanitizer"
+cmake --preset asan >/dev/null
+cmake --build --preset asan -j "$jobs"
+say "build the simulator at full speed, with the planted bugs it must find"
+cmake --preset sim >/dev/null
+cmake --build --preset sim -j "$jobs" --target tz_sim
+
+status=0
+say "tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+run_tests asan "${only[@]}" || status=1
+if [ ${#only[@]} -eq 0 ]; then
+    say "simulator"
+    run_tests sim -L sim || status=1
+fi
+exit $status
