@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Look-ups in a loaded catalogue. Names are few (tens of types, tens of fields), so they are found by walking; ids are
+ * met per value of every record that arrives, so they are found by halving (types and fields ascend by id). Nothing
+ * here changes it.
+ */
+#include "value_set.h"
+
+#include <string.h>
+#include <strings.h>
+
+void tz_catalogue_deinit(struct tz_catalogue *c)
+{
+    tz_arena_deinit(&c->arena);
+    *c = (struct tz_catalogue){0};
+}
+
+const struct tz_type *tz_catalogue_type(const struct tz_catalogue *c, const char *name)
+{
+    for (size_t i = 0; i < c->ntypes; i++)
+        if (strcmp(c->types[i].name, name) == 0)
+            return &c->types[i];
+    return NULL;
+}
+
+const struct tz_type *tz_catalogue_type_id(const struct tz_catalogue *c, uint32_t id)
+{
+    size_t low = 0;
+    size_t high = c->ntypes;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (c->types[mid].id == id)
+            return &c->types[mid];
+        if (c->types[mid].id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+const struct tz_role *tz_catalogue_role(const struct tz_catalogue *c, const char *name)
+{
+    for (size_t i = 0; i < c->nroles; i++)
+        if (strcmp(c->roles[i].name, name) == 0)
+            return &c->roles[i];
+    return NULL;
+}
+
+const struct tz_field *tz_type_field(const struct tz_type *t, const char *name)
+{
+    for (size_t i = 0; i < t->nfields; i++)
+        if (strcmp(t->fields[i].name, name) == 0)
+            return &t->fields[i];
+    return NULL;
+}
+
+const struct tz_field *tz_type_field_id(const struct tz_type *t, uint32_t id)
+{
+    size_t low = 0;
+    size_t high = t->nfields;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->fields[mid].id == id)
+            return &t->fields[mid];
+        if (t->fields[mid].id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static bool heading_is(struct tz_arena *scratch, const char *word, const char *folded)
+{
+    tz_arena_reset(scratch);
+    const char *w = tz_name_fold(scratch, tz_value_text(word));
+    return w != NULL && strcasecmp(w, folded) == 0;
+}
+
+static bool field_has_heading(const struct tz_field *f, struct tz_arena *scratch, const char *folded)
+{
+    if (heading_is(scratch, f->name, folded) || heading_is(scratch, f->label[TZ_LANG_ZH], folded) ||
+        heading_is(scratch, f->label[TZ_LANG_EN], folded))
+        return true;
+    for (size_t i = 0; f->aliases[i] != NULL; i++)
+        if (heading_is(scratch, f->aliases[i], folded))
+            return true;
+    return false;
+}
+
+const struct tz_field *tz_type_field_heading(const struct tz_type *t, const char *heading)
+{
+    struct tz_arena kept;
+    struct tz_arena scratch;
+    const struct tz_field *found = NULL;
+    tz_arena_init(&kept, 64 * 1024);
+    tz_arena_init(&scratch, 64 * 1024);
+    const char *folded = strlen(heading) < 4096 ? tz_name_fold(&kept, tz_value_text(heading)) : NULL;
+    for (size_t i = 0; folded != NULL && *folded != '\0' && i < t->nfields && found == NULL; i++)
+        if (field_has_heading(&t->fields[i], &scratch, folded))
+            found = &t->fields[i];
+    tz_arena_deinit(&kept);
+    tz_arena_deinit(&scratch);
+    return found;
+}
+
+const struct tz_enum_value *tz_enum_code(const struct tz_enum *e, struct tz_value code)
+{
+    for (size_t i = 0; e != NULL && i < e->nvalues; i++)
+        if (tz_value_is_text(code, e->values[i].code))
+            return &e->values[i];
+    return NULL;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The merge of one SET into one record, and the packed stamps it works on.
+ *
+ * Invariants
+ *  1. Causality first: an edit that saw what stands is a successor and applies; no clock is asked.
+ *  2. Nothing is dropped: of two concurrent, different values one stands and the other is in `loss`.
+ *  3. Order-free where nothing is shared: a field's result depends on that field's value, stamp and (in a group) the as-of date only.
+ *  4. Writing one field never changes another's stamp.
+ *
+ * What this does not do: rights, areas, life and death of records, cases. See server/judge.c.
+ */
+#include "merge.h"
+
+#include <string.h>
+
+/* ---- stamps ---- */
+
+void tz_stamps_init(struct tz_stamps *s, struct tz_arena *arena)
+{
+    *s = (struct tz_stamps){.arena = arena};
+}
+
+static int stamps_grow(struct tz_stamps *s)
+{
+    size_t cap = s->cap ? s->cap * 2 : 8;
+    struct tz_stamp *v = tz_arena_calloc(s->arena, cap, sizeof *v);
+    if (!v)
+        return TZ_E_NOMEM;
+    if (s->n)
+        memcpy(v, s->v, s->n * sizeof *v);
+    s->v = v;
+    s->cap = cap;
+    return 0;
+}
+
+/** First position whose (field, element) is not less. */
+static size_t stamps_find(const struct tz_stamps *s, uint32_t field, uint32_t element)
+{
+    size_t lo = 0;
+    size_t hi = s->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct tz_stamp *t = &s->v[mid];
+        if (t->field < field || (t->field == field && t->element < element))
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool stamps_at(const struct tz_stamps *s, size_t i, uint32_t field, uint32_t element)
+{
+    return i < s->n && s->v[i].field == field && s->v[i].element == element;
+}
+
+struct tz_stamp tz_stamps_get(const struct tz_stamps *s, uint32_t field, uint32_t element, tz_ver born)
+{
+    size_t i = stamps_find(s, field, element);
+    if (stamps_at(s, i, field, element))
+        return s->v[i];
+    return (struct tz_stamp){.field = field, .element = element, .ver = born};
+}
+
+int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp)
+{
+    size_t i = stamps_find(s, stamp.field, stamp.element);
+    if (!stamps_at(s, i, stamp.field, stamp.element)) {
+        if (s->n == s->cap) {
+            int rc = stamps_grow(s);
+            if (rc)
+                return rc;
+        }
+        memmove(&s->v[i + 1], &s->v[i], (s->n - i) * sizeof *s->v);
+        s->n++;
+    }
+    s->v[i] = stamp;
+    return 0;
+}
+
+void tz_stamps_drop(struct tz_stamps *s, uint32_t field, uint32_t element)
+{
+    size_t i = stamps_find(s, field, element);
+    if (!stamps_at(s, i, field, element))
+        return;
+    s->n--;
+    memmove(&s->v[i], &s->v[i + 1], (s->n - i) * sizeof *s->v);
+}
+
+static int take_varint(struct tz_bytes *in, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64 && in->n > 0; shift += 7) {
+        uint8_t c = *in->p++;
+        in->n--;
+        v |= (uint64_t)(c & 0x7F) << shift;
+        if (!(c & 0x80)) {
+            *out = v;
+            return 0;
+        }
+    }
+    return TZ_E_FORMAT;
+}
+
+int tz_stamps_decode(struct tz_stamps *s, struct tz_bytes packed)
+{
+    s->n = 0;
+    while (packed.n > 0) {
+        uint64_t key = 0;
+        uint64_t ver = 0;
+        if (take_varint(&packed, &key) || packed.n < 4)
+            return TZ_E_FORMAT;
+        uint32_t element = (uint32_t)packed.p[0] << 24 | (uint32_t)packed.p[1] << 16 | (uint32_t)packed.p[2] << 8 | packed.p[3];
+        packed.p += 4;
+        packed.n -= 4;
+        if (take_varint(&packed, &ver))
+            return TZ_E_FORMAT;
+        struct tz_stamp t = {.field = (uint32_t)(key >> 1), .element = element, .ver = ver, .resolved = key & 1};
+        int rc = tz_stamps_set(s, t);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int tz_stamps_encode(const struct tz_stamps *s, struct tz_buf *out)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct tz_stamp *t = &s->v[i];
+        uint8_t element[4] = {(uint8_t)(t->element >> 24), (uint8_t)(t->element >> 16), (uint8_t)(t->element >> 8),
+                              (uint8_t)t->element};
+        int rc = tz_wire_put_varint(out, (uint64_t)t->field << 1 | (t->resolved ? 1U : 0U));
+        if (!rc)
+            rc = tz_buf_put(out, element, sizeof element);
+        if (!rc)
+            rc = tz_wire_put_varint(out, t->ver);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+uint32_t tz_element_hash(struct tz_bytes element)
+{
+    uint32_t h = 2166136261U; /* FNV-1a */
+    for (size_t i = 0; i < element.n; i++)
+        h = (h ^ element.p[i]) * 16777619U;
+    return h ? h : 1; /* 0 stands for the field itself */
+}
+
+/* ---- merge ---- */
+
+bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx)
+{
+    if (stamp.ver <= e->base_ver)
+        return true;
+    struct tz_commit c = of(ctx, stamp.ver);
+    return c.ver != 0 && c.device == e->device && c.incarnation == e->incarnation && c.seq <= e->base_seq;
+}
+
+struct merge {
+    const struct tz_type *type;
+    const struct tz_record *cur;
+    const struct tz_record *in;
+    const bool *names;
+    const struct tz_edit *e;
+    struct tz_stamps *stamps;
+    tz_ver born;
+    tz_commit_of_fn of;
+    void *ctx;
+    struct tz_merge_out *out;
+};
+
+/** What stands now of one field, and how the edit relates to it. */
+struct standing {
+    struct tz_stamp stamp;
+    struct tz_commit author;
+    bool saw;
+    bool edit_is_later; /* (effective, device) */
+};
+
+static struct standing look(const struct merge *m, size_t i)
+{
+    struct standing s = {.stamp = tz_stamps_get(m->stamps, m->type->fields[i].id, 0, m->born)};
+    s.saw = tz_merge_saw(m->e, s.stamp, m->of, m->ctx);
+    if (s.saw)
+        return s;
+    s.author = m->of(m->ctx, s.stamp.ver);
+    s.edit_is_later = m->e->effective != s.author.effective ? m->e->effective > s.author.effective
+                                                            : m->e->device > s.author.device;
+    return s;
+}
+
+static int write_field(struct merge *m, size_t i)
+{
+    m->out->v[i] = m->in->v[i];
+    m->out->changed = true;
+    return tz_stamps_set(m->stamps, (struct tz_stamp){.field = m->type->fields[i].id, .ver = m->e->ver});
+}
+
+/** @by_edit: the edit's value lost, else the standing one did. */
+static void lose(struct merge *m, size_t i, bool by_edit, struct tz_commit author, const char *rule)
+{
+    uint16_t group = m->type->fields[i].group;
+    struct tz_loss l = {.field = (uint16_t)i, .value = by_edit ? m->in->v[i] : m->cur->v[i], .author = author, .rule = rule};
+    if (group) {
+        size_t as_of = m->type->groups[group - 1].as_of;
+        l.as_of = by_edit && m->names[as_of] ? m->in->v[as_of] : m->cur->v[as_of];
+    }
+    m->out->loss[m->out->nlosses++] = l;
+}
+
+static struct tz_commit edit_as_commit(const struct tz_edit *e)
+{
+    return (struct tz_commit){.ver = e->ver,
+                              .device = e->device,
+                              .incarnation = e->incarnation,
+                              .seq = e->seq,
+                              .user = e->user,
+                              .effective = e->effective};
+}
+
+/** Equal concurrent values open no case; the stamp becomes the version of the later one. */
+static int agree(struct merge *m, size_t i, const struct standing *s)
+{
+    if (!s->edit_is_later || s->stamp.resolved)
+        return 0;
+    m->out->changed = true;
+    return tz_stamps_set(m->stamps, (struct tz_stamp){.field = m->type->fields[i].id, .ver = m->e->ver});
+}
+
+static int conflict(struct merge *m, size_t i, const struct standing *s, bool edit_wins, const char *rule)
+{
+    if (s->stamp.resolved) {
+        edit_wins = false;
+        rule = "resolved";
+    }
+    if (!edit_wins) {
+        m->out->superseded = true;
+        lose(m, i, true, edit_as_commit(m->e), rule);
+        return 0;
+    }
+    lose(m, i, false, s->author, rule);
+    return write_field(m, i);
+}
+
+/** @by_date: >0 the edit's as-of date is later, <0 earlier, 0 no say. */
+static int merge_field(struct merge *m, size_t i, int by_date)
+{
+    struct standing s = look(m, i);
+    bool equal = tz_value_eq(m->cur->v[i], m->in->v[i]);
+    if (s.saw)
+        return equal ? 0 : write_field(m, i);
+    if (equal)
+        return agree(m, i, &s);
+    return by_date ? conflict(m, i, &s, by_date > 0, "as_of") : conflict(m, i, &s, s.edit_is_later, "later");
+}
+
+static int date_order(struct tz_value a, struct tz_value b)
+{
+    uint32_t da = 0;
+    uint32_t db = 0;
+    unsigned pa = 0;
+    unsigned pb = 0;
+    tz_date_key(a, &da, &pa);
+    tz_date_key(b, &db, &pb);
+    if (da != db)
+        return da > db ? 1 : -1;
+    return pa == pb ? 0 : pa > pb ? 1 : -1;
+}
+
+static bool group_is_concurrent(const struct merge *m, uint16_t group)
+{
+    for (size_t i = 0; i < m->type->nfields; i++)
+        if (m->names[i] && m->type->fields[i].group == group && !look(m, i).saw)
+            return true;
+    return false;
+}
+
+/** The as-of date of a group with a concurrent edit becomes the later of the two; it never makes a case of its own. */
+static int merge_as_of(struct merge *m, size_t i, int by_date)
+{
+    struct standing s = look(m, i);
+    if (!s.saw && s.stamp.resolved)
+        return 0;
+    if (by_date > 0)
+        return write_field(m, i);
+    return by_date == 0 && !s.saw ? agree(m, i, &s) : 0;
+}
+
+static int merge_group(struct merge *m, uint16_t group)
+{
+    size_t as_of = m->type->groups[group - 1].as_of;
+    int by_date = m->names[as_of] ? date_order(m->in->v[as_of], m->cur->v[as_of]) : 0;
+    bool concurrent = group_is_concurrent(m, group);
+    for (size_t i = 0; i < m->type->nfields; i++) {
+        if (!m->names[i] || m->type->fields[i].group != group)
+            continue;
+        int rc = i == as_of && concurrent ? merge_as_of(m, i, by_date) : merge_field(m, i, by_date);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static bool group_named(const struct merge *m, uint16_t group)
+{
+    for (size_t i = 0; i < m->type->nfields; i++)
+        if (m->names[i] && m->type->fields[i].group == group)
+            return true;
+    return false;
+}
+
+int tz_merge_set(const struct tz_type *type, const struct tz_record *cur, tz_ver born, struct tz_stamps *stamps,
+                 const struct tz_record *in, const bool *names, const struct tz_edit *e, tz_commit_of_fn of, void *ctx,
+                 struct tz_merge_out *out)
+{
+    struct merge m = {type, cur, in, names, e, stamps, born, of, ctx, out};
+    out->changed = false;
+    out->superseded = false;
+    out->nlosses = 0;
+    memcpy(out->v, cur->v, type->nfields * sizeof *out->v);
+    memcpy(out->touched, names, type->nfields * sizeof *names);
+    for (size_t i = 0; i < type->nfields; i++) {
+        int rc = names[i] && type->fields[i].group == 0 ? merge_field(&m, i, 0) : 0;
+        if (rc)
+            return rc;
+    }
+    for (uint16_t g = 1; g <= type->ngroups; g++) {
+        int rc = group_named(&m, g) ? merge_group(&m, g) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}

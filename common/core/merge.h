@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_MERGE_H
+#define TZ_MERGE_H
+
+/*
+ * The merge of one SET into one record: a pure function of the current row, its stamps and the edit (rules and pair table: README
+ * of this folder). Only the server calls it for real; the simulator's oracle does not share it.
+ */
+
+#include "changeset.h"
+
+/** When one field (or one set element) was last written. Absent = `_born`. */
+struct tz_stamp {
+    uint32_t field;   /* or TZ_FIELD_DELETED */
+    uint32_t element; /* FNV-1a of a set element, 0 for the field itself */
+    tz_ver ver;
+    bool resolved; /* written by RESOLVE: an edit that did not see it never wins */
+};
+
+/** Packed: per stamp varint field<<1|resolved, fixed32 element, varint ver; ascending (field, element). */
+struct tz_stamps {
+    struct tz_stamp *v;
+    size_t n;
+    size_t cap;
+    struct tz_arena *arena; /* owns v */
+};
+void tz_stamps_init(struct tz_stamps *s, struct tz_arena *arena);
+TZ_MUST_USE int tz_stamps_decode(struct tz_stamps *s, struct tz_bytes packed);
+TZ_MUST_USE int tz_stamps_encode(const struct tz_stamps *s, struct tz_buf *out);
+/** The stamp of (field, element), or {.ver = born}. */
+struct tz_stamp tz_stamps_get(const struct tz_stamps *s, uint32_t field, uint32_t element, tz_ver born);
+TZ_MUST_USE int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp);
+void tz_stamps_drop(struct tz_stamps *s, uint32_t field, uint32_t element);
+uint32_t tz_element_hash(struct tz_bytes element);
+
+/** Who wrote a version: a row of the commit table. */
+struct tz_commit {
+    tz_ver ver;
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_hlc effective;
+};
+
+/** Looks a version up; {0} when unknown (before the log: nobody's). */
+typedef struct tz_commit (*tz_commit_of_fn)(void *ctx, tz_ver ver);
+
+/** The edit being judged. */
+struct tz_edit {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_hlc effective;
+    tz_ver base_ver;
+    uint64_t base_seq;
+    tz_ver ver; /* the version this commit will have */
+};
+
+/** Did the edit see what now stands at @stamp? Stamp ≤ base, or own (same incarnation) with seq ≤ base_seq. */
+bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx);
+
+/** What lost, for the case of its subject (field or group). */
+struct tz_loss {
+    uint16_t field;          /* index */
+    struct tz_value value;   /* the losing value; NULL is a value like any other */
+    struct tz_value as_of;   /* group members: the date that went with it */
+    struct tz_commit author; /* of the losing value */
+    const char *rule;        /* what decided: "later", "as_of", "resolved"; static */
+};
+
+struct tz_merge_out {
+    struct tz_value v[TZ_FIELDS_MAX]; /* new value of every field */
+    bool touched[TZ_FIELDS_MAX];      /* the edit names it */
+    bool changed;                     /* any value or stamp differs */
+    struct tz_loss loss[TZ_FIELDS_MAX];
+    size_t nlosses;
+    bool superseded; /* at least one value the edit names lost */
+};
+
+/**
+ * Merge @e (fields @names with values in @in) into (@cur, @stamps, @born).
+ *
+ * @names  by field index: the edit names this field (in->v[i], NULL when cleared). Fields of class field, group and set
+ *         (a SET of a whole set counts as a field) only; rights are judged before.
+ * @stamps is updated in place. TZ_E_NOMEM only.
+ */
+TZ_MUST_USE int tz_merge_set(const struct tz_type *type, const struct tz_record *cur, tz_ver born,
+                             struct tz_stamps *stamps, const struct tz_record *in, const bool *names,
+                             const struct tz_edit *e, tz_commit_of_fn of, void *ctx, struct tz_merge_out *out);
+
+#endif
