@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_MSG_H
+#define TZ_MSG_H
+
+/*
+ * Messages ↔ plain structs. Nothing outside msg*.c sees generated protobuf code.
+ *
+ * Every tz_msg_read_* first walks the bytes with tz_wire_check against the message's table, then unpacks with protobuf-c into
+ * @arena through our allocator, then copies into the struct. Strings and bytes in the result live in @arena (bytes of record
+ * bodies and raw changesets may borrow from @in). Errors: TZ_E_FORMAT, TZ_E_LIMIT (PEER class): hang up and tell.
+ * Every tz_msg_put_* appends the serialised message to @out. Pure; any thread.
+ */
+
+#include "area.h"
+#include "changeset.h"
+
+enum tz_msg_type { /* frame types */
+    TZ_MSG_HELLO = 1,
+    TZ_MSG_WELCOME = 2,
+    TZ_MSG_PUSH = 3,
+    TZ_MSG_RESULTS = 4,
+    TZ_MSG_PULL = 5,
+    TZ_MSG_ROWS = 6,
+    TZ_MSG_CHECKPOINT = 7,
+    TZ_MSG_ACK = 8,
+    TZ_MSG_ERROR = 10,
+    TZ_MSG_PING = 11,
+    TZ_MSG_PONG = 12,
+    TZ_MSG_ENROL = 14,
+    TZ_MSG_ENROLLED = 15,
+    TZ_MSG_VERIFY = 20,
+    TZ_MSG_VERIFIED = 21,
+};
+enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
+enum { TZ_PROTOCOL_VERSION = 1 };
+enum { /* caps, the same in proto/README.md */
+    TZ_MSG_AREAS_MAX = 512,
+    TZ_MSG_USERS_MAX = 256,
+    TZ_MSG_CURSORS_MAX = 1024, /* areas × tiers */
+    TZ_MSG_CHANGESETS_MAX = 256,
+    TZ_MSG_RESULTS_MAX = 256,
+    TZ_MSG_ROWS_MAX = 8192,
+    TZ_MSG_LOST_MAX = 4096,
+    TZ_PUSH_IN_FLIGHT_MAX = 8,
+    TZ_ROWS_IN_FLIGHT_MAX = 4,
+    TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
+};
+struct tz_cursor {
+    struct tz_area area;
+    uint32_t tier;
+    tz_ver ver;
+};
+
+struct tz_msg_hello {
+    uint32_t protocol;
+    const char *software;
+    uint32_t catalogue_version;
+    uint32_t incarnation;
+    int64_t wall_ms;
+    tz_ver checkpoint;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+    const uint64_t *lost_seqs;
+    size_t nlost;
+    uint64_t last_seq;
+};
+
+struct tz_session_user {
+    struct tz_id id;
+    const char *code, *name, *role;
+    bool active;
+};
+
+struct tz_msg_welcome {
+    uint32_t protocol;
+    const char *software;
+    uint32_t catalogue_version;
+    int64_t wall_ms;
+    uint32_t epoch;
+    uint32_t device;
+    uint32_t incarnation;
+    const char *device_name, *role, *area;
+    const struct tz_area *areas;
+    size_t nareas;
+    bool reads_secret;
+    const struct tz_session_user *users;
+    size_t nusers;
+    uint64_t judged_seq;
+    tz_ver head;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+    uint32_t push_in_flight_max, rows_in_flight_max;
+};
+
+struct tz_msg_error {
+    int code; /* TZ_E_*; a number this side does not know becomes TZ_E_PROTOCOL with the number as argument */
+    const char *args[TZ_ERR_ARGS_MAX];
+    size_t nargs;
+    bool fatal;
+};
+
+enum tz_row_state { TZ_ROW_LIVE = 0, TZ_ROW_DELETED = 1, TZ_ROW_LEFT = 2 };
+
+struct tz_msg_row {
+    uint32_t type;
+    struct tz_id id;
+    tz_ver ver;
+    struct tz_area area;
+    enum tz_row_state state;
+    struct tz_bytes body;
+};
+
+struct tz_msg_rows {
+    const struct tz_msg_row *rows;
+    size_t nrows;
+    const struct tz_cursor *progress;
+    size_t nprogress;
+};
+
+struct tz_msg_checkpoint {
+    tz_ver ver;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+};
+
+struct tz_msg_verify {
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+};
+
+struct tz_msg_verified {
+    tz_ver ver;
+    uint64_t rows;
+    uint8_t digest[TZ_HASH_BYTES];
+    bool audit_ok;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+};
+
+struct tz_msg_enrol {
+    uint32_t protocol;
+    const char *software;
+    struct tz_bytes secret, csr;
+};
+
+struct tz_msg_enrolled {
+    struct tz_bytes certificate, ca;
+    uint32_t device, incarnation;
+    const char *name, *role, *area;
+    struct tz_id user;
+};
+
+struct tz_signed_result {
+    struct tz_bytes result; /* serialised Result */
+    struct tz_bytes mac;
+};
+
+TZ_MUST_USE int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m);
+TZ_MUST_USE int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hello *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m);
+TZ_MUST_USE int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_welcome *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_error(struct tz_buf *out, const struct tz_msg_error *m);
+TZ_MUST_USE int tz_msg_read_error(struct tz_bytes in, struct tz_arena *a, struct tz_msg_error *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_ping(struct tz_buf *out, uint64_t nonce); /* Pong has the same form */
+TZ_MUST_USE int tz_msg_read_ping(struct tz_bytes in, uint64_t *nonce, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_push(struct tz_buf *out, const struct tz_bytes *changesets, size_t n);
+TZ_MUST_USE int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **changesets, size_t *n,
+                                 struct tz_err *err); /* borrow from @in */
+TZ_MUST_USE int tz_msg_put_results(struct tz_buf *out, const struct tz_signed_result *results, size_t n);
+TZ_MUST_USE int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results, size_t *n,
+                                    struct tz_err *err); /* borrow from @in */
+TZ_MUST_USE int tz_msg_put_pull(struct tz_buf *out, const struct tz_cursor *cursors, size_t n);
+TZ_MUST_USE int tz_msg_read_pull(struct tz_bytes in, struct tz_arena *a, struct tz_cursor **cursors, size_t *n,
+                                 struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_rows(struct tz_buf *out, const struct tz_msg_rows *m);
+/** One row in the form it has inside Rows (field 1 with key and length): lets a reader build a frame row by row. */
+TZ_MUST_USE int tz_msg_put_rows_row(struct tz_buf *out, const struct tz_msg_row *row);
+/** One progress entry in the form it has inside Rows (field 2). */
+TZ_MUST_USE int tz_msg_put_rows_progress(struct tz_buf *out, const struct tz_cursor *c);
+TZ_MUST_USE int tz_msg_read_rows(struct tz_bytes in, struct tz_arena *a, struct tz_msg_rows *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_checkpoint(struct tz_buf *out, const struct tz_msg_checkpoint *m);
+TZ_MUST_USE int tz_msg_read_checkpoint(struct tz_bytes in, struct tz_msg_checkpoint *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_ack(struct tz_buf *out, uint32_t frames);
+TZ_MUST_USE int tz_msg_read_ack(struct tz_bytes in, uint32_t *frames, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_verify(struct tz_buf *out, const struct tz_msg_verify *m);
+TZ_MUST_USE int tz_msg_read_verify(struct tz_bytes in, struct tz_msg_verify *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_verified(struct tz_buf *out, const struct tz_msg_verified *m);
+TZ_MUST_USE int tz_msg_read_verified(struct tz_bytes in, struct tz_msg_verified *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_enrol(struct tz_buf *out, const struct tz_msg_enrol *m);
+TZ_MUST_USE int tz_msg_read_enrol(struct tz_bytes in, struct tz_arena *a, struct tz_msg_enrol *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_enrolled(struct tz_buf *out, const struct tz_msg_enrolled *m);
+TZ_MUST_USE int tz_msg_read_enrolled(struct tz_bytes in, struct tz_arena *a, struct tz_msg_enrolled *m,
+                                     struct tz_err *err);
+
+TZ_MUST_USE int tz_msg_put_changeset(struct tz_buf *out, const struct tz_changeset *c);
+/** Checks counts, sizes of ids and format number; not rights or values. */
+TZ_MUST_USE int tz_msg_read_changeset(struct tz_bytes in, struct tz_arena *a, struct tz_changeset *c, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_result(struct tz_buf *out, const struct tz_result *r);
+TZ_MUST_USE int tz_msg_read_result(struct tz_bytes in, struct tz_arena *a, struct tz_result *r, struct tz_err *err);
+
+/** "Hello" …, or "unknown". */
+const char *tz_msg_name(uint8_t type);
+
+#endif
