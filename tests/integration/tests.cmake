@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+tz_test(NAME test_dbthread LABEL integration SOURCES integration/test_dbthread.c LINK tz_db)
+tz_test(NAME test_db_files LABEL integration SOURCES integration/test_db_files.c LINK tz_db)
+tz_test(NAME test_catalogue_dir LABEL integration SOURCES integration/test_catalogue_dir.c LINK tz_db)
+
+# net
+tz_test(NAME test_stream LABEL integration SOURCES integration/test_stream.c LINK tz_net tz_crypto PkgConfig::LIBUV)
+tz_test(NAME test_control LABEL integration SOURCES integration/test_control.c LINK tz_net PkgConfig::LIBUV Threads::Threads)
