@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Judging one op: who may, does it exist for them, do its references hold, then merge.
+ *
+ * Invariants
+ *  1. Rights come from the server's tables (the user's grant), never from the message.
+ *  2. A record outside the author's area and one that never existed give the same answer, byte for byte.
+ *  3. A refused op leaves no trace in the records; the caller rolls its savepoint back.
+ *  4. Nothing a device sends is repaired: a value that is not canonical is refused.
+ */
+#include "store_int.h"
+
+#include <string.h>
+
+int tz_judge_refuse(struct tz_judge *j, int code, const char *arg1, const char *arg2)
+{
+    j->res.outcome = TZ_OUT_REFUSED;
+    j->res.code = code;
+    j->res.nargs = arg1 ? (arg2 ? 2 : 1) : 0;
+    j->res.args[0] = arg1;
+    j->res.args[1] = arg2;
+    j->res.ncases = 0;
+    return 0;
+}
+
+bool tz_judge_in_area(const struct tz_judge *j, const struct tz_area *record)
+{
+    return j->city || tz_area_covers(&j->area, record);
+}
+
+struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
+{
+    struct tz_judge *j = judge;
+    if (ver == j->edit.ver)
+        return (struct tz_commit){ver, j->edit.device, j->edit.incarnation, j->edit.seq, j->edit.user, j->edit.effective};
+    return tz_store_commit_of(j->s, ver);
+}
+
+/** Rows an author may name: in the area, or the city's own (which everybody reads). */
+static bool readable(const struct tz_judge *j, const struct tz_area *record)
+{
+    return record->district[0] == '\0' || tz_judge_in_area(j, record);
+}
+
+int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_row *row,
+                  struct tz_stamps *stamps)
+{
+    int rc = tz_replica_get(j->s->rep, t, id, j->a, row, j->err);
+    if (rc <= 0)
+        return rc;
+    if (!readable(j, &row->area))
+        return 0;
+    tz_stamps_init(stamps, j->a);
+    rc = tz_stamps_decode(stamps, row->stamps);
+    return rc ? rc : 1;
+}
+
+/** A record that its field-level creator may still shape: made by this device and not yet taken over (status at its default). */
+static bool own_unverified(const struct tz_judge *j, const struct tz_row *row)
+{
+    const struct tz_field *status = tz_type_field(row->rec.type, "status");
+    return status && status->dflt.kind != TZ_V_NULL && tz_id_device(row->id) == j->edit.device &&
+           tz_value_eq(row->rec.v[status->index], status->dflt);
+}
+
+static bool creator_exception(const struct tz_judge *j, const struct tz_type *t, const struct tz_field *f)
+{
+    const struct tz_field *status = tz_type_field(t, "status");
+    return j->role->editor == TZ_ED_F && status && status->dflt.kind != TZ_V_NULL && f != status &&
+           (f->editors & ~(unsigned)TZ_ED_S) != 0;
+}
+
+bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f)
+{
+    if (f->editors & j->role->editor)
+        return true;
+    return creator_exception(j, row->rec.type, f) && own_unverified(j, row);
+}
+
+int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps)
+{
+    struct tz_buf packed;
+    tz_buf_init(&packed, 64 * 1024);
+    int rc = tz_stamps_encode(stamps, &packed);
+    if (!rc) {
+        struct tz_bytes b = tz_buf_unread(&packed);
+        uint8_t *copy = tz_arena_dup(j->a, b.p, b.n);
+        if (copy)
+            row->stamps = tz_bytes_of(copy, b.n);
+        else
+            rc = TZ_E_NOMEM;
+    }
+    tz_buf_deinit(&packed);
+    if (rc)
+        return tz_err_set(j->err, rc, NULL, NULL, NULL, NULL);
+    struct tz_row *old = tz_arena_alloc(j->a, sizeof *old);
+    if (!old)
+        return tz_err_set(j->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    int found = tz_replica_get(j->s->rep, row->rec.type, row->id, j->a, old, j->err);
+    if (found < 0)
+        return found;
+    j->wrote = true;
+    return tz_rows_put(j->s, row, found ? old : NULL, j->edit.ver, j->a, j->err);
+}
+
+/* ---- what the op carries ---- */
+
+/** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
+static int take_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in, bool *names)
+{
+    struct tz_err why = {0};
+    memset(names, 0, t->nfields * sizeof *names);
+    int rc = tz_record_decode(t, op->values, j->a, in, &why);
+    if (rc)
+        return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (in->v[i].kind == TZ_V_NULL)
+            continue;
+        names[i] = true;
+        if (tz_value_check(&t->fields[i], in->v[i], false, &why))
+            return tz_judge_refuse(j, TZ_E_VALUE, t->fields[i].name, NULL), 1;
+    }
+    for (size_t i = 0; i < op->ncleared; i++) {
+        const struct tz_field *f = tz_type_field_id(t, op->cleared[i]);
+        if (!f)
+            continue; /* a field of a newer catalogue: nothing here to clear */
+        if (names[f->index])
+            return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
+        names[f->index] = true;
+    }
+    return 0;
+}
+
+static int check_rights(struct tz_judge *j, const struct tz_row *row, const bool *names)
+{
+    const struct tz_type *t = row->rec.type;
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (!names[i])
+            continue;
+        if (t->fields[i].merge == TZ_MERGE_EVENTS)
+            return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL), 1;
+        if (!tz_judge_may_edit(j, row, &t->fields[i]))
+            return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
+    }
+    return 0;
+}
+
+/* ---- references ---- */
+
+/** Did the author know that the target was deleted? */
+static bool saw_deletion(struct tz_judge *j, const struct tz_row *target, const struct tz_stamps *stamps)
+{
+    struct tz_edit e = j->edit;
+    e.base_ver = j->cs->base_checkpoint;
+    e.base_seq = j->cs->seq - 1;
+    return tz_merge_saw(&e, tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, target->born), tz_judge_commit_of, j);
+}
+
+static int check_ref(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_id id)
+{
+    const struct tz_type *target = f->ref ? f->ref : tz_rows_ref_type(j->s->cat, rec, f);
+    struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
+    struct tz_stamps stamps;
+    if (!row)
+        return TZ_E_NOMEM;
+    int found = target ? tz_judge_load(j, target, id, row, &stamps) : 0;
+    if (found < 0)
+        return found;
+    if (!found)
+        return tz_judge_refuse(j, TZ_E_REF, f->name, NULL), 1;
+    if (!row->deleted || f->on_delete == TZ_OD_IGNORES)
+        return 0;
+    if (saw_deletion(j, row, &stamps))
+        return tz_judge_refuse(j, TZ_E_REF, f->name, NULL), 1;
+    return tz_judge_revive(j, row, &stamps, 0);
+}
+
+static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_value list)
+{
+    /* canonical: ["32 hex","32 hex",…] */
+    for (size_t at = 2; at + TZ_ID_HEX <= list.n; at += TZ_ID_HEX + 3) {
+        char hex[TZ_ID_HEX + 1];
+        struct tz_id id;
+        memcpy(hex, list.p + at, TZ_ID_HEX);
+        hex[TZ_ID_HEX] = '\0';
+        if (tz_id_parse(hex, &id))
+            return tz_judge_refuse(j, TZ_E_VALUE, f->name, NULL), 1;
+        int rc = check_ref(j, rec, f, id);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names)
+{
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        struct tz_value v = rec->v[i];
+        if (!names[i] || v.kind == TZ_V_NULL)
+            continue;
+        int rc = 0;
+        if (f->ftype == TZ_FT_REF || f->ftype == TZ_FT_REF_ANY) {
+            struct tz_id id;
+            memcpy(id.b, v.p, sizeof id.b);
+            rc = check_ref(j, rec, f, id);
+        } else if (f->ftype == TZ_FT_REFS) {
+            rc = check_refs_list(j, rec, f, v);
+        }
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- create ---- */
+
+static int create_rights(struct tz_judge *j, const struct tz_type *t, const struct tz_record *in, const bool *names)
+{
+    if (t->local || !(t->creators & j->role->editor))
+        return tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1;
+    const struct tz_field *status = tz_type_field(t, "status");
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if (!names[i] || (f->editors & j->role->editor) || creator_exception(j, t, f))
+            continue;
+        if (f == status && tz_value_eq(in->v[i], f->dflt)) /* naming the default is not a choice */
+            continue;
+        if (t->append && (f->editors & TZ_ED_S)) /* computed on the device at the moment it happens */
+            continue;
+        if (t->district_field == (int)i) /* where it belongs is judged by area */
+            continue;
+        return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, f->name, NULL), 1;
+    }
+    return 0;
+}
+
+static int create_complete(struct tz_judge *j, const struct tz_type *t, struct tz_record *in)
+{
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if (in->v[i].kind == TZ_V_NULL && f->dflt.kind != TZ_V_NULL)
+            in->v[i] = f->dflt;
+        if (in->v[i].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) &&
+            j->cs->catalogue_version >= j->s->cat->version)
+            return tz_judge_refuse(j, TZ_E_REQUIRED, f->name, NULL), 1;
+    }
+    return 0;
+}
+
+static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_row *row = tz_arena_calloc(j->a, 1, sizeof *row);
+    bool names[TZ_FIELDS_MAX];
+    if (!row)
+        return TZ_E_NOMEM;
+    if (tz_id_device(op->id) != j->edit.device)
+        return tz_judge_refuse(j, TZ_E_ID_MAKER, NULL, NULL);
+    if ((op->kind == TZ_OP_APPEND) != t->append)
+        return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL);
+    int rc = take_values(j, op, t, &row->rec, names);
+    if (!rc)
+        rc = create_rights(j, t, &row->rec, names);
+    if (!rc)
+        rc = create_complete(j, t, &row->rec);
+    if (!rc)
+        rc = tz_judge_refs(j, t, &row->rec, names);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    int known = tz_rows_area(j->s, &row->rec, j->a, &row->area, j->err);
+    if (known < 0)
+        return known;
+    if (!known || !tz_judge_in_area(j, &row->area))
+        return tz_judge_refuse(j, TZ_E_AREA, t->name, NULL);
+    struct tz_row *old = tz_arena_alloc(j->a, sizeof *old);
+    if (!old)
+        return TZ_E_NOMEM;
+    int exists = tz_replica_get(j->s->rep, t, op->id, j->a, old, j->err);
+    if (exists)
+        return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
+    row->id = op->id;
+    row->born = j->edit.ver;
+    struct tz_stamps none;
+    tz_stamps_init(&none, j->a);
+    return tz_judge_put(j, row, &none);
+}
+
+/* ---- set ---- */
+
+static bool differs(const struct tz_row *row, const struct tz_record *in, const bool *names)
+{
+    for (size_t i = 0; i < row->rec.type->nfields; i++)
+        if (names[i] && !tz_value_eq(row->rec.v[i], in->v[i]))
+            return true;
+    return false;
+}
+
+/** An edit of a deleted record: 0 go on (now live), 1 answered, negative LOCAL. */
+static int set_on_deleted(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps, const struct tz_record *in,
+                          const bool *names)
+{
+    if (tz_merge_saw(&j->edit, tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born), tz_judge_commit_of, j))
+        return tz_judge_refuse(j, TZ_E_DELETED, NULL, NULL), 1;
+    if (!differs(row, in, names))
+        return 1; /* equal to what the deleter saw: the deletion stands, nothing is lost */
+    if (tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born).resolved) {
+        int rc = tz_case_edit_of_deleted(j, row, in, names);
+        j->res.outcome = TZ_OUT_SUPERSEDED;
+        return rc ? rc : 1;
+    }
+    return tz_judge_revive(j, row, stamps, 0);
+}
+
+/** The merged record's area: unchanged unless its own fields say so. 0 good, 1 refused, negative. */
+static int set_area(struct tz_judge *j, struct tz_row *row)
+{
+    struct tz_area area;
+    int known = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
+    if (known < 0)
+        return known;
+    if (!known || !tz_judge_in_area(j, &area))
+        return tz_judge_refuse(j, TZ_E_AREA, row->rec.type->name, NULL), 1;
+    row->area = area;
+    return 0;
+}
+
+/** Extra fields that this catalogue lacks: later commit stands, field by field. */
+static int merge_extra(struct tz_judge *j, struct tz_row *row, const struct tz_record *in)
+{
+    if (!in->extra.n)
+        return 0;
+    struct tz_buf out;
+    tz_buf_init(&out, TZ_ROW_BYTES_MAX);
+    struct tz_wire_iter a = {row->rec.extra};
+    struct tz_wire_iter b = {in->extra};
+    struct tz_wire_field fa;
+    struct tz_wire_field fb;
+    int ra = tz_wire_next(&a, &fa);
+    int rb = tz_wire_next(&b, &fb);
+    int rc = 0;
+    while (!rc && (ra == 1 || rb == 1)) {
+        bool take_b = rb == 1 && (ra != 1 || fb.number <= fa.number);
+        bool skip_a = take_b && ra == 1 && fa.number == fb.number;
+        rc = take_b ? tz_buf_put(&out, fb.raw.p, fb.raw.n) : tz_buf_put(&out, fa.raw.p, fa.raw.n);
+        if (!take_b || skip_a)
+            ra = tz_wire_next(&a, &fa);
+        if (take_b)
+            rb = tz_wire_next(&b, &fb);
+    }
+    struct tz_bytes all = tz_buf_unread(&out);
+    uint8_t *copy = rc ? NULL : tz_arena_dup(j->a, all.p, all.n);
+    if (copy)
+        row->rec.extra = tz_bytes_of(copy, all.n);
+    else if (!rc)
+        rc = TZ_E_NOMEM;
+    tz_buf_deinit(&out);
+    return rc;
+}
+
+static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
+    struct tz_record *in = tz_arena_alloc(j->a, sizeof *in);
+    struct tz_merge_out *out = tz_arena_alloc(j->a, sizeof *out);
+    bool names[TZ_FIELDS_MAX];
+    struct tz_stamps stamps;
+    if (!row || !in || !out)
+        return TZ_E_NOMEM;
+    if (t->append)
+        return tz_judge_refuse(j, TZ_E_APPEND_ONLY, t->name, NULL);
+    if (t->local)
+        return tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL);
+    int rc = tz_judge_load(j, t, op->id, row, &stamps);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || !tz_judge_in_area(j, &row->area))
+        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL);
+    rc = take_values(j, op, t, in, names);
+    if (!rc)
+        rc = check_rights(j, row, names);
+    if (!rc && row->deleted)
+        rc = set_on_deleted(j, row, &stamps, in, names);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    rc = tz_merge_set(t, &row->rec, row->born, &stamps, in, names, &j->edit, tz_judge_commit_of, j, out);
+    if (rc)
+        return rc;
+    memcpy(row->rec.v, out->v, t->nfields * sizeof *out->v);
+    rc = merge_extra(j, row, in);
+    if (!rc)
+        rc = set_area(j, row);
+    if (!rc)
+        rc = tz_judge_refs(j, t, &row->rec, names);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    if (out->changed || in->extra.n)
+        rc = tz_judge_put(j, row, &stamps);
+    if (!rc)
+        rc = tz_case_losses(j, row, out->loss, out->nlosses);
+    if (!rc && out->changed)
+        rc = tz_case_refresh(j, row);
+    if (!rc && out->superseded)
+        j->res.outcome = TZ_OUT_SUPERSEDED;
+    return rc;
+}
+
+/* ---- dispatch ---- */
+
+static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
+{
+    switch (op->kind) {
+    case TZ_OP_CREATE:
+    case TZ_OP_APPEND:
+        return judge_create(j, op, t);
+    case TZ_OP_SET:
+        return judge_set(j, op, t);
+    case TZ_OP_DELETE:
+        return tz_judge_delete(j, op, t);
+    case TZ_OP_RESTORE:
+        return tz_judge_restore(j, op, t);
+    case TZ_OP_RESOLVE:
+        return tz_judge_resolve(j, op);
+    case TZ_OP_EVENT:
+        return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL);
+    case TZ_OP_ADD:
+    case TZ_OP_REMOVE:
+    case TZ_OP_VOID:
+    case TZ_OP_MERGE:
+    case TZ_OP_UNMERGE:
+    case TZ_OP_WITHDRAW:
+    case TZ_OP_NONE:
+    default:
+        return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL);
+    }
+}
+
+int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
+{
+    memset(&j->res, 0, sizeof j->res);
+    j->res.outcome = TZ_OUT_APPLIED;
+    j->res.cases = j->case_ids;
+    if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
+        return 0;
+    /* A base beyond what exists would make every edit a successor. */
+    j->edit.base_ver = op->base_ver < j->s->group_head ? op->base_ver : j->s->group_head;
+    j->edit.base_seq = op->base_seq < j->cs->seq ? op->base_seq : j->cs->seq;
+    const struct tz_type *t = tz_catalogue_type_id(j->s->cat, op->type);
+    if (!t)
+        return tz_judge_refuse(j, TZ_E_UNKNOWN_TYPE, "?", NULL);
+    int rc = judge_known(j, op, t);
+    if (rc < 0 && j->err && j->err->code == 0)
+        tz_err_set(j->err, rc, NULL, NULL, NULL, NULL);
+    return rc;
+}

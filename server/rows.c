@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A changed record and everything that hangs on it: its table row, its place in the feed, its claims, the area of its dependants.
+ *
+ * Invariants
+ *  1. The feed has exactly one entry per record that is not `leaving`, at the record's own _ver and area.
+ *  2. It has one leaving entry per area the record left and has not come back to; left_area says where it stands.
+ *  3. A dependant (area rule `parent`) has its parent's area; a move takes it along in the same version.
+ */
+#include "store_int.h"
+
+#include <string.h>
+
+enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 8 };
+
+const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
+                                       const struct tz_field *f)
+{
+    if (f->ref)
+        return f->ref;
+    struct tz_value v = rec->v[f->any_type_field];
+    char name[TZ_NAME_MAX + 1];
+    if (v.kind != TZ_V_TEXT || v.n > TZ_NAME_MAX)
+        return NULL;
+    memcpy(name, v.p, v.n);
+    name[v.n] = '\0';
+    return tz_catalogue_type(cat, strcmp(name, "district") == 0 ? "division" : name);
+}
+
+size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < cat->ntypes; i++)
+        for (size_t k = 0; k < cat->types[i].nfields; k++) {
+            const struct tz_field *f = &cat->types[i].fields[k];
+            bool points = (f->ftype == TZ_FT_REF && f->ref == t) || f->ftype == TZ_FT_REF_ANY;
+            if (points && n < max)
+                out[n++] = (struct tz_child_ref){&cat->types[i], f};
+        }
+    return n;
+}
+
+/* ---- area ---- */
+
+static bool digits(struct tz_value v, size_t n)
+{
+    if (v.kind != TZ_V_TEXT || v.n != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (v.p[i] < '0' || v.p[i] > '9')
+            return false;
+    return true;
+}
+
+static int own_area(const struct tz_record *rec, struct tz_area *out)
+{
+    struct tz_value none = tz_value_null();
+    struct tz_value d = rec->type->district_field >= 0 ? rec->v[rec->type->district_field] : none;
+    struct tz_value s = rec->type->street_field >= 0 ? rec->v[rec->type->street_field] : none;
+    if ((d.kind != TZ_V_NULL && !digits(d, 6)) || (s.kind != TZ_V_NULL && !digits(s, 9)))
+        return 0;
+    if (d.kind != TZ_V_NULL)
+        memcpy(out->district, d.p, 6);
+    else if (s.kind != TZ_V_NULL) /* a street implies its district */
+        memcpy(out->district, s.p, 6);
+    if (s.kind != TZ_V_NULL && memcmp(s.p, out->district, 6) == 0)
+        memcpy(out->street, s.p, 9);
+    return 1;
+}
+
+/** A city-wide parent may still name a district: a district committee, a division. */
+static void area_of_city_row(const struct tz_row *parent, struct tz_area *out)
+{
+    const struct tz_field *f = tz_type_field(parent->rec.type, "district_code");
+    struct tz_value v = f ? parent->rec.v[f->index] : tz_value_null();
+    if (!f && strcmp(parent->rec.type->name, "division") == 0)
+        v = parent->rec.v[tz_type_field(parent->rec.type, "code")->index];
+    if (v.kind != TZ_V_TEXT || v.n < 6 || memcmp(v.p + 2, "0000", 4) == 0)
+        return;
+    memcpy(out->district, v.p, 6);
+    if (v.n == 9)
+        memcpy(out->street, v.p, 9);
+}
+
+int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
+                 struct tz_err *err)
+{
+    const struct tz_type *t = rec->type;
+    memset(out, 0, sizeof *out);
+    if (t->area == TZ_AREA_CITY)
+        return 1;
+    if (t->area == TZ_AREA_OWN)
+        return own_area(rec, out);
+    const struct tz_field *f = &t->fields[t->area_field];
+    const struct tz_type *parent_type = tz_rows_ref_type(s->cat, rec, f);
+    struct tz_value v = rec->v[t->area_field];
+    if (!parent_type || v.kind != TZ_V_BLOB || v.n != TZ_ID_BYTES)
+        return 0;
+    struct tz_row *parent = tz_arena_alloc(a, sizeof *parent);
+    struct tz_id id;
+    memcpy(id.b, v.p, TZ_ID_BYTES);
+    if (!parent)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    int rc = tz_replica_get(s->rep, parent_type, id, a, parent, err);
+    if (rc <= 0)
+        return rc;
+    *out = parent->area;
+    if (parent_type->area == TZ_AREA_CITY)
+        area_of_city_row(parent, out);
+    return 1;
+}
+
+/* ---- feed ---- */
+
+static int feed_drop(struct tz_store *s, const struct tz_row *old, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_CHANGE_DROP, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, old->rec.type->tier);
+    tz_stmt_bind_text(st, 2, old->area.district);
+    tz_stmt_bind_int(st, 3, (int64_t)old->ver);
+    tz_stmt_bind_int(st, 4, old->rec.type->id);
+    tz_stmt_bind_id(st, 5, &old->id);
+    tz_stmt_bind_text(st, 6, old->area.street);
+    return tz_stmt_run(st, err);
+}
+
+static int feed_put(struct tz_store *s, const struct tz_row *row, const struct tz_area *area, tz_ver ver, bool leaving,
+                    struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_CHANGE_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, row->rec.type->tier);
+    tz_stmt_bind_text(st, 2, area->district);
+    tz_stmt_bind_int(st, 3, (int64_t)ver);
+    tz_stmt_bind_int(st, 4, row->rec.type->id);
+    tz_stmt_bind_id(st, 5, &row->id);
+    tz_stmt_bind_text(st, 6, area->street);
+    tz_stmt_bind_int(st, 7, leaving);
+    return tz_stmt_run(st, err);
+}
+
+static void bind_left(struct tz_stmt *st, const struct tz_row *row, const struct tz_area *area)
+{
+    tz_stmt_bind_int(st, 1, row->rec.type->id);
+    tz_stmt_bind_id(st, 2, &row->id);
+    tz_stmt_bind_text(st, 3, area->district);
+    tz_stmt_bind_text(st, 4, area->street);
+}
+
+/** The record is (back) in @area: a leaving entry there is no longer true. */
+static int feed_returned(struct tz_store *s, const struct tz_row *row, const struct tz_area *area, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_LEFT_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    bind_left(st, row, area);
+    int rc = tz_stmt_step(st, err);
+    if (rc != 1)
+        return rc;
+    struct tz_row ghost = {.rec.type = row->rec.type, .id = row->id, .ver = (tz_ver)tz_stmt_int(st, 0), .area = *area};
+    tz_stmt_reset(st);
+    rc = feed_drop(s, &ghost, err);
+    st = rc ? NULL : tz_store_sql(s, TZ_SQL_LEFT_DROP, err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    bind_left(st, row, area);
+    return tz_stmt_run(st, err);
+}
+
+static int feed_left(struct tz_store *s, const struct tz_row *row, const struct tz_area *area, tz_ver ver,
+                     struct tz_err *err)
+{
+    int rc = feed_returned(s, row, area, err); /* one leaving entry per area at most */
+    if (!rc)
+        rc = feed_put(s, row, area, ver, true, err);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_LEFT_PUT, err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    bind_left(st, row, area);
+    tz_stmt_bind_int(st, 5, (int64_t)ver);
+    return tz_stmt_run(st, err);
+}
+
+/* ---- claims ---- */
+
+/** The key's hash; false when a part is empty (claims nothing). */
+static bool claim_key(struct tz_store *s, const struct tz_record *rec, size_t k, int64_t *out)
+{
+    const struct tz_key *key = &rec->type->keys[k];
+    struct tz_buf b;
+    uint8_t head[8] = {(uint8_t)(rec->type->id >> 24), (uint8_t)(rec->type->id >> 16), (uint8_t)(rec->type->id >> 8),
+                       (uint8_t)rec->type->id, 0, 0, (uint8_t)(k >> 8), (uint8_t)k};
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    int rc = tz_buf_put(&b, head, sizeof head);
+    bool any = false;
+    for (size_t i = 0; i < key->nfields && !rc; i++) {
+        struct tz_value v = rec->v[key->fields[i]];
+        any = any || v.kind != TZ_V_NULL;
+        if (key->nfields == 1 && v.kind == TZ_V_NULL)
+            break;
+        if (v.kind == TZ_V_INT)
+            rc = tz_buf_printf(&b, "i%lld", (long long)v.i);
+        else if (v.kind != TZ_V_NULL)
+            rc = tz_buf_put(&b, v.p, v.n);
+        if (!rc)
+            rc = tz_buf_putc(&b, 0);
+    }
+    if (!rc && any)
+        *out = (int64_t)tz_keyed_hash64(s->claim_key, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+    return !rc && any;
+}
+
+static int claim_run(struct tz_store *s, enum tz_sql which, int64_t key, const struct tz_row *row, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, which, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, key);
+    tz_stmt_bind_int(st, 2, row->rec.type->id);
+    tz_stmt_bind_id(st, 3, &row->id);
+    return tz_stmt_run(st, err);
+}
+
+/** A tombstone keeps its claim: weak, but a new record of the same key must be linked to it. */
+static int claims_update(struct tz_store *s, const struct tz_row *row, const struct tz_row *old, struct tz_err *err)
+{
+    for (size_t k = 0; k < row->rec.type->nkeys; k++) {
+        int64_t was = 0;
+        int64_t is = 0;
+        bool had = old && claim_key(s, &old->rec, k, &was);
+        bool has = claim_key(s, &row->rec, k, &is);
+        int rc = 0;
+        if (had && (!has || was != is))
+            rc = claim_run(s, TZ_SQL_CLAIM_DROP, was, row, err);
+        if (!rc && has && (!had || was != is))
+            rc = claim_run(s, TZ_SQL_CLAIM_PUT, is, row, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- dependants ---- */
+
+struct cascade {
+    struct tz_id *ids;
+    size_t n, cap;
+    struct tz_arena *a;
+};
+
+static int collect_id(void *ctx, const struct tz_row *row)
+{
+    struct cascade *c = ctx;
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 16;
+        struct tz_id *ids = tz_arena_calloc(c->a, cap, sizeof *ids);
+        if (!ids)
+            return TZ_E_NOMEM;
+        if (c->n)
+            memcpy(ids, c->ids, c->n * sizeof *ids);
+        c->ids = ids;
+        c->cap = cap;
+    }
+    c->ids[c->n++] = row->id;
+    return 1;
+}
+
+static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver, struct tz_arena *a,
+                    unsigned depth, struct tz_err *err);
+
+static int move_child(struct tz_store *s, const struct tz_type *t, struct tz_id id, tz_ver ver, struct tz_arena *a,
+                      unsigned depth, struct tz_err *err)
+{
+    struct tz_row *old = tz_arena_alloc(a, sizeof *old);
+    struct tz_row *row = tz_arena_alloc(a, sizeof *row);
+    if (!old || !row)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    int rc = tz_replica_get(s->rep, t, id, a, old, err);
+    if (rc <= 0)
+        return rc;
+    *row = *old;
+    rc = tz_rows_area(s, &row->rec, a, &row->area, err);
+    if (rc < 0)
+        return rc;
+    return tz_area_eq(&row->area, &old->area) ? 0 : rows_put(s, row, old, ver, a, depth + 1, err);
+}
+
+static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver ver, struct tz_arena *a, unsigned depth,
+                           struct tz_err *err)
+{
+    struct tz_child_ref refs[CHILD_REFS_MAX];
+    size_t n = tz_rows_child_refs(s->cat, row->rec.type, refs, CHILD_REFS_MAX);
+    if (depth >= CASCADE_DEPTH_MAX)
+        return tz_err_set(err, TZ_E_INTERNAL, "area cascade too deep", NULL, NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        const struct tz_type *t = refs[i].type;
+        if (t->area != TZ_AREA_PARENT || &t->fields[t->area_field] != refs[i].field)
+            continue;
+        struct cascade c = {.a = a};
+        int rc = tz_replica_find(s->rep, refs[i].field, t, tz_value_blob(row->id.b, TZ_ID_BYTES), collect_id, &c, err);
+        for (size_t k = 0; k < c.n && !rc; k++)
+            rc = move_child(s, t, c.ids[k], ver, a, depth, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- put ---- */
+
+static void touch(struct tz_store *s, const struct tz_area *area)
+{
+    for (size_t i = 0; i < s->ntouched && i < TZ_TOUCHED_MAX; i++)
+        if (tz_area_eq(&s->touched[i], area))
+            return;
+    if (s->ntouched < TZ_TOUCHED_MAX)
+        s->touched[s->ntouched] = *area;
+    s->ntouched += s->ntouched <= TZ_TOUCHED_MAX;
+}
+
+static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver, struct tz_arena *a,
+                    unsigned depth, struct tz_err *err)
+{
+    bool moved = old && !tz_area_eq(&old->area, &row->area);
+    row->ver = ver;
+    touch(s, &row->area);
+    if (moved)
+        touch(s, &old->area);
+    int rc = old ? feed_drop(s, old, err) : 0;
+    if (!rc && moved)
+        rc = feed_left(s, row, &old->area, ver, err);
+    if (!rc && moved)
+        rc = feed_returned(s, row, &row->area, err);
+    if (!rc)
+        rc = feed_put(s, row, &row->area, ver, false, err);
+    if (!rc)
+        rc = claims_update(s, row, old, err);
+    if (!rc)
+        rc = tz_replica_put(s->rep, row, err);
+    if (!rc && moved)
+        rc = move_dependants(s, row, ver, a, depth, err);
+    return rc;
+}
+
+int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver, struct tz_arena *a,
+                struct tz_err *err)
+{
+    return rows_put(s, row, old, ver, a, 0, err);
+}

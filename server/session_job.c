@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session asks of the store, executed on whatever thread owns it. A job carries its input and takes its answer home; it
+ * never touches the session.
+ *
+ * Errors of the peer (bad bytes, unknown device, used invite) are the job's answer and do not disturb the group; errors of this
+ * machine are returned, so that the executor rolls the whole group back.
+ */
+#include "pki.h"
+#include "session_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { JOB_ARENA_BYTES = 64 * 1024 * 1024 };
+
+int tz_sjob_new(enum tz_job_kind kind, uint64_t session, struct tz_sjob **out)
+{
+    struct tz_sjob *j = calloc(1, sizeof *j);
+    *out = j;
+    if (!j)
+        return TZ_E_NOMEM;
+    j->kind = kind;
+    j->session = session;
+    tz_arena_init(&j->a, JOB_ARENA_BYTES);
+    tz_buf_init(&j->reply, TZ_FRAME_BODY_MAX);
+    return 0;
+}
+
+void tz_sjob_free(struct tz_sjob *j)
+{
+    if (!j)
+        return;
+    while (j->frames) {
+        struct frame_node *next = j->frames->next;
+        free(j->frames);
+        j->frames = next;
+    }
+    free(j->grant);
+    tz_buf_deinit(&j->reply);
+    tz_arena_deinit(&j->a);
+    free(j);
+}
+
+enum tz_job_where tz_sjob_where(const struct tz_sjob *j)
+{
+    return j->kind == TZ_JOB_PULL || j->kind == TZ_JOB_VERIFY ? TZ_JOB_READER : TZ_JOB_WRITER;
+}
+
+enum tz_job_kind tz_sjob_kind(const struct tz_sjob *j)
+{
+    return j->kind;
+}
+
+uint64_t tz_sjob_session(const struct tz_sjob *j)
+{
+    return j->session;
+}
+
+void *tz_sjob_node(struct tz_sjob *j)
+{
+    return j->executor;
+}
+
+/** Errors that are the peer's affair: told to them, the group goes on. */
+static bool is_peers(int code)
+{
+    switch (code) {
+    case TZ_E_SEQ_HOLE:
+    case TZ_E_REVOKED:
+    case TZ_E_INVITE:
+    case TZ_E_AREA:
+    case TZ_E_EXISTS:
+    case TZ_E_VALUE:
+    case TZ_E_FORMAT:
+    case TZ_E_LIMIT:
+    case TZ_E_PROTOCOL:
+    case TZ_E_VERSION:
+    case TZ_E_TLS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- open ---- */
+
+static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_device *d)
+{
+    struct tz_session_user *users = NULL;
+    struct tz_msg_welcome w = {.protocol = TZ_PROTOCOL_VERSION,
+                               .software = j->software,
+                               .catalogue_version = j->catalogue_version,
+                               .wall_ms = j->received.ms,
+                               .epoch = (uint32_t)(tz_store_head(s) >> TZ_VER_COUNTER_BITS),
+                               .device = d->number,
+                               .incarnation = d->incarnation,
+                               .device_name = d->name,
+                               .role = d->role,
+                               .area = d->area,
+                               .areas = j->grant->areas,
+                               .nareas = j->grant->nareas,
+                               .reads_secret = j->grant->reads_secret,
+                               .judged_seq = d->last_seq,
+                               .head = tz_store_head(s),
+                               .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
+                               .rows_in_flight_max = TZ_ROWS_IN_FLIGHT_MAX};
+    int rc = tz_store_users_of(s, d, &j->a, &users, &w.nusers, &j->err);
+    w.users = users;
+    if (!rc)
+        rc = tz_store_audit_head(s, &w.audit_n, w.audit_hash, &j->err);
+    return rc ? rc : tz_msg_put_welcome(&j->reply, &w);
+}
+
+static int run_open(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_device d;
+    int rc = tz_store_device_by_fingerprint(s, j->fingerprint, &d, &j->err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || d.revoked)
+        return tz_err_set(&j->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
+    j->grant = malloc(sizeof *j->grant);
+    if (!j->grant)
+        return TZ_E_NOMEM;
+    rc = tz_store_grant_of(s, &d, j->grant, &j->err);
+    /* Within a plausible century: an offset is measured, never judged. */
+    j->offset_ms = j->received.ms - j->hello.wall_ms;
+    if (!rc)
+        rc = tz_store_session_begin(s, d.number, &j->hello, j->offset_ms, &j->err);
+    return rc ? rc : make_welcome(j, s, &d);
+}
+
+/* ---- push ---- */
+
+static void add_areas(struct tz_sjob *j, const struct tz_apply_out *out)
+{
+    if (!out->changed)
+        return;
+    j->changed = true;
+    if (out->nareas == 0)
+        j->nareas = TZ_JOB_AREAS_MAX + 1;
+    for (size_t i = 0; i < out->nareas && j->nareas <= TZ_JOB_AREAS_MAX; i++) {
+        if (j->nareas < TZ_JOB_AREAS_MAX)
+            j->areas[j->nareas] = out->areas[i];
+        j->nareas++;
+    }
+}
+
+static int run_push(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
+    struct tz_apply_out out;
+    int rc = 0;
+    for (size_t i = 0; i < j->nchangesets && !rc; i++) {
+        rc = tz_store_apply(s, &ctx, j->changesets[i], &j->a, &out, &j->err);
+        if (!rc) {
+            add_areas(j, &out);
+            rc = tz_msg_put_results(&j->reply, out.results, out.n); /* repeated field: messages concatenate */
+        }
+    }
+    return rc;
+}
+
+/* ---- pull, verify ---- */
+
+struct emit {
+    struct tz_sjob *j;
+    struct frame_node **tail;
+};
+
+static int keep_frame(void *ctx, struct tz_bytes rows)
+{
+    struct emit *e = ctx;
+    struct frame_node *f = malloc(sizeof *f + rows.n);
+    if (!f)
+        return TZ_E_NOMEM;
+    f->next = NULL;
+    f->n = rows.n;
+    memcpy(f->bytes, rows.p, rows.n);
+    *e->tail = f;
+    e->tail = &f->next;
+    return 0;
+}
+
+static int run_pull(struct tz_sjob *j, struct tz_store *s)
+{
+    struct emit e = {j, &j->frames};
+    return tz_store_changes(s, j->grant, j->cursors, j->ncursors, TZ_PULL_FRAMES_MAX, keep_frame, &e, &j->done, &j->head,
+                            &j->err);
+}
+
+static int run_verify(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_msg_verified v;
+    int rc = tz_store_verify(s, j->grant, &j->ask, &v, &j->err);
+    return rc ? rc : tz_msg_put_verified(&j->reply, &v);
+}
+
+/* ---- enrol ---- */
+
+static int run_enrol(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_enrolment e;
+    uint8_t key[TZ_PKI_PIN_BYTES];
+    int rc = tz_pki_csr_check(j->enrol.csr, key, &j->err); /* a repeated join has the same key, not the same request */
+    if (!rc)
+        rc = tz_store_enrol(s, j->enrol.secret, j->enrol.csr, key, j->sign, j->sign_ctx, &e, &j->err);
+    else
+        memset(&e, 0, sizeof e);
+    if (!rc) {
+        struct tz_msg_enrolled m = {.certificate = tz_buf_unread(&e.certificate),
+                                    .ca = j->ca,
+                                    .device = e.device.number,
+                                    .incarnation = e.device.incarnation,
+                                    .name = e.device.name,
+                                    .role = e.device.role,
+                                    .area = e.device.area,
+                                    .user = e.user};
+        rc = tz_msg_put_enrolled(&j->reply, &m);
+    }
+    tz_buf_deinit(&e.certificate);
+    return rc;
+}
+
+/* ---- all ---- */
+
+int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
+{
+    static int (*const run[])(struct tz_sjob *, struct tz_store *) = {[TZ_JOB_OPEN] = run_open,
+                                                                      [TZ_JOB_PUSH] = run_push,
+                                                                      [TZ_JOB_PULL] = run_pull,
+                                                                      [TZ_JOB_VERIFY] = run_verify,
+                                                                      [TZ_JOB_ENROL] = run_enrol};
+    int rc = run[j->kind](j, s);
+    if (rc && j->err.code != rc)
+        tz_err_set(&j->err, rc, NULL, NULL, NULL, NULL);
+    j->code = rc;
+    if (!rc || is_peers(rc))
+        return 0;
+    if (err)
+        *err = j->err;
+    return rc;
+}
+
+void tz_sjob_settle(struct tz_sjob *j, int code)
+{
+    if (!code)
+        return;
+    j->code = code;
+    j->changed = false;
+    tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
+    tz_buf_clear(&j->reply); /* results of a group that did not commit never happened */
+}
+
+bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n)
+{
+    *areas = j->areas;
+    *n = j->nareas <= TZ_JOB_AREAS_MAX ? j->nareas : 0;
+    return j->changed && j->kind == TZ_JOB_PUSH;
+}

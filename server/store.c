@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's life: make, open, groups, versions, and what ships with the product.
+ *
+ * Invariants
+ *  1. head, eff_max and the audit head move only after COMMIT; inside a group their group_ twins run ahead.
+ *  2. Every version has one row in commit_log, also those that the server makes itself (device 0).
+ */
+#include "store_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const SQL_TEXT[TZ_SQL_COUNT] = {
+#define TZ_SQL(name, text) text,
+#include "sql.def"
+#undef TZ_SQL
+};
+
+struct tz_stmt *tz_store_sql(struct tz_store *s, enum tz_sql which, struct tz_err *err)
+{
+    struct tz_stmt *st = &s->stmts[which];
+    if (!st->st && tz_db_prepare(s->db, st, SQL_TEXT[which], err))
+        return NULL;
+    tz_stmt_reset(st);
+    return st;
+}
+
+void tz_store_random(struct tz_store *s, void *p, size_t n)
+{
+    if (s->random)
+        s->random(s->random_ctx, p, n);
+    else if (tz_random_bytes(p, n))
+        abort(); /* no randomness: nothing secret may be made */
+}
+
+struct tz_id tz_store_fixed_id(const char *type, struct tz_bytes code)
+{
+    struct tz_sha256 h = {0};
+    uint8_t digest[TZ_SHA256_BYTES];
+    struct tz_id id;
+    if (tz_sha256_init(&h) || tz_sha256_update(&h, tz_bytes_of(type, strlen(type) + 1)) || tz_sha256_update(&h, code) ||
+        tz_sha256_final(&h, digest))
+        abort(); /* out of memory in a digest of a few bytes */
+    tz_sha256_deinit(&h);
+    memcpy(id.b, digest, sizeof id.b);
+    id.b[6] = (uint8_t)((id.b[6] & 0x0F) | 0x80); /* version 8: custom */
+    id.b[8] = (uint8_t)((id.b[8] & 0x3F) | 0x80);
+    memset(id.b + 12, 0, 4); /* maker 0 */
+    return id;
+}
+
+/* ---- meta ---- */
+
+static int meta_blob(struct tz_store *s, const char *key, uint8_t out[32], struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_text(st, 1, key);
+    int rc = tz_stmt_step(st, err);
+    struct tz_bytes b = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
+    if (b.n == 32)
+        memcpy(out, b.p, 32);
+    tz_stmt_reset(st);
+    return b.n == 32 ? 0 : tz_err_setf(err, TZ_E_DB_CORRUPT, "meta %s", key);
+}
+
+static int meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_text(st, 1, key);
+    int rc = tz_stmt_step(st, err);
+    *out = rc == 1 ? tz_stmt_int(st, 0) : 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int meta_put(struct tz_store *s, const char *key, struct tz_value v, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_text(st, 1, key);
+    tz_stmt_bind_value(st, 2, v);
+    return tz_stmt_run(st, err);
+}
+
+/* ---- commits ---- */
+
+struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver)
+{
+    struct tz_commit c = {0};
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_GET, NULL);
+    if (!st)
+        return c;
+    tz_stmt_bind_int(st, 1, (int64_t)ver);
+    if (tz_stmt_step(st, NULL) != 1)
+        return c;
+    c.ver = ver;
+    c.device = (uint32_t)tz_stmt_int(st, 0);
+    c.incarnation = (uint32_t)tz_stmt_int(st, 1);
+    c.seq = (uint64_t)tz_stmt_int(st, 2);
+    tz_stmt_id(st, 3, &c.user);
+    c.effective = (tz_hlc)tz_stmt_int(st, 4);
+    tz_stmt_reset(st);
+    return c;
+}
+
+int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,
+                        int64_t received_ms, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    if (c->effective > s->group_eff_max)
+        s->group_eff_max = c->effective;
+    tz_stmt_bind_int(st, 1, (int64_t)c->ver);
+    tz_stmt_bind_int(st, 2, c->device);
+    tz_stmt_bind_int(st, 3, c->incarnation);
+    tz_stmt_bind_int(st, 4, (int64_t)c->seq);
+    tz_stmt_bind_id(st, 5, &c->user);
+    tz_stmt_bind_int(st, 6, (int64_t)claimed);
+    tz_stmt_bind_int(st, 7, offset_ms);
+    tz_stmt_bind_int(st, 8, (int64_t)c->effective);
+    tz_stmt_bind_int(st, 9, (int64_t)s->group_eff_max);
+    tz_stmt_bind_int(st, 10, received_ms);
+    tz_stmt_bind_int(st, 11, TZ_RULES_VERSION);
+    tz_stmt_bind_int(st, 12, s->cat->version);
+    tz_stmt_bind_blob(st, 13, hash, TZ_HASH_BYTES);
+    int rc = tz_stmt_run(st, err);
+    if (!rc)
+        s->group_head = c->ver;
+    return rc;
+}
+
+int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err)
+{
+    static const uint8_t none[TZ_HASH_BYTES];
+    struct tz_wall now = tz_clock_wall(&s->clock);
+    tz_hlc t = tz_hlc_tick(s->group_eff_max, now);
+    struct tz_commit c = {.ver = s->group_head + 1, .effective = t};
+    *ver = c.ver;
+    return tz_store_commit_row(s, &c, t, 0, now.ms, none, err);
+}
+
+/* ---- shipped rows ---- */
+
+static void append_value(struct tz_buf *b, struct tz_value v, int *rc)
+{
+    if (*rc)
+        return;
+    if (v.kind == TZ_V_INT)
+        *rc = tz_buf_printf(b, "%lld", (long long)v.i);
+    else if (v.kind != TZ_V_NULL)
+        *rc = tz_buf_put(b, v.p, v.n);
+}
+
+/** The code a shipped row is known by: its first business key, else all its values; parts joined by NUL. */
+static int shipped_code(const struct tz_shipped_row *r, struct tz_buf *out)
+{
+    const struct tz_type *t = r->type;
+    size_t n = t->nkeys ? t->keys[0].nfields : t->nfields;
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        if (i)
+            rc = tz_buf_putc(out, 0);
+        append_value(out, r->values[t->nkeys ? t->keys[0].fields[i] : i], &rc);
+    }
+    return rc;
+}
+
+static int seed_row(struct tz_store *s, const struct tz_shipped_row *r, tz_ver ver, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_row *row = tz_arena_calloc(a, 1, sizeof *row);
+    struct tz_row *old = tz_arena_alloc(a, sizeof *old);
+    struct tz_buf code;
+    if (!row || !old)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    tz_record_init(&row->rec, r->type);
+    memcpy(row->rec.v, r->values, r->type->nfields * sizeof *r->values);
+    tz_buf_init(&code, TZ_ROW_BYTES_MAX);
+    int rc = shipped_code(r, &code);
+    row->id = tz_store_fixed_id(r->type->name, tz_buf_unread(&code));
+    tz_buf_deinit(&code);
+    for (size_t i = 0; i < r->type->nfields && !rc; i++) {
+        if (!r->ref_codes || !r->ref_codes[i])
+            continue;
+        struct tz_id *ref = tz_arena_alloc(a, sizeof *ref);
+        if (!ref)
+            return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+        *ref = tz_store_fixed_id(r->type->fields[i].ref->name, tz_bytes_str(r->ref_codes[i]));
+        row->rec.v[i] = tz_value_blob(ref->b, TZ_ID_BYTES);
+    }
+    if (rc)
+        return tz_err_set(err, rc, "shipped row", NULL, NULL, NULL);
+    rc = tz_replica_get(s->rep, r->type, row->id, a, old, err);
+    if (rc)
+        return rc < 0 ? rc : 0; /* there already; a centre's own change to it stays */
+    row->born = ver;
+    rc = tz_rows_area(s, &row->rec, a, &row->area, err);
+    return rc < 0 ? rc : tz_rows_put(s, row, NULL, ver, a, err);
+}
+
+/** Rows that came with this version of the catalogue, in one version of the data. */
+static int seed(struct tz_store *s, struct tz_err *err)
+{
+    int64_t seeded = 0;
+    struct tz_arena a;
+    tz_ver ver = 0;
+    int rc = meta_int(s, "seeded", &seeded, err);
+    if (rc || seeded >= s->cat->version)
+        return rc;
+    rc = tz_store_group_begin(s, err);
+    if (!rc)
+        rc = tz_store_own_commit(s, &ver, err);
+    tz_arena_init(&a, 1024 * 1024);
+    for (size_t i = 0; i < s->cat->nrows && !rc; i++) {
+        tz_arena_reset(&a);
+        rc = seed_row(s, &s->cat->rows[i], ver, &a, err);
+    }
+    tz_arena_deinit(&a);
+    if (!rc)
+        rc = meta_put(s, "seeded", tz_value_int(s->cat->version), err);
+    if (!rc)
+        rc = tz_audit_add(s, "seed", (struct tz_bytes){0}, err);
+    if (rc) {
+        tz_store_group_rollback(s);
+        return rc;
+    }
+    return tz_store_group_commit(s, err);
+}
+
+/* ---- open ---- */
+
+static int load_state(struct tz_store *s, struct tz_err *err)
+{
+    int64_t epoch = 0;
+    int64_t head = 0;
+    int64_t eff = 0;
+    int rc = meta_int(s, "epoch", &epoch, err);
+    if (!rc)
+        rc = meta_blob(s, "mac_key", s->mac_key, err);
+    if (!rc)
+        rc = meta_blob(s, "claim_key", s->claim_key, err);
+    if (!rc)
+        rc = tz_db_query_int(s->db, "SELECT max(ver) FROM commit_log", &head, err);
+    if (!rc)
+        rc = tz_db_query_int(s->db, "SELECT eff_max FROM commit_log ORDER BY ver DESC LIMIT 1", &eff, err);
+    if (!rc)
+        rc = tz_store_audit_head(s, &s->audit_n, s->audit_hash, err);
+    s->epoch = (uint32_t)epoch;
+    s->head = (tz_ver)head > (tz_ver)epoch << TZ_VER_COUNTER_BITS ? (tz_ver)head : (tz_ver)epoch << TZ_VER_COUNTER_BITS;
+    s->eff_max = (tz_hlc)eff;
+    return rc;
+}
+
+static int store_new(const char *path, enum tz_db_mode mode, const struct tz_store_options *o, struct tz_store **out,
+                     struct tz_err *err)
+{
+    struct tz_store *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (!s)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    s->cat = o->catalogue;
+    s->clock = o->clock;
+    s->random = o->random;
+    s->random_ctx = o->random_ctx;
+    s->readonly = o->readonly;
+    s->case_type = tz_catalogue_type(o->catalogue, "case");
+    s->user_type = tz_catalogue_type(o->catalogue, "user");
+    s->division_type = tz_catalogue_type(o->catalogue, "division");
+    if (!s->case_type || !s->user_type || !s->division_type) {
+        free(s);
+        return tz_err_set(err, TZ_E_CATALOGUE, "types.csv: case, user, division", NULL, NULL, NULL);
+    }
+    int rc = tz_db_open(path, mode, &o->db, &s->db, err);
+    if (!rc && o->readonly)
+        rc = tz_migrate_check(s->db, TZ_SERVER_MIGRATIONS, err);
+    else if (!rc)
+        rc = tz_migrate(s->db, tz_server_migrations, TZ_SERVER_MIGRATIONS, NULL, err);
+    if (!rc)
+        rc = tz_replica_open(s->db, o->catalogue, TZ_SIDE_SERVER, !o->readonly, &s->rep, err);
+    if (rc) {
+        tz_store_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+static int write_birth(struct tz_store *s, struct tz_err *err)
+{
+    uint8_t key[32];
+    int rc = tz_db_begin_immediate(s->db, err);
+    if (rc)
+        return rc;
+    rc = meta_put(s, "epoch", tz_value_int(1), err);
+    tz_store_random(s, key, sizeof key);
+    if (!rc)
+        rc = meta_put(s, "mac_key", tz_value_blob(key, sizeof key), err);
+    tz_store_random(s, key, sizeof key);
+    if (!rc)
+        rc = meta_put(s, "claim_key", tz_value_blob(key, sizeof key), err);
+    tz_secret_zero(key, sizeof key);
+    if (!rc)
+        return tz_db_commit(s->db, err);
+    tz_db_rollback(s->db);
+    return rc;
+}
+
+int tz_store_create(const char *path, const struct tz_store_options *o, struct tz_err *err)
+{
+    struct tz_store *s = NULL;
+    int64_t epoch = 0;
+    int rc = store_new(path, TZ_DB_CREATE, o, &s, err);
+    if (!rc)
+        rc = meta_int(s, "epoch", &epoch, err);
+    if (!rc && epoch)
+        rc = tz_err_set(err, TZ_E_EXISTS, NULL, NULL, NULL, NULL);
+    if (!rc)
+        rc = write_birth(s, err);
+    if (!rc)
+        rc = load_state(s, err);
+    if (!rc)
+        rc = seed(s, err);
+    tz_store_close(s);
+    return rc;
+}
+
+int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out, struct tz_err *err)
+{
+    int rc = store_new(path, o->readonly ? TZ_DB_READ : TZ_DB_WRITE, o, out, err);
+    if (!rc)
+        rc = load_state(*out, err);
+    if (!rc && !o->readonly)
+        rc = seed(*out, err);
+    if (rc) {
+        tz_store_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void tz_store_close(struct tz_store *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < TZ_SQL_COUNT; i++)
+        tz_stmt_finalize(&s->stmts[i]);
+    tz_replica_close(s->rep);
+    tz_db_close(s->db);
+    tz_secret_zero(s->mac_key, sizeof s->mac_key);
+    tz_secret_zero(s->claim_key, sizeof s->claim_key);
+    free(s);
+}
+
+struct tz_db *tz_store_db(struct tz_store *s)
+{
+    return s->db;
+}
+
+tz_ver tz_store_head(const struct tz_store *s)
+{
+    return s->head;
+}
+
+/* ---- groups ---- */
+
+int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
+{
+    int rc = tz_db_begin_immediate(s->db, err);
+    if (rc)
+        return rc;
+    s->group_head = s->head;
+    s->group_eff_max = s->eff_max;
+    s->group_audit_n = s->audit_n;
+    memcpy(s->group_audit_hash, s->audit_hash, TZ_HASH_BYTES);
+    s->in_group = true;
+    return 0;
+}
+
+int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
+{
+    s->in_group = false;
+    int rc = tz_db_commit(s->db, err);
+    if (rc)
+        return rc;
+    s->head = s->group_head;
+    s->eff_max = s->group_eff_max;
+    s->audit_n = s->group_audit_n;
+    memcpy(s->audit_hash, s->group_audit_hash, TZ_HASH_BYTES);
+    return 0;
+}
+
+void tz_store_group_rollback(struct tz_store *s)
+{
+    s->in_group = false;
+    for (size_t i = 0; i < TZ_SQL_COUNT; i++)
+        tz_stmt_reset(&s->stmts[i]);
+    tz_db_rollback(s->db);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit chain: hash(n) = SHA-256(hash(n-1) ‖ epoch u32 ‖ n u64 ‖ meta ‖ body_hash), numbers big-endian, hash(0) = 32 zero
+ * bytes; body_hash = SHA-256(salt ‖ body). Because the chain covers the body's hash and not the body, a body can be erased
+ * (with its salt, so that it cannot be guessed either) and the chain still verifies.
+ */
+#include "store_int.h"
+
+#include <string.h>
+
+enum { SALT_BYTES = 16 };
+
+static int body_hash(struct tz_bytes salt, struct tz_bytes body, uint8_t out[TZ_HASH_BYTES])
+{
+    struct tz_sha256 h = {0};
+    int rc = tz_sha256_init(&h);
+    if (!rc)
+        rc = tz_sha256_update(&h, salt);
+    if (!rc)
+        rc = tz_sha256_update(&h, body);
+    if (!rc)
+        rc = tz_sha256_final(&h, out);
+    tz_sha256_deinit(&h);
+    return rc;
+}
+
+static int entry_hash(const uint8_t prev[TZ_HASH_BYTES], uint32_t epoch, uint64_t n, const char *meta,
+                      const uint8_t body[TZ_HASH_BYTES], uint8_t out[TZ_HASH_BYTES])
+{
+    uint8_t head[12];
+    for (int i = 0; i < 4; i++)
+        head[i] = (uint8_t)(epoch >> (24 - 8 * i));
+    for (int i = 0; i < 8; i++)
+        head[4 + i] = (uint8_t)(n >> (56 - 8 * i));
+    struct tz_sha256 h = {0};
+    int rc = tz_sha256_init(&h);
+    if (!rc)
+        rc = tz_sha256_update(&h, tz_bytes_of(prev, TZ_HASH_BYTES));
+    if (!rc)
+        rc = tz_sha256_update(&h, tz_bytes_of(head, sizeof head));
+    if (!rc)
+        rc = tz_sha256_update(&h, tz_bytes_str(meta));
+    if (!rc)
+        rc = tz_sha256_update(&h, tz_bytes_of(body, TZ_HASH_BYTES));
+    if (!rc)
+        rc = tz_sha256_final(&h, out);
+    tz_sha256_deinit(&h);
+    return rc;
+}
+
+int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err)
+{
+    uint8_t salt[SALT_BYTES];
+    uint8_t bh[TZ_HASH_BYTES];
+    uint8_t hash[TZ_HASH_BYTES];
+    uint64_t n = s->group_audit_n + 1;
+    tz_store_random(s, salt, sizeof salt);
+    int rc = body_hash(tz_bytes_of(salt, sizeof salt), body, bh);
+    if (!rc)
+        rc = entry_hash(s->group_audit_hash, s->epoch, n, meta, bh, hash);
+    if (rc)
+        return tz_err_set(err, rc, NULL, NULL, NULL, NULL);
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUDIT_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)n);
+    tz_stmt_bind_int(st, 2, s->epoch);
+    tz_stmt_bind_text(st, 3, meta);
+    tz_stmt_bind_blob(st, 4, bh, sizeof bh);
+    tz_stmt_bind_blob(st, 5, hash, sizeof hash);
+    rc = tz_stmt_run(st, err);
+    st = rc ? NULL : tz_store_sql(s, TZ_SQL_AUDIT_BODY_PUT, err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)n);
+    tz_stmt_bind_blob(st, 2, salt, sizeof salt);
+    tz_stmt_bind_blob(st, 3, body.n ? body.p : (const uint8_t *)"", body.n);
+    rc = tz_stmt_run(st, err);
+    if (rc)
+        return rc;
+    s->group_audit_n = n;
+    memcpy(s->group_audit_hash, hash, sizeof hash);
+    return 0;
+}
+
+int tz_store_audit_head(struct tz_store *s, uint64_t *n, uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
+{
+    int64_t last = 0;
+    int rc = tz_db_query_int(s->db, "SELECT max(n) FROM audit", &last, err);
+    *n = (uint64_t)last;
+    memset(hash, 0, TZ_HASH_BYTES);
+    if (rc || last == 0)
+        return rc;
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUDIT_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, last);
+    rc = tz_stmt_step(st, err);
+    struct tz_bytes b = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
+    if (b.n == TZ_HASH_BYTES)
+        memcpy(hash, b.p, TZ_HASH_BYTES);
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : b.n == TZ_HASH_BYTES ? 0 : tz_err_set(err, TZ_E_DB_CORRUPT, "audit", NULL, NULL, NULL);
+}
+
+/** Does the row fit the chain so far? Moves @prev on. */
+static int check_entry(const struct tz_stmt *st, uint64_t expected, uint8_t prev[TZ_HASH_BYTES], struct tz_err *err)
+{
+    uint8_t bh[TZ_HASH_BYTES];
+    uint8_t hash[TZ_HASH_BYTES];
+    uint64_t n = (uint64_t)tz_stmt_int(st, 0);
+    const char *meta = tz_stmt_text(st, 2);
+    struct tz_bytes stored_body = tz_stmt_blob(st, 3);
+    struct tz_bytes stored = tz_stmt_blob(st, 4);
+    bool ok = n == expected && meta && stored_body.n == TZ_HASH_BYTES && stored.n == TZ_HASH_BYTES;
+    if (ok && !tz_stmt_is_null(st, 5)) /* the body was not erased: it must be the one that was written */
+        ok = !body_hash(tz_stmt_blob(st, 5), tz_stmt_blob(st, 6), bh) && memcmp(bh, stored_body.p, TZ_HASH_BYTES) == 0;
+    if (ok)
+        ok = !entry_hash(prev, (uint32_t)tz_stmt_int(st, 1), n, meta, stored_body.p, hash) &&
+             memcmp(hash, stored.p, TZ_HASH_BYTES) == 0;
+    if (!ok)
+        return tz_err_setf(err, TZ_E_VERIFY, "audit entry %llu", (unsigned long long)expected);
+    memcpy(prev, hash, TZ_HASH_BYTES);
+    return 0;
+}
+
+int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    uint8_t prev[TZ_HASH_BYTES] = {0};
+    uint64_t n = 0;
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT a.n,a.epoch,a.meta,a.body_hash,a.hash,b.salt,b.body FROM audit a"
+                           " LEFT JOIN audit_body b ON b.n=a.n ORDER BY a.n",
+                           err);
+    while (!rc && (rc = tz_stmt_step(&st, err)) == 1)
+        rc = check_entry(&st, ++n, prev, err);
+    tz_stmt_finalize(&st);
+    *entries = n;
+    return rc;
+}

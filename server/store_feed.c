@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device may read: the feed since its cursors, its whole scope, and the digest over it.
+ *
+ * Invariants
+ *  1. Every call is one read snapshot. A page ends only after a whole version, so a cursor is always "everything up to here".
+ *  2. A call that reaches the end of every area is done: the version of its snapshot is a checkpoint. A row that changed while
+ *     earlier pages were out has moved to a later place in the feed and comes again.
+ *  3. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the reader still
+ *     sees the record through another area.
+ */
+#include "store_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area)
+{
+    for (size_t i = 0; i < g->nareas; i++)
+        if (tz_area_covers(&g->areas[i], area))
+            return true;
+    return false;
+}
+
+/** Drop what the reader may not see: secret fields, and fields whose class this catalogue does not know. */
+static void project(const struct tz_grant *g, struct tz_record *rec)
+{
+    if (g->reads_secret)
+        return;
+    rec->extra = (struct tz_bytes){0};
+    for (size_t i = 0; i < rec->type->nfields; i++)
+        if (rec->type->fields[i].visibility == TZ_VIS_SECRET)
+            rec->v[i] = tz_value_null();
+}
+
+/* ---- frames of rows ---- */
+
+struct page {
+    struct tz_store *s;
+    const struct tz_grant *g;
+    tz_rows_emit_fn emit;
+    void *emit_ctx;
+    struct tz_buf frame;
+    struct tz_buf body;
+    unsigned frames, frames_max;
+    struct tz_cursor *cursors; /* all; those from `unsaid` on have progress that no frame reported yet */
+    size_t unsaid;
+    tz_ver head; /* of the snapshot */
+    struct tz_arena a;
+    struct tz_err *err;
+};
+
+/** Send the frame. @complete: how many cursors are at a whole version now; in the middle of a version, all but the present one. */
+static int page_flush(struct page *p, size_t complete)
+{
+    int rc = 0;
+    for (size_t i = p->unsaid; i < complete && !rc; i++)
+        rc = tz_msg_put_rows_progress(&p->frame, &p->cursors[i]);
+    if (complete > p->unsaid)
+        p->unsaid = complete - 1; /* the last one may still move */
+    if (!rc)
+        rc = p->emit(p->emit_ctx, tz_buf_unread(&p->frame));
+    p->frames++;
+    tz_buf_clear(&p->frame);
+    return rc;
+}
+
+struct entry {
+    tz_ver ver;
+    uint32_t type;
+    struct tz_id id;
+    struct tz_area area;
+    bool leaving;
+};
+
+static int put_row(struct page *p, const struct tz_msg_row *m)
+{
+    int rc = tz_msg_put_rows_row(&p->frame, m);
+    return rc ? tz_err_set(p->err, rc, "row", NULL, NULL, NULL) : 0;
+}
+
+/** One feed entry into the frame. Entries of types that this catalogue lost are passed over. */
+static int page_entry(struct page *p, const struct entry *e)
+{
+    const struct tz_type *t = tz_catalogue_type_id(p->s->cat, e->type);
+    struct tz_msg_row m = {.type = e->type, .id = e->id, .ver = e->ver, .area = e->area, .state = TZ_ROW_LEFT};
+    tz_arena_reset(&p->a);
+    struct tz_row *row = tz_arena_alloc(&p->a, sizeof *row);
+    if (!row)
+        return tz_err_set(p->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    int rc = t ? tz_replica_get(p->s->rep, t, e->id, &p->a, row, p->err) : 0;
+    if (rc <= 0)
+        return rc;
+    if (e->leaving)
+        return tz_feed_readable(p->g, &row->area) ? 0 : put_row(p, &m);
+    project(p->g, &row->rec);
+    tz_buf_clear(&p->body);
+    rc = tz_record_encode(&row->rec, &p->body);
+    if (rc)
+        return tz_err_set(p->err, rc, "row", NULL, NULL, NULL);
+    m.area = row->area;
+    m.state = row->deleted ? TZ_ROW_DELETED : TZ_ROW_LIVE;
+    m.body = tz_buf_unread(&p->body);
+    return put_row(p, &m);
+}
+
+static int read_entry(struct tz_stmt *st, const struct tz_cursor *c, struct entry *e, struct tz_err *err)
+{
+    int rc = tz_stmt_step(st, err);
+    if (rc != 1)
+        return rc;
+    const char *street = tz_stmt_text(st, 3);
+    memset(e, 0, sizeof *e);
+    e->ver = (tz_ver)tz_stmt_int(st, 0);
+    e->type = (uint32_t)tz_stmt_int(st, 1);
+    tz_stmt_id(st, 2, &e->id);
+    memcpy(e->area.district, c->area.district, sizeof e->area.district);
+    memcpy(e->area.street, street, strnlen(street, TZ_STREET_BYTES - 1));
+    e->leaving = tz_stmt_int(st, 4) != 0;
+    return 1;
+}
+
+/** A version of cursor @i ended at @at. 1 go on, 0 the page is full, negative. */
+static int version_ended(struct page *p, size_t i, tz_ver at)
+{
+    p->cursors[i].ver = at;
+    int rc = p->frame.len >= TZ_ROWS_FRAME_BYTES ? page_flush(p, i + 1) : 0;
+    return rc ? rc : p->frames < p->frames_max;
+}
+
+/** Everything after cursor @i. 1 reached the end, 0 the page is full (cursor at the last whole version), negative. */
+static int page_cursor(struct page *p, size_t i)
+{
+    struct tz_cursor *c = &p->cursors[i];
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_CHANGE_SINCE, p->err);
+    struct entry e;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, c->tier);
+    tz_stmt_bind_text(st, 2, c->area.district);
+    tz_stmt_bind_int(st, 3, (int64_t)c->ver);
+    tz_ver at = c->ver;
+    int rc;
+    while ((rc = read_entry(st, c, &e, p->err)) == 1) {
+        int go = e.ver != at ? version_ended(p, i, at) : 1;
+        at = e.ver;
+        if (go == 1 && p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES) /* a version of very many rows */
+            go = page_flush(p, i) ? TZ_E_NOMEM : 1;
+        if (go == 1 && tz_area_covers(&c->area, &e.area))
+            go = page_entry(p, &e) ? TZ_E_NOMEM : 1;
+        if (go != 1) {
+            tz_stmt_reset(st);
+            return go;
+        }
+    }
+    if (rc)
+        return rc;
+    c->ver = p->head;
+    return 1;
+}
+
+/* ---- changes ---- */
+
+static bool granted(const struct tz_grant *g, const struct tz_area *area)
+{
+    for (size_t i = 0; i < g->nareas; i++)
+        if (tz_area_eq(&g->areas[i], area))
+            return true;
+    return false;
+}
+
+static int read_begin(struct tz_store *s, struct tz_err *err)
+{
+    return tz_db_in_transaction(s->db) ? 0 : tz_db_begin_read(s->db, err);
+}
+
+static int snapshot_head(struct tz_store *s, struct tz_msg_checkpoint *head, struct tz_err *err)
+{
+    int64_t ver = 0;
+    int rc = tz_db_query_int(s->db, "SELECT max(ver) FROM commit_log", &ver, err);
+    head->ver = (tz_ver)ver;
+    return rc ? rc : tz_store_audit_head(s, &head->audit_n, head->audit_hash, err);
+}
+
+static int by_tier(const void *a, const void *b)
+{
+    const struct tz_cursor *ca = a;
+    const struct tz_cursor *cb = b;
+    return ca->tier < cb->tier ? -1 : ca->tier > cb->tier;
+}
+
+static int page_all(struct page *p, size_t n, bool *done)
+{
+    size_t i = 0;
+    *done = true;
+    for (; i < n && *done; i++) {
+        int rc = p->frames < p->frames_max ? page_cursor(p, i) : 0;
+        if (rc < 0)
+            return rc;
+        *done = rc == 1;
+        if (rc == 1 && p->frame.len >= TZ_ROWS_FRAME_BYTES && (rc = page_flush(p, i + 1)) != 0)
+            return rc;
+    }
+    return p->frame.len ? page_flush(p, i) : 0;
+}
+
+int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cursor *cursors, size_t ncursors,
+                     unsigned frames_max, tz_rows_emit_fn emit, void *emit_ctx, bool *done,
+                     struct tz_msg_checkpoint *head, struct tz_err *err)
+{
+    struct page p = {.s = s, .g = g, .emit = emit, .emit_ctx = emit_ctx, .frames_max = frames_max, .err = err};
+    for (size_t i = 0; i < ncursors; i++)
+        if (!granted(g, &cursors[i].area))
+            return tz_err_set(err, TZ_E_AREA, "cursor", NULL, NULL, NULL);
+    bool ours = !tz_db_in_transaction(s->db);
+    int rc = read_begin(s, err);
+    if (rc)
+        return rc;
+    tz_buf_init(&p.frame, TZ_FRAME_BODY_MAX);
+    tz_buf_init(&p.body, TZ_ROW_BYTES_MAX);
+    tz_arena_init(&p.a, 4 * TZ_ROW_BYTES_MAX);
+    qsort(cursors, ncursors, sizeof *cursors, by_tier); /* reference rows first: labels before what uses them */
+    p.cursors = cursors;
+    rc = snapshot_head(s, head, err);
+    p.head = head->ver;
+    if (!rc)
+        rc = page_all(&p, ncursors, done);
+    tz_buf_deinit(&p.frame);
+    tz_buf_deinit(&p.body);
+    tz_arena_deinit(&p.a);
+    if (ours)
+        tz_db_rollback(s->db);
+    return rc;
+}
+
+/* ---- the whole scope ---- */
+
+struct scope {
+    const struct tz_grant *g;
+    int (*cb)(void *ctx, const struct tz_row *row);
+    void *ctx;
+    struct tz_row *copy;
+};
+
+static int scope_row(void *ctx, const struct tz_row *row)
+{
+    struct scope *s = ctx;
+    if (!tz_feed_readable(s->g, &row->area))
+        return 1;
+    *s->copy = *row;
+    project(s->g, &s->copy->rec);
+    return s->cb(s->ctx, s->copy);
+}
+
+static int by_type_id(const void *a, const void *b)
+{
+    const struct tz_type *const *ta = a;
+    const struct tz_type *const *tb = b;
+    return (*ta)->id < (*tb)->id ? -1 : (*ta)->id > (*tb)->id;
+}
+
+int tz_store_each_row(struct tz_store *s, const struct tz_grant *g, int (*cb)(void *ctx, const struct tz_row *row),
+                      void *ctx, struct tz_err *err)
+{
+    const struct tz_type *types[TZ_TYPES_MAX];
+    struct scope sc = {.g = g, .cb = cb, .ctx = ctx, .copy = malloc(sizeof *sc.copy)};
+    if (!sc.copy)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    for (size_t i = 0; i < s->cat->ntypes; i++)
+        types[i] = &s->cat->types[i];
+    qsort(types, s->cat->ntypes, sizeof types[0], by_type_id);
+    bool ours = !tz_db_in_transaction(s->db);
+    int rc = read_begin(s, err);
+    for (size_t i = 0; i < s->cat->ntypes && !rc; i++)
+        rc = tz_replica_each(s->rep, types[i], scope_row, &sc, err);
+    if (ours)
+        tz_db_rollback(s->db);
+    free(sc.copy);
+    return rc;
+}
+
+/* ---- verify ---- */
+
+struct digest {
+    struct tz_sha256 h;
+    struct tz_buf body;
+    uint64_t rows;
+};
+
+static void be(uint8_t *out, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
+}
+
+static int digest_row(void *ctx, const struct tz_row *row)
+{
+    struct digest *d = ctx;
+    uint8_t head[4 + TZ_ID_BYTES + 8 + 4];
+    tz_buf_clear(&d->body);
+    int rc = tz_record_encode(&row->rec, &d->body);
+    if (rc)
+        return rc;
+    struct tz_bytes body = tz_buf_unread(&d->body);
+    be(head, row->rec.type->id, 4);
+    memcpy(head + 4, row->id.b, TZ_ID_BYTES);
+    be(head + 4 + TZ_ID_BYTES, row->ver, 8);
+    be(head + 4 + TZ_ID_BYTES + 8, body.n, 4);
+    d->rows++;
+    rc = tz_sha256_update(&d->h, tz_bytes_of(head, sizeof head));
+    if (!rc)
+        rc = tz_sha256_update(&d->h, body);
+    return rc ? rc : 1;
+}
+
+static int audit_answer(struct tz_store *s, const struct tz_msg_verify *ask, struct tz_msg_verified *out,
+                        struct tz_err *err)
+{
+    int rc = tz_store_audit_head(s, &out->audit_n, out->audit_hash, err);
+    out->audit_ok = ask->audit_n == 0;
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_AUDIT_GET, err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)(ask->audit_n & INT64_MAX));
+    if (tz_stmt_step(st, err) == 1)
+        out->audit_ok = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(ask->audit_hash, TZ_HASH_BYTES));
+    tz_stmt_reset(st);
+    return 0;
+}
+
+int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_verify *ask,
+                    struct tz_msg_verified *out, struct tz_err *err)
+{
+    struct digest d = {0};
+    struct tz_msg_checkpoint head;
+    memset(out, 0, sizeof *out);
+    tz_buf_init(&d.body, TZ_ROW_BYTES_MAX);
+    bool ours = !tz_db_in_transaction(s->db);
+    int rc = read_begin(s, err);
+    if (!rc)
+        rc = tz_sha256_init(&d.h);
+    if (!rc)
+        rc = snapshot_head(s, &head, err);
+    if (!rc)
+        rc = tz_store_each_row(s, g, digest_row, &d, err);
+    if (!rc)
+        rc = tz_sha256_final(&d.h, out->digest);
+    if (!rc)
+        rc = audit_answer(s, ask, out, err);
+    if (!rc) {
+        out->ver = head.ver;
+        out->rows = d.rows;
+    }
+    if (ours)
+        tz_db_rollback(s->db);
+    tz_sha256_deinit(&d.h);
+    tz_buf_deinit(&d.body);
+    return rc;
+}
+
+/* ---- accounting ---- */
+
+int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    memset(out, 0, sizeof *out);
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
+                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1)"
+                           " FROM result WHERE device=?1",
+                           err);
+    if (!rc) {
+        tz_stmt_bind_int(&st, 1, device);
+        rc = tz_stmt_step(&st, err);
+    }
+    if (rc == 1) {
+        uint64_t *const at[] = {&out->changesets, &out->applied,      &out->superseded, &out->refused, &out->waiting,
+                                &out->held,       &out->under_review, &out->withdrawn,  &out->lost};
+        for (int i = 0; i < 9; i++)
+            *at[i] = (uint64_t)tz_stmt_int(&st, i);
+        rc = 0;
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
+int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_backlog_entry *e), void *ctx,
+                     struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog ORDER BY device,seq",
+                           err);
+    while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
+        struct tz_backlog_entry e = {(uint32_t)tz_stmt_int(&st, 0),       (uint32_t)tz_stmt_int(&st, 1),
+                                     (uint64_t)tz_stmt_int(&st, 2),       (enum tz_outcome)tz_stmt_int(&st, 3),
+                                     (uint64_t)tz_stmt_int(&st, 4),       tz_stmt_int(&st, 5)};
+        int go = cb(ctx, &e);
+        rc = go < 0 ? go : 0;
+        if (go <= 0)
+            break;
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}

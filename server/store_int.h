@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_STORE_INT_H
+#define TZ_STORE_INT_H
+
+/*
+ * Inside the SQLite store. Who calls whom:
+ *
+ *   store_apply.c  one changeset: seen before? in order? depends? → judge → result, audit, backlog
+ *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
+ *   judge_case.c   cases: open, join, resolve
+ *   rows.c         a changed record: table, feed, claims, dependants' areas
+ *   store_feed.c   reading; store_who.c devices, users, invites; store_audit.c the chain; store.c open, groups, seeding
+ */
+
+#include "hash.h"
+#include "merge.h"
+#include "migrate.h"
+#include "store.h"
+
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 1, TZ_TOUCHED_MAX = 32 };
+extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
+enum { TZ_REVIVE_DEPTH_MAX = 16 };
+
+/** A reference field somewhere that points at a type: who must be asked when a record of that type goes. */
+struct tz_child_ref {
+    const struct tz_type *type;
+    const struct tz_field *field;
+};
+
+/** Statements, prepared on first use (sql.def). */
+enum tz_sql {
+#define TZ_SQL(name, text) TZ_SQL_##name,
+#include "sql.def"
+#undef TZ_SQL
+    TZ_SQL_COUNT
+};
+
+struct tz_store {
+    struct tz_db *db;
+    struct tz_replica *rep;
+    const struct tz_catalogue *cat;
+    struct tz_clock clock;
+    void (*random)(void *ctx, uint8_t *p, size_t n);
+    void *random_ctx;
+    bool readonly;
+
+    uint32_t epoch;
+    uint8_t mac_key[32], claim_key[32];
+    tz_ver head;       /* newest durable version */
+    tz_ver group_head; /* newest version of the open group */
+    tz_hlc eff_max, group_eff_max;
+    uint64_t audit_n, group_audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES], group_audit_hash[TZ_HASH_BYTES];
+    bool in_group;
+
+    const struct tz_type *case_type, *user_type, *division_type;
+    struct tz_area touched[TZ_TOUCHED_MAX]; /* areas written since the last tz_store_apply began */
+    size_t ntouched;                        /* past the maximum: anywhere */
+    struct tz_stmt stmts[TZ_SQL_COUNT];
+};
+
+/** The statement, reset and ready to bind; NULL with @err set when it cannot be prepared. */
+struct tz_stmt *tz_store_sql(struct tz_store *s, enum tz_sql which, struct tz_err *err);
+
+/** One changeset being judged. */
+struct tz_judge {
+    struct tz_store *s;
+    const struct tz_changeset *cs;
+    struct tz_edit edit; /* base_ver/base_seq of the current op are filled in per op */
+    struct tz_wall received;
+    tz_hlc claimed;
+    int64_t offset_ms;
+    bool wrote; /* anything: the version is used */
+    /* the author */
+    const struct tz_role *role;
+    struct tz_area area;  /* of the user, within the device's */
+    bool city;            /* the whole city */
+    struct tz_arena *a;   /* scratch of one op */
+    struct tz_arena *out; /* lives until the result is out */
+    struct tz_err *err;   /* LOCAL errors */
+    /* the current op's answer */
+    struct tz_op_result res;
+    struct tz_id case_ids[TZ_RESULT_CASES_MAX];
+};
+
+/* judge.c */
+/** Judge one op. 0 with j->res filled (also when refused), negative only for LOCAL errors. */
+TZ_MUST_USE int tz_judge_op(struct tz_judge *j, const struct tz_op *op);
+/** Refuse the current op. Always returns 0 so that judges can `return tz_judge_refuse(…)`. */
+int tz_judge_refuse(struct tz_judge *j, int code, const char *arg1, const char *arg2);
+bool tz_judge_in_area(const struct tz_judge *j, const struct tz_area *record);
+/** Load a record that the author may see; 1, 0 (unknown, foreign), negative. */
+int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_row *row,
+                  struct tz_stamps *stamps);
+struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver);
+/** May the author's role edit this field of this row (NULL: a record being created)? */
+bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
+/** Write row and stamps as of this commit. */
+TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
+/** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1: refused. */
+int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names);
+
+/* judge_life.c */
+TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+TZ_MUST_USE int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+/** Bring a deleted record back with a case about its deletion, and what it refers to. */
+TZ_MUST_USE int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps, unsigned depth);
+/** A live child that blocks deletion: 1 seen (@example, @count), 2 unseen, 0 none, negative. */
+int tz_judge_children(struct tz_judge *j, const struct tz_type *t, struct tz_id id, tz_ver base_checkpoint,
+                      char example[TZ_ID_HEX + 1], uint64_t *count);
+
+/* judge_case.c */
+/** Losses of one merged SET go into the cases of their fields and groups. */
+TZ_MUST_USE int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz_loss *loss, size_t n);
+/** A deletion that did not stand. */
+TZ_MUST_USE int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author, const char *rule);
+/** An edit of a record whose deletion was resolved: its values become a candidate about the record's life. */
+TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
+                                        const bool *names);
+/** The open cases of a record show what stands now; call after the row was put. */
+TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
+TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
+
+/* rows.c */
+/** Where a record belongs by its own content. 1 and the area; 0 when the parent is unknown or the codes are bad; negative. */
+int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
+                 struct tz_err *err);
+/** Store @row at version @ver: table, feed, claims, leaving entries, dependants. @old NULL = new. */
+TZ_MUST_USE int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver,
+                            struct tz_arena *a, struct tz_err *err);
+/** Reference fields that point at @t (ref(any) included), into @out. Returns how many (≤ max). */
+size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out, size_t max);
+/** The type a ref(any) of @rec points at; NULL when unnamed or unknown. */
+const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
+                                       const struct tz_field *f);
+
+/* store_feed.c */
+/** May a holder of this grant read records of @area? */
+bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area);
+
+/* store_who.c */
+#define TZ_CITY_CODE "120000"
+/** Division code → area; the city's code gives the empty one. */
+struct tz_area tz_who_area(const char *code);
+/** Does the grant @inner lie within @outer (division codes)? */
+bool tz_who_area_within(const char *inner, const char *outer);
+
+/* store_audit.c */
+TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);
+
+/* store.c */
+/** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */
+TZ_MUST_USE int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err);
+TZ_MUST_USE int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,
+                                    int64_t received_ms, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err);
+struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver);
+void tz_store_random(struct tz_store *s, void *p, size_t n);
+/** Fixed id, maker 0: SHA-256 of the parts, version 8. */
+struct tz_id tz_store_fixed_id(const char *type, struct tz_bytes code);
+
+#endif
