@@ -38,7 +38,7 @@ enum { /* caps, the same in proto/README.md */
     TZ_MSG_USERS_MAX = 256,
     TZ_MSG_CURSORS_MAX = 1024, /* areas × tiers */
     TZ_MSG_CHANGESETS_MAX = 256,
-    TZ_MSG_RESULTS_MAX = 256,
+    TZ_MSG_RESULTS_MAX = 1024,
     TZ_MSG_ROWS_MAX = 8192,
     TZ_MSG_LOST_MAX = 4096,
     TZ_PUSH_IN_FLIGHT_MAX = 8,

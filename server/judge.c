@@ -36,6 +36,12 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
     return tz_store_commit_of(j->s, ver);
 }
 
+tz_ver tz_judge_checkpoint(const struct tz_judge *j)
+{
+    tz_ver said = j->cs->base_checkpoint;
+    return said < j->s->group_head ? said : j->s->group_head;
+}
+
 /** Rows an author may name: in the area, or the city's own (which everybody reads). */
 static bool readable(const struct tz_judge *j, const struct tz_area *record)
 {
@@ -75,6 +81,16 @@ bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const
     if (f->editors & j->role->editor)
         return true;
     return creator_exception(j, row->rec.type, f) && own_unverified(j, row);
+}
+
+/** Could every reader be sent it? Counted generously, without encoding. 0 good, 1 refused. */
+static int check_size(struct tz_judge *j, const struct tz_record *rec)
+{
+    enum { KEY_AND_LENGTH_MAX = 16 };
+    size_t n = rec->extra.n;
+    for (size_t i = 0; i < rec->type->nfields; i++)
+        n += rec->v[i].kind == TZ_V_NULL ? 0 : KEY_AND_LENGTH_MAX + (rec->v[i].kind == TZ_V_INT ? 0 : rec->v[i].n);
+    return n <= TZ_ROW_BYTES_MAX ? 0 : (tz_judge_refuse(j, TZ_E_LIMIT, rec->type->name, NULL), 1);
 }
 
 int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps)
@@ -151,7 +167,7 @@ static int check_rights(struct tz_judge *j, const struct tz_row *row, const bool
 static bool saw_deletion(struct tz_judge *j, const struct tz_row *target, const struct tz_stamps *stamps)
 {
     struct tz_edit e = j->edit;
-    e.base_ver = j->cs->base_checkpoint;
+    e.base_ver = tz_judge_checkpoint(j);
     e.base_seq = j->cs->seq - 1;
     return tz_merge_saw(&e, tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, target->born), tz_judge_commit_of, j);
 }
@@ -175,6 +191,19 @@ static int check_ref(struct tz_judge *j, const struct tz_record *rec, const stru
     return tz_judge_revive(j, row, &stamps, 0);
 }
 
+/** In memory of its own: a list may name a thousand records. */
+static int check_ref_apart(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_id id)
+{
+    struct tz_arena *const outer = j->a;
+    struct tz_arena a;
+    tz_arena_init(&a, 8 * 1024 * 1024);
+    j->a = &a;
+    int rc = check_ref(j, rec, f, id);
+    j->a = outer;
+    tz_arena_deinit(&a);
+    return rc;
+}
+
 static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_value list)
 {
     /* canonical: ["32 hex","32 hex",…] */
@@ -185,7 +214,7 @@ static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, cons
         hex[TZ_ID_HEX] = '\0';
         if (tz_id_parse(hex, &id))
             return tz_judge_refuse(j, TZ_E_VALUE, f->name, NULL), 1;
-        int rc = check_ref(j, rec, f, id);
+        int rc = check_ref_apart(j, rec, f, id);
         if (rc)
             return rc;
     }
@@ -210,6 +239,46 @@ int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_r
         if (rc)
             return rc;
     }
+    return 0;
+}
+
+/* ---- area ---- */
+
+static int found_one(void *ctx, const struct tz_row *row)
+{
+    (void)row;
+    *(bool *)ctx = true;
+    return 0;
+}
+
+/** A record in a district that does not exist would be out of everybody's sight. 1 known, 0 not, negative. */
+static int district_known(struct tz_judge *j, const struct tz_area *area)
+{
+    struct tz_store *s = j->s;
+    bool found = area->district[0] == '\0';
+    for (size_t i = 0; i < s->ndistricts && !found; i++)
+        found = memcmp(s->districts[i], area->district, TZ_DISTRICT_BYTES) == 0;
+    if (found)
+        return 1;
+    int rc = tz_replica_find(s->rep, tz_type_field(s->division_type, "code"), s->division_type,
+                             tz_value_text(area->district), found_one, &found, j->err);
+    if (!rc && found && s->ndistricts < TZ_DISTRICTS_CACHED)
+        memcpy(s->districts[s->ndistricts++], area->district, TZ_DISTRICT_BYTES);
+    return rc ? rc : found;
+}
+
+/** Where the record belongs by its content, if that is somewhere and the author's. 0 good, 1 refused, negative. */
+int tz_judge_area(struct tz_judge *j, struct tz_row *row)
+{
+    struct tz_area area;
+    int known = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
+    if (known == 1)
+        known = district_known(j, &area);
+    if (known < 0)
+        return known;
+    if (!known || !tz_judge_in_area(j, &area))
+        return tz_judge_refuse(j, TZ_E_AREA, row->rec.type->name, NULL), 1;
+    row->area = area;
     return 0;
 }
 
@@ -264,14 +333,13 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
     if (!rc)
         rc = create_complete(j, t, &row->rec);
     if (!rc)
+        rc = check_size(j, &row->rec);
+    if (!rc)
         rc = tz_judge_refs(j, t, &row->rec, names);
+    if (!rc)
+        rc = tz_judge_area(j, row);
     if (rc)
         return rc < 0 ? rc : 0;
-    int known = tz_rows_area(j->s, &row->rec, j->a, &row->area, j->err);
-    if (known < 0)
-        return known;
-    if (!known || !tz_judge_in_area(j, &row->area))
-        return tz_judge_refuse(j, TZ_E_AREA, t->name, NULL);
     struct tz_row *old = tz_arena_alloc(j->a, sizeof *old);
     if (!old)
         return TZ_E_NOMEM;
@@ -311,26 +379,13 @@ static int set_on_deleted(struct tz_judge *j, struct tz_row *row, struct tz_stam
     return tz_judge_revive(j, row, stamps, 0);
 }
 
-/** The merged record's area: unchanged unless its own fields say so. 0 good, 1 refused, negative. */
-static int set_area(struct tz_judge *j, struct tz_row *row)
-{
-    struct tz_area area;
-    int known = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
-    if (known < 0)
-        return known;
-    if (!known || !tz_judge_in_area(j, &area))
-        return tz_judge_refuse(j, TZ_E_AREA, row->rec.type->name, NULL), 1;
-    row->area = area;
-    return 0;
-}
-
 /** Extra fields that this catalogue lacks: later commit stands, field by field. */
 static int merge_extra(struct tz_judge *j, struct tz_row *row, const struct tz_record *in)
 {
     if (!in->extra.n)
         return 0;
     struct tz_buf out;
-    tz_buf_init(&out, TZ_ROW_BYTES_MAX);
+    tz_buf_init(&out, 2 * TZ_ROW_BYTES_MAX); /* the whole record's size is judged after the merge */
     struct tz_wire_iter a = {row->rec.extra};
     struct tz_wire_iter b = {in->extra};
     struct tz_wire_field fa;
@@ -388,7 +443,9 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     memcpy(row->rec.v, out->v, t->nfields * sizeof *out->v);
     rc = merge_extra(j, row, in);
     if (!rc)
-        rc = set_area(j, row);
+        rc = check_size(j, &row->rec);
+    if (!rc)
+        rc = tz_judge_area(j, row);
     if (!rc)
         rc = tz_judge_refs(j, t, &row->rec, names);
     if (rc)

@@ -132,7 +132,7 @@ static int json_value(struct tz_judge *j, const char *name, const json_t *json, 
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text)
         return TZ_E_NOMEM;
-    int rc = tz_value_parse(f, text, j->a, out, j->err);
+    int rc = strlen(text) > TZ_TEXT_BYTES_MAX ? TZ_E_TOO_LONG : tz_value_parse(f, text, j->a, out, j->err);
     free(text);
     return rc;
 }
@@ -269,6 +269,10 @@ static int set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_ro
     const char *field = subject_secret(row->rec.type, s) ? "standing_secret" : "standing";
     rc = json ? json_value(j, field, json, &v) : TZ_E_NOMEM;
     json_decref(json);
+    if (rc == TZ_E_TOO_LONG) { /* the record itself shows it */
+        v = tz_value_null();
+        rc = 0;
+    }
     if (rc)
         return rc;
     struct tz_value *at = &c->rec.v[cf(j, field)->index];
@@ -358,6 +362,10 @@ static int open_or_join(struct tz_judge *j, const struct tz_row *row, const stru
         json_t *list = load_json(*at, 1);
         candidates_add(j, c, list, cand);
         rc = json_value(j, field, list, at);
+        if (rc == TZ_E_TOO_LONG) { /* what was there stays; this word is in the audit log and is counted */
+            put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
+            rc = 0;
+        }
         json_decref(list);
     }
     if (!rc) {
@@ -563,12 +571,13 @@ static json_t *unseen_standing(struct tz_judge *j, const struct resolve *r, stru
 static int resolve_write(struct tz_judge *j, struct resolve *r)
 {
     const struct tz_type *t = r->row->rec.type;
+    bool back = r->s.life && r->row->deleted && !r->deleted;
     int rc = 0;
     if (r->s.life) {
         char example[TZ_ID_HEX + 1];
         uint64_t count = 0;
         if (r->deleted && !r->row->deleted) {
-            rc = tz_judge_children(j, t, r->row->id, j->cs->base_checkpoint, example, &count);
+            rc = tz_judge_children(j, t, r->row->id, tz_judge_checkpoint(j), example, &count);
             if (rc > 0)
                 return tz_judge_refuse(j, TZ_E_HAS_CHILDREN, "1", NULL), 1;
         }
@@ -583,7 +592,13 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
         r->row->rec.v[i] = r->in.v[i];
         rc = tz_stamps_set(&r->stamps, (struct tz_stamp){.field = t->fields[i].id, .ver = j->edit.ver, .resolved = true});
     }
-    return rc ? rc : tz_judge_put(j, r->row, &r->stamps);
+    if (!rc && !r->s.life) /* the choice may move the record, or point somewhere */
+        rc = tz_judge_area(j, r->row);
+    if (!rc && !r->s.life)
+        rc = tz_judge_refs(j, t, &r->row->rec, r->names);
+    if (!rc)
+        rc = tz_judge_put(j, r->row, &r->stamps);
+    return rc || !back ? rc : tz_judge_revive_parents(j, r->row, 0);
 }
 
 static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
@@ -593,6 +608,7 @@ static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct reso
     uint8_t *user = tz_arena_dup(j->a, j->edit.user.b, TZ_ID_BYTES);
     if (!user)
         return TZ_E_NOMEM;
+    r->c->area = r->row->area;
     put_text(j, r->c, "state", "closed");
     put_int(j, r->c, "closed_at", j->received.ms);
     r->c->rec.v[cf(j, "closed_by")->index] = tz_value_blob(user, TZ_ID_BYTES);

@@ -131,7 +131,7 @@ int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_
         return rc < 0 ? rc : 0;
     if (row->deleted) /* both deleted it: equal values */
         return 0;
-    rc = tz_judge_children(j, t, op->id, j->cs->base_checkpoint, example, &count);
+    rc = tz_judge_children(j, t, op->id, tz_judge_checkpoint(j), example, &count);
     if (rc < 0)
         return rc;
     if (rc == 1)
@@ -140,13 +140,14 @@ int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_
         return delete_superseded(j, row);
     row->deleted = true;
     rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = j->edit.ver});
-    return rc ? rc : tz_judge_put(j, row, &stamps);
+    if (!rc)
+        rc = tz_judge_put(j, row, &stamps);
+    return rc ? rc : tz_case_refresh(j, row);
 }
 
 /* ---- coming back ---- */
 
-/** What a returning record refers to comes back too: references resolve to live records again. */
-static int revive_parents(struct tz_judge *j, const struct tz_row *row, unsigned depth)
+int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsigned depth)
 {
     const struct tz_type *t = row->rec.type;
     for (size_t i = 0; i < t->nfields; i++) {
@@ -180,7 +181,7 @@ int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *st
     if (!rc)
         rc = tz_judge_put(j, row, stamps);
     if (!rc)
-        rc = revive_parents(j, row, depth);
+        rc = tz_judge_revive_parents(j, row, depth);
     return rc ? rc : tz_case_deletion(j, row, tz_judge_commit_of(j, died.ver), "revived");
 }
 
@@ -202,5 +203,9 @@ int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz
     rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = j->edit.ver});
     if (!rc)
         rc = tz_judge_put(j, row, &stamps);
-    return rc ? rc : revive_parents(j, row, 0);
+    if (!rc)
+        rc = tz_judge_revive_parents(j, row, 0);
+    if (!rc)
+        rc = tz_case_refresh(j, row);
+    return rc < 0 ? rc : 0;
 }

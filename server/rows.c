@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 8 };
+enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 8, MOVE_ARENA_BYTES = 8 * 1024 * 1024 };
 
 const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
                                        const struct tz_field *f)
@@ -272,8 +272,29 @@ static int collect_id(void *ctx, const struct tz_row *row)
 static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver, struct tz_arena *a,
                     unsigned depth, struct tz_err *err);
 
-static int move_child(struct tz_store *s, const struct tz_type *t, struct tz_id id, tz_ver ver, struct tz_arena *a,
-                      unsigned depth, struct tz_err *err)
+/** Deleted records of @t that may refer to @id. */
+static int collect_tombstones(struct tz_store *s, const struct tz_type *t, struct tz_id id, struct cascade *c,
+                              struct tz_err *err)
+{
+    struct tz_row *found = tz_arena_calloc(c->a, 1, sizeof *found);
+    struct tz_stmt *st = found ? tz_store_sql(s, TZ_SQL_TOMBSTONE_NAMING, err) : NULL;
+    if (!st)
+        return found ? TZ_E_DB : TZ_E_NOMEM;
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &id);
+    int rc;
+    while ((rc = tz_stmt_step(st, err)) == 1) {
+        (void)tz_stmt_id(st, 0, &found->id);
+        rc = collect_id(c, found);
+        if (rc < 0)
+            break;
+    }
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int move_one(struct tz_store *s, const struct tz_type *t, struct tz_id id, tz_ver ver, struct tz_arena *a,
+                    unsigned depth, struct tz_err *err)
 {
     struct tz_row *old = tz_arena_alloc(a, sizeof *old);
     struct tz_row *row = tz_arena_alloc(a, sizeof *row);
@@ -289,6 +310,17 @@ static int move_child(struct tz_store *s, const struct tz_type *t, struct tz_id 
     return tz_area_eq(&row->area, &old->area) ? 0 : rows_put(s, row, old, ver, a, depth + 1, err);
 }
 
+/** In memory of its own: a record may have thousands of dependants. */
+static int move_child(struct tz_store *s, const struct tz_type *t, struct tz_id id, tz_ver ver, unsigned depth,
+                      struct tz_err *err)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, MOVE_ARENA_BYTES);
+    int rc = move_one(s, t, id, ver, &a, depth, err);
+    tz_arena_deinit(&a);
+    return rc;
+}
+
 static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver ver, struct tz_arena *a, unsigned depth,
                            struct tz_err *err)
 {
@@ -302,8 +334,10 @@ static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver 
             continue;
         struct cascade c = {.a = a};
         int rc = tz_replica_find(s->rep, refs[i].field, t, tz_value_blob(row->id.b, TZ_ID_BYTES), collect_id, &c, err);
+        if (!rc) /* a dependant that comes back later must come back where its parent is */
+            rc = collect_tombstones(s, t, row->id, &c, err);
         for (size_t k = 0; k < c.n && !rc; k++)
-            rc = move_child(s, t, c.ids[k], ver, a, depth, err);
+            rc = move_child(s, t, c.ids[k], ver, depth, err);
         if (rc)
             return rc;
     }
@@ -327,6 +361,8 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
 {
     bool moved = old && !tz_area_eq(&old->area, &row->area);
     row->ver = ver;
+    if (row->rec.type == s->division_type)
+        s->ndistricts = 0; /* what is known to exist may have changed */
     touch(s, &row->area);
     if (moved)
         touch(s, &old->area);

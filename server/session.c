@@ -37,6 +37,7 @@ struct tz_session {
     int64_t offset_ms;
 
     unsigned pushes; /* Push frames not answered yet */
+    bool verifying;  /* a Verify is not answered yet; one at a time */
 
     /* down */
     struct tz_cursor *cursors; /* what the peer pulls; owned */
@@ -281,6 +282,10 @@ static void on_ack(struct tz_session *s, struct tz_bytes body)
 
 static void on_verify(struct tz_session *s, struct tz_bytes body)
 {
+    if (s->verifying) { /* each reads the whole scope: nobody may queue them */
+        fail_code(s, TZ_E_PROTOCOL, "verify", TZ_LANE_CONTROL);
+        return;
+    }
     struct tz_sjob *j = job_new(s, TZ_JOB_VERIFY);
     if (!j)
         return;
@@ -289,6 +294,7 @@ static void on_verify(struct tz_session *s, struct tz_bytes body)
         fail_code(s, TZ_E_PROTOCOL, "verify", TZ_LANE_CONTROL);
         return;
     }
+    s->verifying = true;
     s->dirty = true; /* the peer compares at a version: bring its checkpoint up to the head */
     pump_down(s);
     submit(s, j);
@@ -419,6 +425,8 @@ static void on_opened(struct tz_session *s, struct tz_sjob *j)
 static void on_pushed(struct tz_session *s, struct tz_sjob *j)
 {
     s->pushes--;
+    for (const struct frame_node *f = j->frames; f; f = f->next)
+        s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_bytes_of(f->bytes, f->n));
     s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&j->reply));
     if (j->changed)
         s->dirty = true; /* its own edits become visible at a checkpoint */
@@ -438,6 +446,7 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         on_page(s, j);
         break;
     case TZ_JOB_VERIFY:
+        s->verifying = false;
         s->io.send(s->io.ctx, TZ_MSG_VERIFIED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
         break;
     case TZ_JOB_ENROL:

@@ -28,13 +28,16 @@ uint64_t tz_sjob_session(const struct tz_sjob *j);
 void *tz_sjob_node(struct tz_sjob *j); /* room for the executor: the struct tz_job of dbthread.h, first member */
 /**
  * Execute on the store. Writer jobs: call between group_begin and group_commit, then tz_sjob_settle once the commit is known.
- * Returns negative only for LOCAL errors: roll the group back and settle every job of it with that code.
+ * Returns negative only for LOCAL errors: roll the group back and settle every job of it with that code. May be called again
+ * after a rollback.
  */
 TZ_MUST_USE int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err);
 /** Commit outcome of a writer job's group: 0 or a TZ_E_* (then its effects never happened). */
 void tz_sjob_settle(struct tz_sjob *j, int code);
 /** Areas a PUSH job changed, so that the owner wakes the sessions that read them. Valid after settle(0). */
 bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n);
+/** Changesets a PUSH job carries, 0 for others. */
+size_t tz_sjob_changesets(const struct tz_sjob *j);
 void tz_sjob_free(struct tz_sjob *j);
 
 struct tz_session_io {

@@ -42,10 +42,11 @@ struct tz_sjob {
 
     /* out */
     struct tz_grant *grant;      /* OPEN: out; PULL, VERIFY: in (a copy) */
+    size_t nresults;             /* PUSH: in `reply` */
     bool changed;                /* PUSH */
     struct tz_area areas[TZ_JOB_AREAS_MAX];
     size_t nareas;               /* > TZ_JOB_AREAS_MAX: anywhere */
-    struct frame_node *frames;   /* PULL; owned */
+    struct frame_node *frames;   /* PULL: Rows; PUSH: Results that one frame cannot hold, before `reply`; owned */
     bool done;                   /* PULL: head is a checkpoint */
     struct tz_msg_checkpoint head;
 };

@@ -27,15 +27,20 @@ int tz_sjob_new(enum tz_job_kind kind, uint64_t session, struct tz_sjob **out)
     return 0;
 }
 
-void tz_sjob_free(struct tz_sjob *j)
+static void drop_frames(struct tz_sjob *j)
 {
-    if (!j)
-        return;
     while (j->frames) {
         struct frame_node *next = j->frames->next;
         free(j->frames);
         j->frames = next;
     }
+}
+
+void tz_sjob_free(struct tz_sjob *j)
+{
+    if (!j)
+        return;
+    drop_frames(j);
     free(j->grant);
     tz_buf_deinit(&j->reply);
     tz_arena_deinit(&j->a);
@@ -147,23 +152,6 @@ static void add_areas(struct tz_sjob *j, const struct tz_apply_out *out)
     }
 }
 
-static int run_push(struct tz_sjob *j, struct tz_store *s)
-{
-    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
-    struct tz_apply_out out;
-    int rc = 0;
-    for (size_t i = 0; i < j->nchangesets && !rc; i++) {
-        rc = tz_store_apply(s, &ctx, j->changesets[i], &j->a, &out, &j->err);
-        if (!rc) {
-            add_areas(j, &out);
-            rc = tz_msg_put_results(&j->reply, out.results, out.n); /* repeated field: messages concatenate */
-        }
-    }
-    return rc;
-}
-
-/* ---- pull, verify ---- */
-
 struct emit {
     struct tz_sjob *j;
     struct frame_node **tail;
@@ -182,6 +170,50 @@ static int keep_frame(void *ctx, struct tz_bytes rows)
     e->tail = &f->next;
     return 0;
 }
+
+/** Results message so far into a frame of its own, behind those before it. */
+static int close_results(struct tz_sjob *j)
+{
+    struct emit e = {j, &j->frames};
+    while (*e.tail)
+        e.tail = &(*e.tail)->next;
+    int rc = keep_frame(&e, tz_buf_unread(&j->reply));
+    tz_buf_clear(&j->reply);
+    j->nresults = 0;
+    return rc;
+}
+
+/** A changeset may release any number of others: no frame holds more results, or bytes, than a peer accepts. */
+static int add_results(struct tz_sjob *j, const struct tz_apply_out *out)
+{
+    int rc = 0;
+    for (size_t i = 0; i < out->n && !rc; i++) {
+        const struct tz_signed_result *r = &out->results[i];
+        bool fits = j->nresults < TZ_MSG_RESULTS_MAX && j->reply.len + r->result.n + r->mac.n + 32 <= TZ_FRAME_BODY_MAX;
+        rc = fits ? 0 : close_results(j);
+        if (!rc)
+            rc = tz_msg_put_results(&j->reply, r, 1); /* repeated field: messages concatenate */
+        j->nresults++;
+    }
+    return rc;
+}
+
+static int run_push(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
+    struct tz_apply_out out;
+    int rc = 0;
+    for (size_t i = 0; i < j->nchangesets && !rc; i++) {
+        rc = tz_store_apply(s, &ctx, j->changesets[i], &j->a, &out, &j->err);
+        if (!rc) {
+            add_areas(j, &out);
+            rc = add_results(j, &out);
+        }
+    }
+    return rc;
+}
+
+/* ---- pull, verify ---- */
 
 static int run_pull(struct tz_sjob *j, struct tz_store *s)
 {
@@ -225,6 +257,21 @@ static int run_enrol(struct tz_sjob *j, struct tz_store *s)
 
 /* ---- all ---- */
 
+/** A group that was rolled back runs its jobs again, one by one. */
+static void forget_answer(struct tz_sjob *j)
+{
+    tz_buf_clear(&j->reply);
+    j->err = (struct tz_err){0};
+    j->changed = false;
+    j->nareas = 0;
+    j->nresults = 0;
+    drop_frames(j);
+    if (j->kind == TZ_JOB_OPEN) { /* an answer here, an input elsewhere */
+        free(j->grant);
+        j->grant = NULL;
+    }
+}
+
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {[TZ_JOB_OPEN] = run_open,
@@ -232,6 +279,7 @@ int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
                                                                       [TZ_JOB_PULL] = run_pull,
                                                                       [TZ_JOB_VERIFY] = run_verify,
                                                                       [TZ_JOB_ENROL] = run_enrol};
+    forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && j->err.code != rc)
         tz_err_set(&j->err, rc, NULL, NULL, NULL, NULL);
@@ -251,6 +299,12 @@ void tz_sjob_settle(struct tz_sjob *j, int code)
     j->changed = false;
     tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
     tz_buf_clear(&j->reply); /* results of a group that did not commit never happened */
+    drop_frames(j);
+}
+
+size_t tz_sjob_changesets(const struct tz_sjob *j)
+{
+    return j->kind == TZ_JOB_PUSH ? j->nchangesets : 0;
 }
 
 bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n)

@@ -398,6 +398,7 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 void tz_store_group_rollback(struct tz_store *s)
 {
     s->in_group = false;
+    s->ndistricts = 0;
     for (size_t i = 0; i < TZ_SQL_COUNT; i++)
         tz_stmt_reset(&s->stmts[i]);
     tz_db_rollback(s->db);

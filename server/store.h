@@ -152,6 +152,23 @@ struct tz_balance {
 };
 TZ_MUST_USE int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err);
 
+/** What the devices handed in, counted from the audit log; devices without changesets are left out. Ascending numbers. */
+struct tz_received {
+    uint32_t device;
+    uint64_t changesets, ops;
+};
+typedef void (*tz_received_cb)(void *ctx, const struct tz_received *r);
+TZ_MUST_USE int tz_store_received(struct tz_store *s, tz_received_cb cb, void *ctx, struct tz_err *err);
+
+/** Users with their grants, by code. @cb: 1 goes on, 0 stops, negative is the error. */
+struct tz_user {
+    struct tz_id id;
+    char code[TZ_NAME_BYTES], name[TZ_NAME_BYTES * 2], role[TZ_NAME_BYTES], area[TZ_STREET_BYTES];
+    bool active;
+};
+TZ_MUST_USE int tz_store_users(struct tz_store *s, int (*cb)(void *ctx, const struct tz_user *u), void *ctx,
+                               struct tz_err *err);
+
 /** Waiting and held changesets. */
 struct tz_backlog_entry {
     uint32_t device, incarnation;

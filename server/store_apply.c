@@ -13,6 +13,7 @@
  *  2. A judged changeset has one audit entry; a waiting one gets it when it is judged or withdrawn.
  *  3. A refused changeset leaves nothing but its result, its audit entry and its marks in `blocked`.
  */
+#include "log.h"
 #include "store_int.h"
 
 #include <stdio.h>
@@ -167,6 +168,19 @@ static int each_write(struct apply *p, const struct tz_op *op, touch_fn fn, void
     return rc;
 }
 
+/** A list of references: ["32 hex",…]. */
+static int each_listed(struct apply *p, const struct tz_type *target, struct tz_value list, touch_fn fn, void *ctx)
+{
+    int rc = 0;
+    for (size_t at = 2; at + TZ_ID_HEX <= list.n && !rc; at += TZ_ID_HEX + 3) {
+        char hex[TZ_ID_HEX + 1] = "";
+        struct tz_id id;
+        memcpy(hex, list.p + at, TZ_ID_HEX);
+        rc = tz_id_parse(hex, &id) ? 0 : fn(p, target->id, id, 0, ctx);
+    }
+    return rc;
+}
+
 /** Every record that an op needs to exist: itself, and what its values refer to. */
 static int each_need(struct apply *p, const struct tz_op *op, touch_fn fn, void *ctx)
 {
@@ -181,6 +195,8 @@ static int each_need(struct apply *p, const struct tz_op *op, touch_fn fn, void 
                                            ? tz_rows_ref_type(p->s->cat, rec, f)
                                            : NULL;
         struct tz_id id;
+        if (f->ftype == TZ_FT_REFS && rec->v[i].kind == TZ_V_TEXT)
+            rc = each_listed(p, f->ref, rec->v[i], fn, ctx);
         if (!target || rec->v[i].kind != TZ_V_BLOB || rec->v[i].n != TZ_ID_BYTES)
             continue;
         memcpy(id.b, rec->v[i].p, TZ_ID_BYTES);
@@ -438,18 +454,30 @@ static int keep_op_result(struct apply *p, size_t i)
     return cases ? 0 : TZ_E_NOMEM;
 }
 
+/** End the innermost savepoint on an error, so that whoever handles it finds his own. Returns @rc. */
+static int undo(struct apply *p, int rc)
+{
+    struct tz_err ignored;
+    if (tz_db_rollback_to(p->s->db, &ignored))
+        tz_log(TZ_LOG_WARN, "store", "rollback", "code=%d", ignored.code); /* the connection is lost, the group with it */
+    return rc;
+}
+
 /** An op of an import is judged alone. */
 static int judge_alone(struct apply *p, size_t i)
 {
     bool wrote = p->j->wrote;
     int rc = tz_db_savepoint(p->s->db, p->err);
-    if (!rc)
-        rc = tz_judge_op(p->j, &p->cs->ops[i]);
-    if (!rc && p->j->res.outcome == TZ_OUT_REFUSED) {
-        p->j->wrote = wrote;
-        return tz_db_rollback_to(p->s->db, p->err);
-    }
-    return rc ? rc : tz_db_release(p->s->db, p->err);
+    if (rc)
+        return rc;
+    rc = tz_judge_op(p->j, &p->cs->ops[i]);
+    if (rc)
+        return undo(p, rc);
+    if (p->j->res.outcome != TZ_OUT_REFUSED)
+        return tz_db_release(p->s->db, p->err);
+    p->j->wrote = wrote;
+    p->s->ndistricts = 0;
+    return tz_db_rollback_to(p->s->db, p->err);
 }
 
 /** All or nothing: the first refusal refuses every op. */
@@ -528,30 +556,35 @@ static int conclude(struct apply *p, struct tz_signed_result *out, bool *release
     return rc ? rc : note_judged(p);
 }
 
-/** Judge now. Everything is rolled back to here when it is refused. */
-static int judge_now(struct apply *p, struct tz_signed_result *out, bool *released)
+/** Judge every op into p->ops. A refused changeset has left nothing in the records. */
+static int judge_all(struct apply *p)
 {
     int rc = prepare_judge(p);
-    if (rc)
-        return rc;
-    rc = load_author(p);
-    if (rc < 0)
-        return rc;
+    if (!rc)
+        rc = load_author(p);
     if (rc == 1) {
         refuse_all(p, p->cs->nops);
-    } else {
-        rc = tz_db_savepoint(p->s->db, p->err);
-        if (!rc)
-            rc = judge_ops(p);
-        if (rc)
-            return rc;
-        rc = p->res.outcome == TZ_OUT_REFUSED ? tz_db_rollback_to(p->s->db, p->err) : tz_db_release(p->s->db, p->err);
-        if (!rc && p->res.outcome != TZ_OUT_REFUSED)
-            rc = write_commit(p);
-        if (rc)
-            return rc;
+        return 0;
     }
-    return conclude(p, out, released);
+    if (!rc)
+        rc = tz_db_savepoint(p->s->db, p->err);
+    if (rc)
+        return rc;
+    rc = judge_ops(p);
+    if (rc)
+        return undo(p, rc);
+    if (p->res.outcome == TZ_OUT_REFUSED) {
+        p->s->ndistricts = 0; /* one of them may have been its own */
+        return tz_db_rollback_to(p->s->db, p->err);
+    }
+    rc = tz_db_release(p->s->db, p->err);
+    return rc ? rc : write_commit(p);
+}
+
+static int judge_now(struct apply *p, struct tz_signed_result *out, bool *released)
+{
+    int rc = judge_all(p);
+    return rc ? rc : conclude(p, out, released);
 }
 
 static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_result *out)
@@ -607,7 +640,20 @@ static int apply_init(struct apply *p, struct tz_bytes raw)
     return 0;
 }
 
-/** A resend: 1 with the stored answer, 0 never seen, negative. */
+/** Two installations with one identity: the second one's words stay in its outbox. 1, negative. */
+static int hold_fork(struct apply *p, struct tz_signed_result *out)
+{
+    p->res.outcome = TZ_OUT_HELD;
+    p->res.code = TZ_E_FORKED;
+    for (size_t i = 0; i < p->cs->nops; i++)
+        p->ops[i].outcome = TZ_OUT_HELD;
+    p->res.ops = p->ops;
+    p->res.nops = p->cs->nops;
+    int rc = sign_result(p->s, p->device, &p->res, p->a, out);
+    return rc ? rc : 1;
+}
+
+/** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a copy. */
 static int answer_resend(struct apply *p, struct tz_signed_result *out)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
@@ -618,7 +664,7 @@ static int answer_resend(struct apply *p, struct tz_signed_result *out)
     tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
     int rc = tz_stmt_step(st, p->err);
     if (rc != 1)
-        return rc;
+        return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : hold_fork(p, out);
     bool same = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES));
     if (same) {
         rc = copy_bytes(p->a, tz_stmt_blob(st, 2), &out->result);
@@ -627,14 +673,7 @@ static int answer_resend(struct apply *p, struct tz_signed_result *out)
         return rc ? rc : 1;
     }
     tz_stmt_reset(st);
-    p->res.outcome = TZ_OUT_HELD; /* two installations with one identity: the second one's words stay in its outbox */
-    p->res.code = TZ_E_FORKED;
-    for (size_t i = 0; i < p->cs->nops; i++)
-        p->ops[i].outcome = TZ_OUT_HELD;
-    p->res.ops = p->ops;
-    p->res.nops = p->cs->nops;
-    rc = sign_result(p->s, p->device, &p->res, p->a, out);
-    return rc ? rc : 1;
+    return hold_fork(p, out);
 }
 
 static int check_seq(struct apply *p)
@@ -657,7 +696,7 @@ static int check_seq(struct apply *p)
 }
 
 /** The next waiting changeset after @after, if it may be judged now. 1 judged, 0 no more, negative. */
-static int release_next(struct apply *from, uint64_t *after, struct results *out)
+static int release_next(struct apply *from, uint64_t *after, bool *released, struct results *out)
 {
     struct tz_store *s = from->s;
     struct apply p = {.s = s, .device = from->device, .dev = from->dev, .a = from->a, .err = from->err, .j = from->j};
@@ -687,25 +726,76 @@ static int release_next(struct apply *from, uint64_t *after, struct results *out
     if (rc || blocker)
         return rc ? rc : 1;
     struct tz_signed_result one;
-    bool released = false;
     rc = run_seq(&p, TZ_SQL_BACKLOG_DROP, p.cs->seq);
     if (!rc)
         rc = run_seq(&p, TZ_SQL_BLOCKED_DROP_SEQ, p.cs->seq);
     if (!rc)
-        rc = judge_now(&p, &one, &released);
+        rc = judge_now(&p, &one, released);
     if (!rc)
         rc = results_add(out, one);
     return rc ? rc : 1;
 }
 
+/** Passes in seq order, until one mends nothing more: a released CREATE may free earlier ones than itself. */
 static int release_waiting(struct apply *p, struct results *out)
 {
-    uint64_t after = 0;
-    int rc;
-    do /* one pass in seq order is enough: a changeset only ever waits for earlier ones */
-        rc = release_next(p, &after, out);
-    while (rc == 1);
+    bool released = true;
+    int rc = 0;
+    while (released && rc >= 0) {
+        uint64_t after = 0;
+        released = false;
+        do
+            rc = release_next(p, &after, &released, out);
+        while (rc == 1);
+    }
     return rc;
+}
+
+/** What runs ahead of the disk inside a group. */
+struct group_state {
+    tz_ver head;
+    tz_hlc eff_max;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+};
+
+static struct group_state group_save(const struct tz_store *s)
+{
+    struct group_state g = {.head = s->group_head, .eff_max = s->group_eff_max, .audit_n = s->group_audit_n};
+    memcpy(g.audit_hash, s->group_audit_hash, sizeof g.audit_hash);
+    return g;
+}
+
+static void group_restore(struct tz_store *s, const struct group_state *was)
+{
+    s->group_head = was->head;
+    s->group_eff_max = was->eff_max;
+    s->group_audit_n = was->audit_n;
+    memcpy(s->group_audit_hash, was->audit_hash, sizeof was->audit_hash);
+}
+
+/** Withdrawals first, since they may free the rest; undone when the changeset is refused. Leaves *blocker, or p->ops judged. */
+static int withdraw_and_judge(struct apply *p, uint64_t *blocker, bool *released, struct results *others)
+{
+    struct group_state was = group_save(p->s);
+    int rc = tz_db_savepoint(p->s->db, p->err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < p->cs->nops && !rc; i++)
+        if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
+            rc = withdraw(p, p->cs->ops[i].target_seq, released, others);
+    if (!rc)
+        rc = find_dependency(p, blocker);
+    if (!rc && !*blocker)
+        rc = judge_all(p);
+    if (rc)
+        return undo(p, rc);
+    if (p->res.outcome != TZ_OUT_REFUSED)
+        return tz_db_release(p->s->db, p->err);
+    group_restore(p->s, &was);
+    others->n = 0;
+    *released = false;
+    return tz_db_rollback_to(p->s->db, p->err);
 }
 
 static int apply_new(struct apply *p, struct results *out)
@@ -715,13 +805,10 @@ static int apply_new(struct apply *p, struct results *out)
     struct tz_signed_result own;
     struct results others = {.a = p->a};
     int rc = check_seq(p);
-    for (size_t i = 0; i < p->cs->nops && !rc; i++)
-        if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
-            rc = withdraw(p, p->cs->ops[i].target_seq, &released, &others);
     if (!rc)
-        rc = find_dependency(p, &blocker);
+        rc = withdraw_and_judge(p, &blocker, &released, &others);
     if (!rc)
-        rc = blocker ? put_aside(p, blocker, &own) : judge_now(p, &own, &released);
+        rc = blocker ? put_aside(p, blocker, &own) : conclude(p, &own, &released);
     if (!rc)
         rc = results_add(out, own);
     for (size_t i = 0; i < others.n && !rc; i++)
@@ -745,21 +832,6 @@ static int apply_checked(struct apply *p, struct results *out)
     return rc < 0 ? rc : apply_new(p, out);
 }
 
-/** What runs ahead of the disk inside a group. */
-struct group_state {
-    tz_ver head;
-    tz_hlc eff_max;
-    uint64_t audit_n;
-    uint8_t audit_hash[TZ_HASH_BYTES];
-};
-
-static struct group_state group_save(const struct tz_store *s)
-{
-    struct group_state g = {.head = s->group_head, .eff_max = s->group_eff_max, .audit_n = s->group_audit_n};
-    memcpy(g.audit_hash, s->group_audit_hash, sizeof g.audit_hash);
-    return g;
-}
-
 /** An error leaves no trace: one peer's bad bytes must not undo the group. */
 static int apply_or_nothing(struct apply *p, struct results *out, const struct group_state *was)
 {
@@ -769,10 +841,7 @@ static int apply_or_nothing(struct apply *p, struct results *out, const struct g
     struct tz_err ignored;
     if (tz_db_rollback_to(p->s->db, &ignored))
         return rc; /* the connection is beyond help; the group will be rolled back */
-    p->s->group_head = was->head;
-    p->s->group_eff_max = was->eff_max;
-    p->s->group_audit_n = was->audit_n;
-    memcpy(p->s->group_audit_hash, was->audit_hash, sizeof was->audit_hash);
+    group_restore(p->s, was);
     return rc;
 }
 

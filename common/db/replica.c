@@ -263,6 +263,32 @@ static int read_row(struct tz_replica *r, const struct tz_type *t, struct tz_stm
     return out->rec.extra.p && out->stamps.p ? 0 : tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
 }
 
+/**
+ * Move what the catalogue now knows out of row->rec.extra. A value that is not one of its field (made by whoever called the
+ * number something else) goes: kept, it would make the row unreadable.
+ */
+static int promote_row(const struct tz_type *t, struct tz_row *row, struct tz_arena *a)
+{
+    struct tz_wire_iter it = {row->rec.extra};
+    struct tz_wire_field w;
+    struct tz_buf rest;
+    struct tz_record *one = tz_arena_alloc(a, sizeof *one);
+    int rc = one ? 0 : TZ_E_NOMEM;
+    tz_buf_init(&rest, TZ_ROW_BYTES_MAX);
+    while (!rc && tz_wire_next(&it, &w) == 1) {
+        const struct tz_field *f = tz_type_field_id(t, w.number);
+        if (!f)
+            rc = tz_buf_put(&rest, w.raw.p, w.raw.n);
+        else if (!tz_record_decode(t, w.raw, a, one, NULL) && !tz_value_check(f, one->v[f->index], false, NULL))
+            row->rec.v[f->index] = one->v[f->index];
+    }
+    struct tz_bytes b = tz_buf_unread(&rest);
+    void *copy = rc ? NULL : tz_arena_dup(a, b.p, b.n);
+    tz_buf_deinit(&rest);
+    row->rec.extra = tz_bytes_of(copy, copy ? b.n : 0);
+    return copy ? 0 : rc ? rc : TZ_E_NOMEM;
+}
+
 static int get_tombstone(struct tz_replica *r, const struct tz_type *t, struct tz_id id, struct tz_arena *a,
                          struct tz_row *out, struct tz_err *err)
 {
@@ -286,6 +312,11 @@ static int get_tombstone(struct tz_replica *r, const struct tz_type *t, struct t
     if (!body.p || !stamps.p)
         return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
     rc = tz_record_decode(t, body, a, &out->rec, err);
+    if (rc == TZ_E_FORMAT) { /* from before its type had these fields: read it value by value */
+        tz_record_init(&out->rec, t);
+        out->rec.extra = body;
+        rc = promote_row(t, out, a);
+    }
     return rc ? rc : 1;
 }
 
@@ -495,15 +526,9 @@ static int promote_extra(struct tz_replica *r, const struct tz_type *t, struct t
         rc = tz_replica_get(r, t, p.ids[i], &a, row, err);
         if (rc < 0)
             break;
-        struct tz_record *kept = tz_arena_alloc(&a, sizeof *kept); /* unknown bytes become known fields */
-        rc = kept ? tz_record_decode(t, row->rec.extra, &a, kept, err) : TZ_E_NOMEM;
-        for (size_t k = 0; k < t->nfields && !rc; k++)
-            if (kept->v[k].kind != TZ_V_NULL)
-                row->rec.v[k] = kept->v[k];
-        if (!rc) {
-            row->rec.extra = kept->extra;
+        rc = promote_row(t, row, &a);
+        if (!rc)
             rc = tz_replica_put(r, row, err);
-        }
     }
     free(p.ids);
     free(row);

@@ -6,3 +6,4 @@ tz_test(NAME test_catalogue_dir LABEL integration SOURCES integration/test_catal
 # net
 tz_test(NAME test_stream LABEL integration SOURCES integration/test_stream.c LINK tz_net tz_crypto PkgConfig::LIBUV)
 tz_test(NAME test_control LABEL integration SOURCES integration/test_control.c LINK tz_net PkgConfig::LIBUV Threads::Threads)
+tz_test(NAME test_office_store LABEL integration SOURCES integration/test_office_store.c LINK client_lib server_core)

@@ -45,10 +45,12 @@ int fx_setup(void **state)
     f->clock.wall.ms = INT64_C(1700000000000); /* 2023-11-15 at UTC+8 */
     check(tz_catalogue_load_dir(TZ_SOURCE_DIR "/common/catalogue", &f->cat, &err), &err);
     f->org = tz_catalogue_type(&f->cat, "organisation");
-    memcpy(f->dir, "/tmp/tz-office-XXXXXX", 22);
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(f->dir, sizeof f->dir, "%s/tz-office-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->path, sizeof f->path, "%s/office.db", f->dir);
-    struct tz_identity id = {.device = FX_DEVICE, .incarnation = 1, .name = "desk", .role = "D_CLERK", .area = "120101"};
+    struct tz_identity id = {
+        .device = FX_DEVICE, .incarnation = 1, .name = "desk", .role = "D_CLERK", .area = "120101"};
     id.user.b[15] = 1;
     struct tz_office_options opt = fx_options(f, &f->cat);
     check(tz_office_create(f->path, &opt, &id, &err), &err);
@@ -95,10 +97,23 @@ void fx_welcome(struct fx *f, const char *role, const char *area, const char *co
         memcpy(areas[i + 1].district, districts[i], 7);
     struct tz_session_user user = {.code = "u1", .name = "一", .role = role, .active = true};
     user.id.b[15] = 1;
-    struct tz_msg_welcome w = {.protocol = TZ_PROTOCOL_VERSION, .software = "test", .catalogue_version = f->cat.version,
-                               .wall_ms = f->clock.wall.ms, .epoch = 1, .device = FX_DEVICE, .incarnation = incarnation,
-                               .device_name = "desk", .role = role, .area = area, .areas = areas, .nareas = n + 1,
-                               .users = &user, .nusers = 1, .push_in_flight_max = 8, .rows_in_flight_max = 4};
+    struct tz_msg_welcome w = {.protocol = TZ_PROTOCOL_VERSION,
+                               .software = "test",
+                               .catalogue_version = f->cat.version,
+                               .wall_ms = f->clock.wall.ms,
+                               .epoch = 1,
+                               .device = FX_DEVICE,
+                               .incarnation = incarnation,
+                               .device_name = "desk",
+                               .role = role,
+                               .area = area,
+                               .areas = areas,
+                               .nareas = n + 1,
+                               .users = &user,
+                               .nusers = 1,
+                               .reads_secret = f->reads_secret,
+                               .push_in_flight_max = 8,
+                               .rows_in_flight_max = 4};
     check(tz_office_welcome(f->o, &w, &err), &err);
 }
 
@@ -275,8 +290,13 @@ struct tz_signed_result fx_signed(struct fx *f, uint64_t seq, enum tz_outcome ou
     struct tz_op_result *per_op = tz_arena_calloc(&f->a, nops + 1, sizeof *per_op);
     for (size_t i = 0; i < nops; i++)
         per_op[i] = (struct tz_op_result){.outcome = ops[i], .code = ops[i] == TZ_OUT_REFUSED ? TZ_E_VALUE : 0};
-    struct tz_result r = {.incarnation = cs.incarnation, .seq = seq, .outcome = outcome, .ver = ver, .code = code,
-                          .ops = per_op, .nops = nops};
+    struct tz_result r = {.incarnation = cs.incarnation,
+                          .seq = seq,
+                          .outcome = outcome,
+                          .ver = ver,
+                          .code = code,
+                          .ops = per_op,
+                          .nops = nops};
     assert_int_equal(tz_sha256(raw_of(f, seq), r.hash), 0);
     struct tz_buf b;
     tz_buf_init(&b, 1U << 20);
@@ -293,7 +313,8 @@ int fx_result(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, i
     return tz_office_results(f->o, &r, 1, &err);
 }
 
-int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, const enum tz_outcome *ops, size_t nops)
+int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, const enum tz_outcome *ops,
+                  size_t nops)
 {
     struct tz_err err = {0};
     struct tz_signed_result r = fx_signed(f, seq, outcome, ver, 0, ops, nops);

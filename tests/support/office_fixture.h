@@ -2,7 +2,8 @@
 #ifndef TZ_OFFICE_FIXTURE_H
 #define TZ_OFFICE_FIXTURE_H
 
-/* One office on a temporary database with the shipped catalogue, a clock that stands still, and a server played by hand. */
+/* One office on a temporary database with the shipped catalogue, a clock that stands still, and a server played by
+ * hand. */
 
 #include "office_int.h"
 
@@ -16,11 +17,12 @@ struct fx {
     struct tz_office *o;
     const struct tz_type *org;
     struct tz_arena a; /* values of the current test */
+    bool reads_secret; /* what the next Welcome says */
     /* Rows being prepared by the hand-played server */
     struct tz_buf rows;
 };
 
-int fx_setup(void **state);    /* a district clerk of 120101, after Welcome and a first checkpoint at version 1 */
+int fx_setup(void **state); /* a district clerk of 120101, after Welcome and a first checkpoint at version 1 */
 int fx_teardown(void **state);
 /** Close and open again with the same catalogue (or @cat). */
 void fx_reopen(struct fx *f, const struct tz_catalogue *cat);
@@ -57,7 +59,8 @@ void fx_row_raw(struct fx *f, const struct tz_msg_row *row);
 int fx_checkpoint(struct fx *f, tz_ver ver);
 int fx_result(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, int code);
 /** Outcome of each op given. */
-int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, const enum tz_outcome *ops, size_t nops);
+int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, const enum tz_outcome *ops,
+                  size_t nops);
 /** Serialised Result for an own changeset, in f->a. */
 struct tz_signed_result fx_signed(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, int code,
                                   const enum tz_outcome *ops, size_t nops);

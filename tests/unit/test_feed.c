@@ -116,6 +116,22 @@ static void removed_area_takes_its_rows_but_not_the_edits(void **state)
     assert_int_equal(count(f, "SELECT count(*) FROM cursor WHERE district = '120101' AND ver = 0"), 2);
 }
 
+static void other_right_to_read_secrets_asks_for_every_row_again(void **state)
+{
+    struct fx *f = *state;
+    const char *districts[] = {"120101"};
+    struct tz_id id = fx_server_id(1);
+    fx_row(f, id, 10, TZ_ROW_LIVE, "120101", "甲", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    f->reads_secret = true;
+    fx_welcome(f, "D_CLERK", "120101", districts, 1, 1);
+    assert_int_equal(count(f, "SELECT count(*) FROM cursor WHERE ver = 0"), 4);
+    assert_true(tz_office_filling(f->o));
+    fx_row(f, id, 10, TZ_ROW_LIVE, "120101", "甲", "现在可见"); /* the same version, seen with other eyes */
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    fx_assert_text(f, id, "address", "现在可见");
+}
+
 static void while_filling_rows_show_early_and_deletions_wait(void **state)
 {
     struct fx *f = *state;
@@ -153,7 +169,8 @@ static void damaged_row_is_set_aside_and_the_rest_goes_on(void **state)
     struct tz_id bad = fx_server_id(1);
     struct tz_id good = fx_server_id(2);
     static const uint8_t junk[] = {0x12, 0x02, 0xff, 0xfe}; /* a name that is not UTF-8 */
-    struct tz_msg_row in = {.type = f->org->id, .id = bad, .ver = 10, .area = {"120101", ""}, .body = {junk, sizeof junk}};
+    struct tz_msg_row in = {
+        .type = f->org->id, .id = bad, .ver = 10, .area = {"120101", ""}, .body = {junk, sizeof junk}};
     fx_row_raw(f, &in);
     fx_row(f, good, 10, TZ_ROW_LIVE, "120101", "乙", NULL);
     assert_int_equal(fx_checkpoint(f, 10), 0);
@@ -304,6 +321,7 @@ int main(void)
         T(deleted_row_comes_back_when_it_is_restored),
         T(leaving_row_is_dropped_unless_it_is_here_through_another_area),
         T(removed_area_takes_its_rows_but_not_the_edits),
+        T(other_right_to_read_secrets_asks_for_every_row_again),
         T(while_filling_rows_show_early_and_deletions_wait),
         T(damaged_row_is_set_aside_and_the_rest_goes_on),
         T(unknown_type_is_kept_raw_and_promoted),

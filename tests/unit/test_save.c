@@ -60,7 +60,8 @@ static void new_record_is_checked_at_the_form(void **state)
     assert_string_equal(err.args[0], "名称");
     const char *const elsewhere[][2] = {{"name", "甲"}, {"district_code", "120102"}, {NULL, NULL}};
     assert_int_equal(try_create(f, "organisation", elsewhere, &err), TZ_E_AREA);
-    const char *const foreign_field[][2] = {{"name", "甲"}, {"district_code", "120101"}, {"decoupled_on", "2017"}, {NULL, NULL}};
+    const char *const foreign_field[][2] = {
+        {"name", "甲"}, {"district_code", "120101"}, {"decoupled_on", "2017"}, {NULL, NULL}};
     assert_int_equal(try_create(f, "organisation", foreign_field, &err), TZ_E_NO_RIGHT_FIELD);
     const char *const bad_enum[][2] = {{"name", "甲"}, {"district_code", "120101"}, {"kind", "castle"}, {NULL, NULL}};
     assert_int_equal(try_create(f, "organisation", bad_enum, &err), TZ_E_VALUE);
@@ -177,7 +178,8 @@ static void append_and_event_records_are_not_edited(void **state)
     fx_set(&rec, NULL, "title", tz_value_text("整改"));
     tz_buf_init(&body, 4096);
     assert_int_equal(tz_record_encode(&rec, &body), 0);
-    struct tz_msg_row in = {.type = item->id, .id = id, .ver = 10, .area = {"120101", ""}, .body = tz_buf_unread(&body)};
+    struct tz_msg_row in = {
+        .type = item->id, .id = id, .ver = 10, .area = {"120101", ""}, .body = tz_buf_unread(&body)};
     fx_row_raw(f, &in);
     assert_int_equal(fx_checkpoint(f, 10), 0);
     tz_buf_deinit(&body);
@@ -302,6 +304,29 @@ static void two_handles_never_give_one_seq_or_id_twice(void **state)
             f->clock.wall.ms -= 5000; /* the clock goes back; ids and hlc do not */
     }
     tz_office_close(other.o);
+}
+
+static void looking_while_a_save_is_open_does_not_disturb_it(void **state)
+{
+    struct fx *f = *state;
+    struct tz_record rec;
+    struct tz_id first;
+    struct tz_id second;
+    struct tz_office_status st;
+    struct tz_row row;
+    struct tz_seen seen;
+    tz_record_init(&rec, f->org);
+    fx_set(&rec, NULL, "name", tz_value_text("甲"));
+    fx_set(&rec, NULL, "district_code", tz_value_text("120101"));
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_create(s, &rec, &first, NULL), 0);
+    assert_int_equal(tz_office_status(f->o, &st, NULL), 0);
+    assert_true(fx_read(f, f->org, first, &row, &seen));
+    assert_int_equal(tz_save_create(s, &rec, &second, NULL), 0);
+    assert_true(tz_id_cmp(first, second) < 0);
+    assert_int_equal(tz_office_meta_set(f->o, "k", "v", NULL), TZ_E_INTERNAL);
+    fx_commit(s);
+    assert_true(tz_id_cmp(second, fx_new_org(f, "乙", NULL)) < 0);
 }
 
 static void withdrawn_unsent_save_disappears(void **state)
@@ -435,6 +460,7 @@ int main(void)
         T(cancelled_save_leaves_no_trace),
         T(too_many_ops_are_refused_and_the_save_stays_good),
         T(two_handles_never_give_one_seq_or_id_twice),
+        T(looking_while_a_save_is_open_does_not_disturb_it),
         T(withdrawn_unsent_save_disappears),
         T(withdrawn_waiting_save_disappears_and_tells_the_server),
         T(sent_save_cannot_be_rewritten),

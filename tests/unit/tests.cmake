@@ -23,3 +23,25 @@ tz_test(NAME test_invite LABEL unit SOURCES unit/test_invite.c LINK tz_crypto)
 tz_test(NAME test_pki LABEL unit SOURCES unit/test_pki.c LINK tz_crypto OpenSSL::Crypto)
 tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto OpenSSL::SSL)
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
+
+# client
+foreach(name overlay save feed sync import)
+  tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
+endforeach()
+
+# the central store
+add_library(tz_store_fixture STATIC support/store_fixture.c)
+target_include_directories(tz_store_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/support)
+target_compile_definitions(tz_store_fixture PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(tz_store_fixture PRIVATE tz_common PUBLIC server_core tz_memvfs PkgConfig::JANSSON PkgConfig::CMOCKA)
+tz_test(NAME test_store LABEL unit SOURCES unit/test_store.c LINK tz_store_fixture)
+tz_test(NAME test_store_life LABEL unit SOURCES unit/test_store_life.c LINK tz_store_fixture)
+tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz_store_fixture)
+tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)
+tz_test(NAME test_merge LABEL unit SOURCES unit/test_merge.c LINK tz_core)
+
+# server
+tz_test(NAME test_config LABEL unit SOURCES unit/test_config.c ../server/config.c LINK tz_core PkgConfig::INIH)
+target_include_directories(test_config PRIVATE ${PROJECT_SOURCE_DIR}/server)
+tz_test(NAME test_session LABEL unit SOURCES unit/test_session.c LINK tz_store_fixture)
+tz_test(NAME test_replica LABEL unit SOURCES unit/test_replica.c LINK tz_memvfs tz_db)

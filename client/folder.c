@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files of the data folder. Every file is written beside its place, made durable, and renamed, so that a power cut leaves the
+ * old one or the new one. All of them are private to their owner (0600 in a 0700 folder): the key because it is a key, the
+ * database because of what is in it.
+ */
+#include "folder.h"
+#include "hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int io_error(struct tz_err *err, const char *path)
+{
+    if (errno == ENOSPC || errno == EDQUOT)
+        return tz_err_set(err, TZ_E_DISK_FULL, NULL, NULL, NULL, NULL);
+    return tz_err_setf(err, TZ_E_IO, "%s: %s", path, strerror(errno));
+}
+
+int tz_folder_path(const char *dir, const char *name, char out[PATH_MAX], struct tz_err *err)
+{
+    int n = snprintf(out, PATH_MAX, "%s/%s", dir, name);
+    return n > 0 && n < PATH_MAX ? 0 : tz_err_setf(err, TZ_E_LIMIT, "%.60s…: path", dir);
+}
+
+int tz_folder_make(const char *dir, struct tz_err *err)
+{
+    struct stat st;
+    if (mkdir(dir, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return io_error(err, dir);
+    if (stat(dir, &st) != 0)
+        return io_error(err, dir);
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        return io_error(err, dir);
+    }
+    if ((st.st_mode & 077) != 0 && chmod(dir, 0700) != 0) /* made by hand, readable by others */
+        return io_error(err, dir);
+    return 0;
+}
+
+int tz_folder_read(const char *dir, const char *name, struct tz_buf *out, struct tz_err *err)
+{
+    char path[PATH_MAX];
+    uint8_t piece[4096];
+    int rc = tz_folder_path(dir, name, path, err);
+    if (rc != 0)
+        return rc;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? tz_err_set(err, TZ_E_NOT_FOUND, path, NULL, NULL, NULL) : io_error(err, path);
+    ssize_t n = 1;
+    while (rc == 0 && n > 0) {
+        n = read(fd, piece, sizeof piece);
+        if (n > 0)
+            rc = tz_buf_put(out, piece, (size_t)n);
+        else if (n < 0)
+            rc = io_error(err, path);
+    }
+    (void)close(fd);
+    tz_secret_zero(piece, sizeof piece);
+    if (rc != 0 && n > 0)
+        (void)tz_err_set(err, rc, path, NULL, NULL, NULL);
+    return rc;
+}
+
+static int write_all(int fd, struct tz_bytes text)
+{
+    while (text.n > 0) {
+        ssize_t n = write(fd, text.p, text.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        text.p += n;
+        text.n -= (size_t)n;
+    }
+    return fsync(fd);
+}
+
+/** The rename itself is durable only when the folder is. */
+static int sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int rc = fsync(fd);
+    (void)close(fd);
+    return rc;
+}
+
+int tz_folder_write(const char *dir, const char *name, struct tz_bytes text, struct tz_err *err)
+{
+    char path[PATH_MAX];
+    char beside[PATH_MAX];
+    int rc = tz_folder_path(dir, name, path, err);
+    if (rc != 0)
+        return rc;
+    int len = snprintf(beside, sizeof beside, "%s.new", path);
+    if (len < 0 || (size_t)len >= sizeof beside)
+        return tz_err_setf(err, TZ_E_LIMIT, "%.60s…: path", dir);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return io_error(err, beside);
+    rc = write_all(fd, text);
+    if (rc != 0)
+        rc = io_error(err, beside);
+    if (close(fd) != 0 && rc == 0)
+        rc = io_error(err, beside);
+    if (rc == 0 && (rename(beside, path) != 0 || sync_dir(dir) != 0))
+        rc = io_error(err, path);
+    if (rc != 0)
+        (void)unlink(beside);
+    return rc;
+}
+
+struct tz_office_options tz_folder_office_options(const struct tz_catalogue *catalogue)
+{
+    return (struct tz_office_options){.catalogue = catalogue, .clock = tz_clock_system, .random = tz_random_u32};
+}
+
+int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out, struct tz_err *err)
+{
+    char path[PATH_MAX];
+    struct tz_office_options opt = tz_folder_office_options(catalogue);
+    *out = NULL;
+    int rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
+    if (rc == 0)
+        rc = tz_office_open(path, &opt, out, err);
+    if (rc == TZ_E_DB_MISSING) /* what the person did not do is join; the file is our business */
+        rc = tz_err_set(err, TZ_E_NOT_ENROLLED, NULL, NULL, NULL, NULL);
+    return rc;
+}
+
+int tz_folder_lease(const char *dir, int *fd, struct tz_err *err)
+{
+    char path[PATH_MAX];
+    *fd = -1;
+    int rc = tz_folder_path(dir, TZ_FOLDER_LEASE, path, err);
+    if (rc != 0)
+        return rc;
+    int got = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (got < 0)
+        return io_error(err, path);
+    if (flock(got, LOCK_EX | LOCK_NB) != 0) {
+        rc = errno == EWOULDBLOCK ? tz_err_set(err, TZ_E_LEASE, NULL, NULL, NULL, NULL) : io_error(err, path);
+        (void)close(got);
+        return rc;
+    }
+    *fd = got;
+    return 0;
+}
+
+void tz_folder_lease_release(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd); /* the lock falls with its last descriptor */
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Own saves on their way: kept as the bytes that are sent, judged once, never thrown away.
+ *
+ * Invariants
+ *  1. `raw` never changes once `sent` is 1: same (device, incarnation, seq) with other bytes would be a fork. `sent` is
+ * set in the transaction that hands the bytes out.
+ *  2. A result is stored, then the overlay follows from (outcome, version, visible checkpoint):
+ *
+ *       none, waiting, held            stays on top
+ *       refused, withdrawn             leaves at once; in an independent changeset op by op
+ *       applied, superseded, review    leaves when the checkpoint reaches its version; at once when nothing was written
+ *
+ *  3. A final outcome is never replaced: a late duplicate of a result changes nothing.
+ *  4. Ops are counted by their first final outcome (waiting and held are counted as such until then).
+ */
+#include "office_int.h"
+
+#include "hash.h"
+#include "log.h"
+
+#include <string.h>
+
+/* Of one Push. The answer also carries results of changesets that it releases: half of what a Results frame takes is
+ * left to them. */
+enum { LOAD_MAX = TZ_MSG_RESULTS_MAX / 2 };
+
+static bool is_final(enum tz_outcome outcome)
+{
+    return outcome != TZ_OUT_NONE && outcome != TZ_OUT_WAITING && outcome != TZ_OUT_HELD;
+}
+
+/* ---- in ---- */
+
+static int serialise(const struct tz_changeset *cs, struct tz_buf *raw, uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
+{
+    tz_buf_init(raw, TZ_CHANGESET_BYTES_MAX);
+    int rc = tz_msg_put_changeset(raw, cs);
+    if (!rc)
+        rc = tz_sha256(tz_buf_unread(raw), hash);
+    return rc ? tz_err_setf(err, rc, "%d", TZ_CHANGESET_BYTES_MAX) : 0;
+}
+
+int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
+{
+    struct tz_buf raw;
+    uint8_t hash[TZ_HASH_BYTES];
+    int rc = serialise(cs, &raw, hash, err);
+    struct tz_stmt *s = rc ? NULL
+                           : tz_office_sql(o, OS_BOX_ADD,
+                                           "INSERT INTO outbox(seq, incarnation, raw, hash, saved_ms, nops)"
+                                           " VALUES(?, ?, ?, ?, ?, ?)",
+                                           err);
+    if (s) {
+        tz_stmt_bind_int(s, 1, (int64_t)cs->seq);
+        tz_stmt_bind_int(s, 2, cs->incarnation);
+        tz_stmt_bind_blob(s, 3, raw.p, raw.len);
+        tz_stmt_bind_blob(s, 4, hash, sizeof hash);
+        tz_stmt_bind_int(s, 5, tz_clock_wall(&o->clock).ms);
+        tz_stmt_bind_int(s, 6, (int64_t)cs->nops);
+        rc = tz_stmt_run(s, err);
+    } else if (!rc) {
+        rc = tz_office_code(err);
+    }
+    tz_buf_deinit(&raw);
+    return rc;
+}
+
+/** Other bytes for a changeset that never left this machine, or that goes out under a new incarnation. */
+static int rewrite(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
+{
+    struct tz_buf raw;
+    uint8_t hash[TZ_HASH_BYTES];
+    int rc = serialise(cs, &raw, hash, err);
+    struct tz_stmt *s =
+        rc ? NULL
+           : tz_office_sql(o, OS_BOX_REWRITE,
+                           "UPDATE outbox SET incarnation = ?2, raw = ?3, hash = ?4, sent = 0, outcome = 0,"
+                           " code = 0, result = NULL, mac = NULL, n_held = 0 WHERE seq = ?1",
+                           err);
+    if (s) {
+        tz_stmt_bind_int(s, 1, (int64_t)cs->seq);
+        tz_stmt_bind_int(s, 2, cs->incarnation);
+        tz_stmt_bind_blob(s, 3, raw.p, raw.len);
+        tz_stmt_bind_blob(s, 4, hash, sizeof hash);
+        rc = tz_stmt_run(s, err);
+    } else if (!rc) {
+        rc = tz_office_code(err);
+    }
+    tz_buf_deinit(&raw);
+    return rc;
+}
+
+int tz_outbox_mark_withdrawn(struct tz_office *o, uint64_t seq, uint64_t by, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_BOX_WITHDRAW, "UPDATE outbox SET withdrawn_by = ?2 WHERE seq = ?1", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)seq);
+    tz_stmt_bind_int(s, 2, (int64_t)by);
+    return tz_stmt_run(s, err);
+}
+
+int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err)
+{
+    const struct tz_changeset *was;
+    int rc = tz_overlay_changeset(o, seq, &was, err);
+    if (rc)
+        return rc;
+    struct tz_op op = {.kind = TZ_OP_WITHDRAW, .target_seq = seq};
+    struct tz_changeset cs = *was;
+    cs.ops = &op;
+    cs.nops = 1;
+    rc = rewrite(o, &cs, err);
+    if (!rc)
+        rc = tz_outbox_mark_withdrawn(o, seq, seq, err);
+    struct tz_stmt *s =
+        rc ? NULL : tz_office_sql(o, OS_BOX_EMPTIED, "UPDATE outbox SET n_withdrawn = nops WHERE seq = ?", err);
+    if (!s)
+        return rc ? rc : tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)seq);
+    return tz_stmt_run(s, err);
+}
+
+/* ---- out ---- */
+
+static int load_raw(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a, struct tz_bytes *raw,
+                    uint64_t *seqs, size_t *n, struct tz_err *err)
+{
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_BOX_LOAD,
+                      "SELECT seq, raw FROM outbox WHERE outcome IN (0, 4, 5) AND seq > ? AND incarnation = ?"
+                      " ORDER BY seq",
+                      err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)after_seq);
+    tz_stmt_bind_int(s, 2, o->st.id.incarnation);
+    size_t bytes = 0;
+    int rc = 0;
+    while (*n < LOAD_MAX && (rc = tz_stmt_step(s, err)) == 1) {
+        struct tz_bytes b = tz_stmt_blob(s, 1);
+        bytes += b.n;
+        if (*n && bytes > bytes_max)
+            break;
+        raw[*n] = (struct tz_bytes){tz_arena_dup(a, b.p, b.n), b.n};
+        seqs[*n] = (uint64_t)tz_stmt_int(s, 0);
+        if (!raw[*n].p) {
+            rc = tz_office_nomem(err);
+            break;
+        }
+        (*n)++;
+    }
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a,
+                     struct tz_bytes **raw, uint64_t **seqs, size_t *n, struct tz_err *err)
+{
+    *n = 0;
+    *raw = tz_arena_calloc(a, LOAD_MAX, sizeof **raw);
+    *seqs = tz_arena_calloc(a, LOAD_MAX, sizeof **seqs);
+    if (!*raw || !*seqs)
+        return tz_office_nomem(err);
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    rc = load_raw(o, after_seq, bytes_max, a, *raw, *seqs, n, err);
+    if (!rc && *n) {
+        struct tz_stmt *s = tz_office_sql(
+            o, OS_BOX_SENT,
+            "UPDATE outbox SET sent = 1 WHERE sent = 0 AND outcome IN (0, 4, 5) AND seq BETWEEN ? AND ?", err);
+        if (s) {
+            tz_stmt_bind_int(s, 1, (int64_t)(*seqs)[0]);
+            tz_stmt_bind_int(s, 2, (int64_t)(*seqs)[*n - 1]);
+        }
+        rc = s ? tz_stmt_run(s, err) : tz_office_code(err);
+    }
+    rc = tz_office_end(o, rc, err);
+    if (rc)
+        *n = 0;
+    return rc;
+}
+
+/* ---- judged ---- */
+
+struct op_counts {
+    int64_t n[TZ_OUT_WITHDRAWN + 1]; /* by enum tz_outcome */
+};
+
+static struct op_counts count_ops(const struct tz_result *r, size_t nops)
+{
+    struct op_counts c = {0};
+    bool per_op = r->nops == nops && (is_final(r->outcome) && r->outcome != TZ_OUT_REFUSED);
+    for (size_t i = 0; i < nops; i++) {
+        enum tz_outcome oc = per_op && r->ops[i].outcome != TZ_OUT_NONE ? r->ops[i].outcome : r->outcome;
+        if ((unsigned)oc <= TZ_OUT_WITHDRAWN)
+            c.n[oc]++;
+    }
+    return c;
+}
+
+static int store_result(struct tz_office *o, const struct tz_signed_result *raw, const struct tz_result *r, size_t nops,
+                        bool count, struct tz_err *err)
+{
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_BOX_RESULT,
+                      "UPDATE outbox SET outcome = ?2, ver = ?3, code = ?4, result = ?5, mac = ?6, blocked_by = ?7,"
+                      " n_applied = iif(?15, ?8, n_applied), n_superseded = iif(?15, ?9, n_superseded),"
+                      " n_refused = iif(?15, ?10, n_refused), n_waiting = iif(?15, ?11, n_waiting),"
+                      " n_held = iif(?15, ?12, n_held), n_under_review = iif(?15, ?13, n_under_review),"
+                      " n_withdrawn = iif(?15, ?14, n_withdrawn) WHERE seq = ?1",
+                      err);
+    if (!s)
+        return tz_office_code(err);
+    struct op_counts c = count_ops(r, nops);
+    tz_stmt_bind_int(s, 1, (int64_t)r->seq);
+    tz_stmt_bind_int(s, 2, r->outcome);
+    tz_stmt_bind_int(s, 3, (int64_t)r->ver);
+    tz_stmt_bind_int(s, 4, r->code);
+    tz_stmt_bind_blob(s, 5, raw->result.p, raw->result.n);
+    tz_stmt_bind_blob(s, 6, raw->mac.p, raw->mac.n);
+    tz_stmt_bind_int(s, 7, (int64_t)r->blocked_by);
+    for (int i = TZ_OUT_APPLIED; i <= TZ_OUT_WITHDRAWN; i++)
+        tz_stmt_bind_int(s, 7 + i, c.n[i]);
+    tz_stmt_bind_int(s, 15, count);
+    return tz_stmt_run(s, err);
+}
+
+/** The overlay follows the outcome (invariant 2). */
+static int follow(struct tz_office *o, const struct tz_result *r, size_t nops, struct tz_err *err)
+{
+    tz_ver now = o->st.checkpoint;
+    if (!is_final(r->outcome))
+        return 0;
+    if (r->outcome == TZ_OUT_REFUSED || r->outcome == TZ_OUT_WITHDRAWN || r->ver <= now)
+        return tz_overlay_leave(o, r->seq, -1, now, err);
+    for (size_t i = 0; r->nops == nops && i < nops; i++) {
+        if (r->ops[i].outcome != TZ_OUT_REFUSED && r->ops[i].outcome != TZ_OUT_WITHDRAWN)
+            continue;
+        int rc = tz_overlay_leave(o, r->seq, (int)i, now, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/** What we hold under the result's seq. */
+struct held {
+    uint32_t incarnation;
+    size_t nops;
+    enum tz_outcome outcome;
+    bool same_bytes, emptied;
+};
+
+static int held_get(struct tz_office *o, const struct tz_result *r, struct held *out, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(
+        o, OS_BOX_HELD, "SELECT incarnation, nops, outcome, hash, withdrawn_by = seq FROM outbox WHERE seq = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)r->seq);
+    int rc = tz_stmt_step(s, err);
+    if (rc == 1) {
+        out->incarnation = (uint32_t)tz_stmt_int(s, 0);
+        out->nops = (size_t)tz_stmt_int(s, 1);
+        out->outcome = (enum tz_outcome)tz_stmt_int(s, 2);
+        out->same_bytes = tz_bytes_eq(tz_stmt_blob(s, 3), tz_bytes_of(r->hash, sizeof r->hash));
+        out->emptied = tz_stmt_int(s, 4) != 0;
+    }
+    tz_stmt_reset(s);
+    return rc;
+}
+
+static int take_result(struct tz_office *o, const struct tz_signed_result *raw, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_result r;
+    struct held h = {0};
+    int rc = tz_msg_read_result(raw->result, a, &r, err);
+    if (rc)
+        return rc;
+    rc = held_get(o, &r, &h, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || h.incarnation != r.incarnation) /* of an earlier incarnation, or of the copy we were made from */
+        return 0;
+    if (!h.same_bytes && r.outcome != TZ_OUT_HELD)
+        return tz_err_set(err, TZ_E_PROTOCOL, "result of another changeset", NULL, NULL, NULL);
+    if (is_final(h.outcome) || r.outcome == TZ_OUT_NONE)
+        return 0;
+    rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
+    return rc ? rc : follow(o, &r, h.nops, err);
+}
+
+int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_err *err)
+{
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    for (size_t i = 0; i < n && !rc; i++) {
+        tz_arena_reset(&a);
+        rc = take_result(o, &r[i], &a, err);
+    }
+    tz_arena_deinit(&a);
+    return tz_office_end(o, rc, err);
+}
+
+int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struct tz_err *err)
+{
+    for (;;) { /* one at a time: leaving runs statements of its own */
+        struct tz_stmt *s =
+            tz_office_sql(o, OS_BOX_REACHED,
+                          "SELECT seq FROM outbox WHERE in_overlay = 1 AND outcome IN (1, 2, 6) AND ver <= ?"
+                          " ORDER BY seq LIMIT 1",
+                          err);
+        if (!s)
+            return tz_office_code(err);
+        tz_stmt_bind_int(s, 1, (int64_t)checkpoint);
+        int rc = tz_stmt_step(s, err);
+        uint64_t seq = rc == 1 ? (uint64_t)tz_stmt_int(s, 0) : 0;
+        tz_stmt_reset(s);
+        if (rc != 1)
+            return rc;
+        rc = tz_overlay_leave(o, seq, -1, until, err);
+        if (rc)
+            return rc;
+    }
+}
+
+int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err)
+{
+    tz_log(TZ_LOG_WARN, "office", "incarnation", "old=%u new=%u", o->st.id.incarnation, incarnation);
+    for (;;) {
+        struct tz_stmt *s = tz_office_sql(o, OS_BOX_OTHER_INCARNATION,
+                                          "SELECT seq FROM outbox WHERE incarnation <> ?1 AND (outcome = 0 OR"
+                                          " (outcome = 5 AND code = ?2)) ORDER BY seq LIMIT 1",
+                                          err);
+        if (!s)
+            return tz_office_code(err);
+        tz_stmt_bind_int(s, 1, incarnation);
+        tz_stmt_bind_int(s, 2, TZ_E_FORKED);
+        int rc = tz_stmt_step(s, err);
+        uint64_t seq = rc == 1 ? (uint64_t)tz_stmt_int(s, 0) : 0;
+        tz_stmt_reset(s);
+        if (rc != 1)
+            break;
+        const struct tz_changeset *was;
+        rc = tz_overlay_changeset(o, seq, &was, err);
+        if (rc)
+            return rc;
+        struct tz_changeset cs = *was;
+        cs.incarnation = incarnation;
+        rc = rewrite(o, &cs, err);
+        if (rc)
+            return rc;
+        tz_overlay_cache_drop(o);
+    }
+    o->st.id.incarnation = incarnation;
+    return 0;
+}
+
+/* ---- telling ---- */
+
+static int count_open(void *ctx, const struct tz_row *row)
+{
+    (void)row;
+    ++*(uint64_t *)ctx;
+    return 1;
+}
+
+static int count_records(struct tz_office *o, struct tz_office_status *out, struct tz_err *err)
+{
+    for (size_t i = 0; i < o->cat->ntypes; i++) {
+        int64_t n = tz_replica_count(o->rep, &o->cat->types[i]);
+        if (n < 0)
+            return tz_err_set(err, (int)n, o->cat->types[i].name, NULL, NULL, NULL);
+        out->rows += (uint64_t)n;
+    }
+    const struct tz_type *ct = tz_catalogue_type(o->cat, "case");
+    const struct tz_field *state = ct ? tz_type_field(ct, "state") : NULL;
+    return state ? tz_replica_find(o->rep, state, ct, tz_value_text("open"), count_open, &out->open_cases, err) : 0;
+}
+
+int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct tz_err *err)
+{
+    memset(out, 0, sizeof *out);
+    int rc = tz_office_load(o, err);
+    if (rc)
+        return rc;
+    out->last_seq = o->st.last_seq;
+    out->checkpoint = o->st.checkpoint;
+    out->filling = o->st.filling;
+    out->last_sync_ms = o->st.last_sync_ms;
+    out->offset_ms = o->st.offset_ms;
+    struct tz_stmt *s = tz_office_sql(o, OS_BOX_STATUS,
+                                      "SELECT count(*) FILTER (WHERE outcome = 0),"
+                                      " coalesce(sum(nops) FILTER (WHERE outcome = 0 AND withdrawn_by = 0), 0),"
+                                      " count(*) FILTER (WHERE outcome = 3 AND withdrawn_by = 0),"
+                                      " count(*) FILTER (WHERE outcome = 4 AND withdrawn_by = 0),"
+                                      " count(*) FILTER (WHERE outcome = 5 AND withdrawn_by = 0),"
+                                      " (SELECT count(*) FROM set_aside) FROM outbox",
+                                      err);
+    if (!s)
+        return tz_office_code(err);
+    rc = tz_stmt_step(s, err);
+    if (rc == 1) {
+        out->unsent_changesets = (uint64_t)tz_stmt_int(s, 0);
+        out->unsent_ops = (uint64_t)tz_stmt_int(s, 1);
+        out->refused_changesets = (uint64_t)tz_stmt_int(s, 2);
+        out->waiting_changesets = (uint64_t)tz_stmt_int(s, 3);
+        out->held_changesets = (uint64_t)tz_stmt_int(s, 4);
+        out->set_aside = (uint64_t)tz_stmt_int(s, 5);
+    }
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : count_records(o, out, err);
+}
+
+int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct tz_err *err)
+{
+    memset(out, 0, sizeof *out);
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_BOX_BALANCE,
+                      "SELECT sum(nops), sum(nops) FILTER (WHERE outcome = 0 AND withdrawn_by <> seq), sum(n_applied), "
+                      "sum(n_superseded),"
+                      " sum(n_refused), sum(n_waiting), sum(n_held), sum(n_under_review), sum(n_withdrawn) FROM outbox",
+                      err);
+    if (!s)
+        return tz_office_code(err);
+    int rc = tz_stmt_step(s, err);
+    uint64_t *const field[] = {&out->made,    &out->unsent, &out->applied,      &out->superseded, &out->refused,
+                               &out->waiting, &out->held,   &out->under_review, &out->withdrawn};
+    for (int i = 0; rc == 1 && i < 9; i++)
+        *field[i] = (uint64_t)tz_stmt_int(s, i);
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/** Why: the whole's code and arguments, or those of the first op that was refused alone. */
+static int fill_reason(struct tz_bytes raw, struct tz_arena *a, struct tz_outbox_entry *e, struct tz_err *err)
+{
+    struct tz_result r;
+    int rc = tz_msg_read_result(raw, a, &r, err);
+    if (rc)
+        return rc;
+    const char *const *args = r.args;
+    size_t n = r.nargs;
+    e->code = r.code;
+    for (size_t i = 0; e->code == 0 && i < r.nops; i++) {
+        e->code = r.ops[i].outcome == TZ_OUT_REFUSED ? r.ops[i].code : 0;
+        args = r.ops[i].args;
+        n = r.ops[i].nargs;
+    }
+    e->nargs = e->code ? n : 0;
+    for (size_t i = 0; i < e->nargs; i++)
+        e->args[i] = args[i];
+    return 0;
+}
+
+int tz_office_outbox_each(struct tz_office *o, bool attention_only,
+                          int (*cb)(void *ctx, const struct tz_outbox_entry *e), void *ctx, struct tz_err *err)
+{
+    struct tz_stmt s = {0}; /* of its own: the callback may use the office */
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    int rc = tz_db_prepare(o->db, &s,
+                           "SELECT seq, outcome, blocked_by, saved_ms, nops, result FROM outbox WHERE ?1 = 0 OR"
+                           " (withdrawn_by = 0 AND (outcome IN (3, 4, 5) OR n_refused > 0)) ORDER BY seq",
+                           err);
+    if (!rc)
+        tz_stmt_bind_int(&s, 1, attention_only);
+    while (!rc && (rc = tz_stmt_step(&s, err)) == 1) {
+        tz_arena_reset(&a);
+        struct tz_outbox_entry e = {.seq = (uint64_t)tz_stmt_int(&s, 0),
+                                    .outcome = (enum tz_outcome)tz_stmt_int(&s, 1),
+                                    .blocked_by = (uint64_t)tz_stmt_int(&s, 2),
+                                    .saved_ms = tz_stmt_int(&s, 3),
+                                    .nops = (size_t)tz_stmt_int(&s, 4)};
+        rc = tz_stmt_is_null(&s, 5) ? 0 : fill_reason(tz_stmt_blob(&s, 5), &a, &e, err);
+        if (rc)
+            break;
+        int go = cb(ctx, &e);
+        if (go != 1) {
+            rc = go;
+            break;
+        }
+    }
+    tz_stmt_finalize(&s);
+    tz_arena_deinit(&a);
+    return rc;
+}

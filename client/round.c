@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connect ─> CAUGHT_UP ─> (compare) ─> stop. The office is read before and after on this thread, in between it belongs to the
+ * connection's. The lease keeps two programs from having two sessions of one device.
+ */
+#include "round.h"
+#include "folder.h"
+#include "loop.h"
+
+#include <string.h>
+#include <uv.h>
+
+struct round {
+    const struct tz_round_options *opt;
+    struct tz_round_report *report;
+    struct tz_conn *conn; /* NULL once stopped */
+    struct tz_compare *compare;
+    uv_timer_t tick;
+    bool done;
+    struct tz_err why;
+    struct tz_sync_counters counters;
+};
+
+/* ---- reports ---- */
+
+static uint64_t growth(uint64_t before, uint64_t after)
+{
+    return after > before ? after - before : 0;
+}
+
+void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before, const struct tz_office_status *after,
+                   const struct tz_sync_counters *n)
+{
+    uint64_t kept = growth(before->refused_changesets, after->refused_changesets) +
+                    growth(before->waiting_changesets, after->waiting_changesets) +
+                    growth(before->held_changesets, after->held_changesets);
+    r->sent = n->changesets_sent;
+    r->answered = n->results;
+    r->applied = growth(kept, n->results);
+    r->rows = n->rows;
+    r->refused = after->refused_changesets;
+    r->waiting = after->waiting_changesets;
+    r->held = after->held_changesets;
+    r->cases = after->open_cases;
+    r->unsent = after->unsent_changesets;
+    r->offset_ms = after->offset_ms;
+}
+
+static const struct {
+    const char *key;
+    size_t at;
+} numbers[] = {
+    {"sent", offsetof(struct tz_round_report, sent)},       {"answered", offsetof(struct tz_round_report, answered)},
+    {"applied", offsetof(struct tz_round_report, applied)}, {"rows", offsetof(struct tz_round_report, rows)},
+    {"refused", offsetof(struct tz_round_report, refused)}, {"waiting", offsetof(struct tz_round_report, waiting)},
+    {"held", offsetof(struct tz_round_report, held)},       {"cases", offsetof(struct tz_round_report, cases)},
+    {"unsent", offsetof(struct tz_round_report, unsent)},
+};
+
+json_t *tz_round_json(const struct tz_round_report *r)
+{
+    json_t *j = json_object();
+    int bad = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uint64_t v;
+        memcpy(&v, (const char *)r + numbers[i].at, sizeof v);
+        bad |= json_object_set_new(j, numbers[i].key, json_integer((json_int_t)v));
+    }
+    bad |= json_object_set_new(j, "offset_ms", json_integer(r->offset_ms));
+    if (r->compared)
+        bad |= json_object_set_new(j, "verify",
+                                   json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:i}", "code", r->compare.code, "same",
+                                             r->compare.same, "audit_ok", r->compare.audit_ok, "rows_here",
+                                             (json_int_t)r->compare.rows_here, "rows_server",
+                                             (json_int_t)r->compare.rows_server, "version", (json_int_t)r->compare.ver,
+                                             "attempts", (int)r->compare.attempts));
+    if (bad == 0)
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
+void tz_round_parse(const json_t *j, struct tz_round_report *r)
+{
+    memset(r, 0, sizeof *r);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uint64_t v = (uint64_t)json_integer_value(json_object_get(j, numbers[i].key));
+        memcpy((char *)r + numbers[i].at, &v, sizeof v);
+    }
+    r->offset_ms = json_integer_value(json_object_get(j, "offset_ms"));
+    const json_t *v = json_object_get(j, "verify");
+    if (v == NULL)
+        return;
+    r->compared = true;
+    r->compare.code = (int)json_integer_value(json_object_get(v, "code"));
+    r->compare.same = json_is_true(json_object_get(v, "same"));
+    r->compare.audit_ok = json_is_true(json_object_get(v, "audit_ok"));
+    r->compare.rows_here = (uint64_t)json_integer_value(json_object_get(v, "rows_here"));
+    r->compare.rows_server = (uint64_t)json_integer_value(json_object_get(v, "rows_server"));
+    r->compare.ver = (tz_ver)json_integer_value(json_object_get(v, "version"));
+    r->compare.attempts = (unsigned)json_integer_value(json_object_get(v, "attempts"));
+}
+
+/* ---- the round ---- */
+
+static void end(struct round *r, int code)
+{
+    if (r->done)
+        return;
+    r->done = true;
+    if (code != 0 && r->why.code == 0)
+        (void)tz_err_set(&r->why, code, "verify", NULL, NULL, NULL);
+    if (r->conn != NULL)
+        tz_conn_stop(r->conn);
+}
+
+static void on_compared(void *ctx, const struct tz_compare_result *result)
+{
+    struct round *r = ctx;
+    r->compare = NULL;
+    r->report->compared = result->code == 0;
+    r->report->compare = *result;
+    end(r, result->code);
+}
+
+static void on_event(void *ctx, enum tz_sync_event e)
+{
+    struct round *r = ctx;
+    r->counters = *tz_conn_counters(r->conn);
+    if (r->opt->progress != NULL)
+        r->opt->progress(r->opt->ctx, &r->counters);
+    if (r->compare != NULL)
+        tz_compare_on_event(r->compare, e);
+    if (e != TZ_SYNC_CAUGHT_UP)
+        return;
+    if (!r->opt->compare)
+        end(r, 0);
+    else if (r->compare == NULL && !r->done && tz_compare_start(r->conn, on_compared, r, &r->compare) != 0)
+        end(r, TZ_E_NOMEM);
+}
+
+static void on_end(void *ctx, const struct tz_err *err, bool final)
+{
+    struct round *r = ctx;
+    (void)final; /* one round, one session */
+    r->counters = *tz_conn_counters(r->conn);
+    if (!r->done)
+        r->why = *err;
+    if (r->compare != NULL)
+        tz_compare_on_end(r->compare, err->code);
+    end(r, err->code == 0 ? TZ_E_GONE : err->code);
+}
+
+static void on_stopped(void *ctx)
+{
+    struct round *r = ctx;
+    r->conn = NULL;
+    uv_close((uv_handle_t *)&r->tick, NULL);
+}
+
+static void on_tick_cb(uv_timer_t *h)
+{
+    struct round *r = h->data;
+    if (r->compare != NULL)
+        tz_compare_on_tick(r->compare);
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct round *r = ctx;
+    (void)signum;
+    if (!r->done)
+        (void)tz_err_set(&r->why, TZ_E_INTERRUPTED, NULL, NULL, NULL, NULL);
+    end(r, TZ_E_INTERRUPTED);
+}
+
+static int run_loop(struct round *r, struct tz_loop *loop, struct tz_err *err)
+{
+    const struct tz_conn_options opt = {.loop = tz_loop_uv(loop), .office = r->opt->office, .dir = r->opt->dir,
+                                        .software = r->opt->software};
+    const struct tz_conn_cb cb = {on_event, on_end, on_stopped, r};
+    int rc = tz_conn_start(&opt, &cb, &r->conn, err);
+    if (rc == 0) {
+        (void)uv_timer_init(opt.loop, &r->tick);
+        r->tick.data = r;
+        (void)uv_timer_start(&r->tick, on_tick_cb, 1000, 1000);
+    }
+    tz_loop_run(loop);
+    if (rc == 0 && r->why.code != 0) {
+        *err = r->why;
+        rc = err->code;
+    }
+    return rc;
+}
+
+int tz_round_run(const struct tz_round_options *opt, struct tz_round_report *report, struct tz_err *err)
+{
+    struct round r = {.opt = opt, .report = report};
+    struct tz_office_status before, after;
+    struct tz_loop *loop = NULL;
+    int lease;
+    memset(report, 0, sizeof *report);
+    int rc = tz_folder_lease(opt->dir, &lease, err);
+    if (rc != 0)
+        return rc;
+    rc = tz_office_status(opt->office, &before, err);
+    if (rc == 0)
+        rc = tz_loop_new(opt->signals ? on_signal : NULL, &r, &loop, err);
+    if (rc == 0) {
+        struct tz_err second = {0};
+        rc = run_loop(&r, loop, err);
+        int read = tz_office_status(opt->office, &after, rc == 0 ? err : &second);
+        if (read == 0)
+            tz_round_fill(report, &before, &after, &r.counters);
+        else if (rc == 0)
+            rc = read;
+    }
+    tz_loop_free(loop);
+    tz_folder_lease_release(lease);
+    return rc;
+}

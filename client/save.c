@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making one changeset: from the form to the outbox, in one write transaction.
+ *
+ * Invariants
+ *  1. Every check comes before the first write of an op: a refused op leaves the save as it was, and the caller may go
+ * on with the next row. A write that fails spoils the whole save; commit then returns that error.
+ *  2. seq, hlc and ids come from the state loaded inside the transaction.
+ *  3. An op's base never claims more than what was on the screen: see tz_overlay_base. Fields with different bases go
+ * into different ops; the members of a group and its as-of date never part.
+ *
+ * What the edit means once others have written too is the server's business.
+ */
+#include "office_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAVE_ARENA_BYTES = 4 * 1024 * 1024, OP_OVERHEAD_BYTES = 128, CHANGESET_OVERHEAD_BYTES = 2048 };
+
+struct tz_save {
+    struct tz_office *o;
+    struct tz_author who;
+    struct tz_arena a; /* what the ops borrow */
+    struct tz_changeset cs;
+    struct tz_op ops[TZ_CHANGESET_OPS_MAX];
+    size_t ops_max;
+    size_t bytes; /* upper estimate of the serialised size */
+    bool wrote;   /* something besides ops: a withdrawn unsent save */
+    int failed;   /* a write failed half way: nothing of this may be committed */
+};
+
+/* ---- begin, cancel ---- */
+
+static int save_init(struct tz_save *s, struct tz_office *o, const struct tz_save_options *opt, struct tz_err *err)
+{
+    struct tz_id user = tz_id_is_zero(opt->user) ? o->st.id.user : opt->user;
+    const char *reason = tz_arena_strdup(&s->a, opt->reason ? opt->reason : "");
+    if (!reason)
+        return tz_err_set(err, TZ_E_LIMIT, "reason", NULL, NULL, NULL);
+    s->ops_max = opt->independent ? TZ_INDEPENDENT_OPS_MAX : TZ_CHANGESET_OPS_MAX;
+    s->bytes = CHANGESET_OVERHEAD_BYTES + strlen(reason);
+    s->cs = (struct tz_changeset){
+        .device = o->st.id.device,
+        .incarnation = o->st.id.incarnation,
+        .seq = o->st.last_seq + 1,
+        .user = user,
+        .hlc = tz_hlc_tick(o->st.last_hlc, tz_clock_wall(&o->clock)),
+        .catalogue_version = o->cat->version,
+        .reason = reason,
+        .independent = opt->independent,
+        .base_checkpoint = o->st.checkpoint,
+        .ops = s->ops,
+        .import_id = opt->import_id,
+    };
+    o->open_cs = &s->cs;
+    return tz_check_author(o, user, &s->who, err);
+}
+
+int tz_save_begin(struct tz_office *o, const struct tz_save_options *opt, struct tz_save **out, struct tz_err *err)
+{
+    static const struct tz_save_options none = {0};
+    *out = NULL;
+    struct tz_save *s = calloc(1, sizeof *s);
+    if (!s)
+        return tz_office_nomem(err);
+    s->o = o;
+    tz_arena_init(&s->a, SAVE_ARENA_BYTES);
+    int rc = tz_office_begin(o, err);
+    if (rc) {
+        tz_arena_deinit(&s->a);
+        free(s);
+        return rc;
+    }
+    o->saving = true;
+    rc = save_init(s, o, opt ? opt : &none, err);
+    if (rc) {
+        tz_save_cancel(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+static void save_free(struct tz_save *s)
+{
+    s->o->saving = false;
+    s->o->open_cs = NULL;
+    tz_arena_deinit(&s->a);
+    free(s);
+}
+
+void tz_save_cancel(struct tz_save *s)
+{
+    if (!s)
+        return;
+    struct tz_office *o = s->o;
+    struct tz_err ignored = {0};
+    save_free(s);
+    int rc = tz_office_end(o, TZ_E_INTERRUPTED, &ignored);
+    (void)rc; /* rolling back is the purpose */
+}
+
+size_t tz_save_ops(const struct tz_save *s)
+{
+    return s->cs.nops;
+}
+
+/* ---- one op ---- */
+
+/** Room for @n more ops of @bytes content? */
+static int room_for(const struct tz_save *s, size_t n, size_t bytes, struct tz_err *err)
+{
+    if (s->failed)
+        return tz_err_set(err, s->failed, "save", NULL, NULL, NULL);
+    if (s->cs.nops + n > s->ops_max)
+        return tz_err_setf(err, TZ_E_LIMIT, "%zu", s->ops_max);
+    if (s->bytes + bytes + n * OP_OVERHEAD_BYTES > TZ_CHANGESET_BYTES_MAX)
+        return tz_err_setf(err, TZ_E_LIMIT, "%d", TZ_CHANGESET_BYTES_MAX);
+    return 0;
+}
+
+static int encode(struct tz_save *s, const struct tz_record *rec, struct tz_bytes *out, struct tz_err *err)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    int rc = tz_record_encode(rec, &b);
+    struct tz_bytes body = tz_buf_unread(&b);
+    uint8_t *copy = rc ? NULL : tz_arena_dup(&s->a, body.p, body.n);
+    tz_buf_deinit(&b);
+    if (rc || !copy)
+        return tz_err_set(err, rc ? rc : TZ_E_LIMIT, rec->type->name, NULL, NULL, NULL);
+    *out = tz_bytes_of(copy, body.n);
+    return 0;
+}
+
+/** Show op number @at on a record: register it and put the changed view row. */
+static int show_op(struct tz_save *s, size_t at, const struct tz_type *t, struct tz_id id, struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_image im = {0};
+    const struct tz_op *op = &s->ops[at];
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    int rc = tz_overlay_touch(s->o, t, id, s->cs.seq, at, op->base_ver, err);
+    if (!rc) {
+        rc = tz_replica_get(s->o->rep, t, id, &a, &im.row, err);
+        im.state = rc == 1 ? (im.row.deleted ? TZ_IMAGE_DELETED : TZ_IMAGE_LIVE) : TZ_IMAGE_NONE;
+        rc = rc < 0 ? rc : 0;
+        if (im.state == TZ_IMAGE_NONE)
+            tz_record_init(&im.row.rec, t);
+    }
+    if (!rc)
+        rc = tz_overlay_apply(s->o, op, t, id, &a, &im, err);
+    if (!rc)
+        rc = tz_overlay_put(s->o, t, id, &im, err);
+    tz_arena_deinit(&a);
+    if (rc)
+        s->failed = rc;
+    return rc;
+}
+
+/** Append @op (room was checked). Returns its position. */
+static size_t push_op(struct tz_save *s, const struct tz_op *op, tz_ver checkpoint)
+{
+    size_t at = s->cs.nops++;
+    s->ops[at] = *op;
+    s->bytes += OP_OVERHEAD_BYTES + op->values.n + op->ncleared * 4;
+    if (checkpoint < s->cs.base_checkpoint)
+        s->cs.base_checkpoint = checkpoint;
+    return at;
+}
+
+/** The record as the person has it: 0 live, TZ_E_UNKNOWN_RECORD, or TZ_E_DELETED with @row filled. */
+static int load_view(struct tz_save *s, const struct tz_type *t, struct tz_id id, struct tz_arena *a,
+                     struct tz_row *row, struct tz_err *err)
+{
+    int rc = tz_replica_get(s->o->rep, t, id, a, row, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return tz_err_set(err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
+    return row->deleted ? tz_err_set(err, TZ_E_DELETED, NULL, NULL, NULL, NULL) : 0;
+}
+
+/** Did an earlier op of this very save touch the record? Then what that op left was on the screen as well. */
+static bool touched_here(const struct tz_save *s, struct tz_id id)
+{
+    for (size_t i = 0; i < s->cs.nops; i++)
+        if (tz_id_eq(s->ops[i].id, id))
+            return true;
+    return false;
+}
+
+static struct tz_seen seen_here(const struct tz_save *s, struct tz_id id, const struct tz_seen *seen)
+{
+    struct tz_seen out = *seen;
+    if (touched_here(s, id))
+        out.seq = s->cs.seq;
+    return out;
+}
+
+/* ---- create ---- */
+
+int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *id, struct tz_err *err)
+{
+    struct tz_office *o = s->o;
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_record *rec = tz_arena_dup(&a, in, sizeof *in);
+    struct tz_op op = {.kind = in->type->append ? TZ_OP_APPEND : TZ_OP_CREATE, .type = in->type->id};
+    int rc = rec ? tz_check_create(o, &s->who, rec, &a, err) : tz_office_nomem(err);
+    if (!rc)
+        rc = encode(s, rec, &op.values, err);
+    tz_arena_deinit(&a);
+    if (!rc)
+        rc = room_for(s, 1, op.values.n, err);
+    if (rc)
+        return rc;
+    struct tz_id_maker maker = {o->st.id.device, o->st.id_ms, o->st.id_counter, o->random, o->random_ctx};
+    op.id = tz_id_make(&maker, tz_clock_wall(&o->clock));
+    o->st.id_ms = maker.last_ms;
+    o->st.id_counter = maker.counter;
+    op.base_seq = s->cs.seq;
+    size_t at = push_op(s, &op, o->st.checkpoint);
+    rc = show_op(s, at, in->type, op.id, err);
+    if (!rc)
+        *id = op.id;
+    return rc;
+}
+
+/* ---- set ---- */
+
+/** The edit as it will be sent: what really changes, and the as-of dates that belong to it. */
+struct edit {
+    struct tz_record in;
+    bool names[TZ_FIELDS_MAX];
+    char today[11];
+};
+
+static bool later(struct tz_value a, struct tz_value b)
+{
+    uint32_t da;
+    uint32_t db;
+    unsigned pa;
+    unsigned pb;
+    tz_date_key(a, &da, &pa);
+    tz_date_key(b, &db, &pb);
+    return da > db || (da == db && pa > pb);
+}
+
+/** Members of a group changed: their as-of date goes along, today's when the person gave none. */
+static void date_groups(struct edit *e, const struct tz_row *row, const bool *named)
+{
+    const struct tz_type *t = row->rec.type;
+    for (size_t g = 0; g < t->ngroups; g++) {
+        size_t as_of = t->groups[g].as_of;
+        bool member = false;
+        for (size_t i = 0; i < t->nfields; i++)
+            member = member || (e->names[i] && i != as_of && t->fields[i].group == g + 1);
+        if (!member)
+            continue;
+        e->names[as_of] = true;
+        if (named[as_of])
+            continue;
+        struct tz_value today = tz_value_text(e->today);
+        struct tz_value was = row->rec.v[as_of];
+        e->in.v[as_of] = was.kind == TZ_V_NULL || later(today, was) ? today : was;
+    }
+}
+
+static bool pick_changes(struct edit *e, const struct tz_office *o, const struct tz_row *row,
+                         const struct tz_record *in, const bool *names)
+{
+    bool any = false;
+    tz_record_init(&e->in, row->rec.type);
+    memset(e->names, 0, sizeof e->names);
+    for (size_t i = 0; i < row->rec.type->nfields; i++) {
+        if (!names[i])
+            continue;
+        e->in.v[i] = in->v[i];
+        e->names[i] = !tz_value_eq(in->v[i], row->rec.v[i]);
+        any = any || e->names[i];
+    }
+    tz_clock_today(tz_clock_wall(&o->clock), e->today);
+    if (any)
+        date_groups(e, row, names);
+    return any;
+}
+
+/** One op of the fields in @e whose base is @base; takes them out of @left. */
+static int set_op(struct tz_save *s, const struct edit *e, const struct tz_bases *bases, tz_ver base, bool *left,
+                  struct tz_op *op, struct tz_err *err)
+{
+    const struct tz_type *t = e->in.type;
+    struct tz_record *part = tz_arena_alloc(&s->a, sizeof *part);
+    uint32_t *cleared = tz_arena_calloc(&s->a, t->nfields, sizeof *cleared);
+    if (!part || !cleared)
+        return tz_err_set(err, TZ_E_LIMIT, t->name, NULL, NULL, NULL);
+    tz_record_init(part, t);
+    op->base_ver = base;
+    op->cleared = cleared;
+    op->ncleared = 0;
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (!left[i] || bases->ver[i] != base)
+            continue;
+        left[i] = false;
+        part->v[i] = e->in.v[i];
+        if (part->v[i].kind == TZ_V_NULL)
+            cleared[op->ncleared++] = t->fields[i].id;
+    }
+    return encode(s, part, &op->values, err);
+}
+
+static int push_sets(struct tz_save *s, struct tz_id id, const struct edit *e, const struct tz_seen *seen,
+                     struct tz_err *err)
+{
+    const struct tz_type *t = e->in.type;
+    struct tz_bases bases;
+    struct tz_op ops[TZ_FIELDS_MAX];
+    bool left[TZ_FIELDS_MAX];
+    size_t n = 0;
+    size_t bytes = 0;
+    struct tz_seen mine = seen_here(s, id, seen);
+    int rc = tz_overlay_base(s->o, t, id, &mine, &bases, err);
+    memcpy(left, e->names, sizeof left);
+    for (size_t i = 0; i < t->nfields && !rc; i++) {
+        if (!left[i])
+            continue;
+        ops[n] = (struct tz_op){.kind = TZ_OP_SET, .type = t->id, .id = id, .base_seq = mine.seq};
+        rc = set_op(s, e, &bases, bases.ver[i], left, &ops[n], err);
+        bytes += ops[n++].values.n;
+    }
+    if (!rc)
+        rc = room_for(s, n, bytes + 4 * t->nfields, err);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = show_op(s, push_op(s, &ops[i], seen->checkpoint), t, id, err);
+    return rc;
+}
+
+int tz_save_set(struct tz_save *s, struct tz_id id, const struct tz_seen *seen, const struct tz_record *in,
+                const bool *names, struct tz_err *err)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    struct edit *e = tz_arena_alloc(&a, sizeof *e);
+    int rc = row && e ? load_view(s, in->type, id, &a, row, err) : tz_office_nomem(err);
+    if (!rc && pick_changes(e, s->o, row, in, names)) {
+        rc = tz_check_set(s->o, &s->who, row, &e->in, e->names, &a, err);
+        if (!rc)
+            rc = push_sets(s, id, e, seen, err);
+    }
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/* ---- delete, restore ---- */
+
+static int life_rights(const struct tz_save *s, const struct tz_row *row, struct tz_err *err)
+{
+    const struct tz_type *t = row->rec.type;
+    const char *label = t->label[TZ_LANG_ZH];
+    if (s->o->st.filling)
+        return tz_err_set(err, TZ_E_INCOMPLETE, NULL, NULL, NULL, NULL);
+    if (t->append)
+        return tz_err_set(err, TZ_E_APPEND_ONLY, label, NULL, NULL, NULL);
+    if (t->local || !(t->deleters & s->who.role->editor))
+        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, label, NULL, NULL, NULL);
+    return tz_check_in_area(&s->who, &row->area) ? 0 : tz_err_set(err, TZ_E_AREA, label, NULL, NULL, NULL);
+}
+
+/** DELETE and RESTORE judge the record as a whole: they saw it only as far as the least base of what was on top of it.
+ */
+static int push_life(struct tz_save *s, enum tz_op_kind kind, const struct tz_type *t, struct tz_id id,
+                     const struct tz_seen *seen, struct tz_err *err)
+{
+    struct tz_bases bases;
+    struct tz_seen mine = seen_here(s, id, seen);
+    int rc = tz_overlay_base(s->o, t, id, &mine, &bases, err);
+    if (!rc)
+        rc = room_for(s, 1, 0, err);
+    if (rc)
+        return rc;
+    struct tz_op op = {.kind = kind, .type = t->id, .id = id, .base_ver = bases.least, .base_seq = mine.seq};
+    return show_op(s, push_op(s, &op, seen->checkpoint), t, id, err);
+}
+
+int tz_save_delete(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
+                   struct tz_err *err)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    int rc = row ? load_view(s, t, id, &a, row, err) : tz_office_nomem(err);
+    if (!rc)
+        rc = life_rights(s, row, err);
+    if (!rc)
+        rc = tz_check_children(s->o, t, id, err);
+    if (!rc)
+        rc = push_life(s, TZ_OP_DELETE, t, id, seen, err);
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+int tz_save_restore(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
+                    struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_err live = {0};
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    int rc = row ? load_view(s, t, id, &a, row, &live) : tz_office_nomem(&live);
+    if (rc == 0)
+        rc = tz_err_set(err, TZ_E_NOT_DELETED, NULL, NULL, NULL, NULL);
+    else if (rc != TZ_E_DELETED) {
+        if (err)
+            *err = live;
+    } else {
+        rc = life_rights(s, row, err);
+        if (!rc)
+            rc = push_life(s, TZ_OP_RESTORE, t, id, seen, err);
+    }
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/* ---- resolve ---- */
+
+static int typed_choice(const struct tz_case_view *cv, const struct tz_record *typed, const bool *names,
+                        struct tz_record *out, bool *used, struct tz_err *err)
+{
+    tz_record_init(out, cv->type);
+    for (size_t i = 0; i < cv->type->nfields; i++) {
+        const struct tz_field *f = &cv->type->fields[i];
+        if (!names[i])
+            continue;
+        if (cv->life || !cv->names[i])
+            return tz_err_set(err, TZ_E_BAD_OP, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+        int rc = tz_value_check(f, typed->v[i], true, err);
+        if (rc)
+            return rc;
+        out->v[i] = typed->v[i];
+        used[i] = true;
+    }
+    return 0;
+}
+
+/** May the author decide this case? Whoever may edit its fields. */
+static int resolve_rights(const struct tz_save *s, const struct tz_case_view *cv, const struct tz_row *target,
+                          const bool *used, struct tz_err *err)
+{
+    if (!tz_check_in_area(&s->who, &target->area))
+        return tz_err_set(err, TZ_E_AREA, cv->type->label[TZ_LANG_ZH], NULL, NULL, NULL);
+    if (cv->life && !(cv->type->deleters & s->who.role->editor))
+        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, cv->type->label[TZ_LANG_ZH], NULL, NULL, NULL);
+    for (size_t i = 0; i < cv->type->nfields; i++)
+        if (used[i] && !tz_check_may_edit(s->o, &s->who, target, &cv->type->fields[i]))
+            return tz_err_set(err, TZ_E_NO_RIGHT_FIELD, cv->type->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
+    return 0;
+}
+
+static int push_resolve(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv,
+                        const struct tz_row *target, struct tz_op *op, const struct tz_record *chosen, const bool *used,
+                        struct tz_err *err)
+{
+    struct tz_bases bases;
+    struct tz_seen seen = {target->ver, s->cs.seq, s->o->st.checkpoint};
+    uint32_t *cleared = tz_arena_calloc(&s->a, cv->type->nfields, sizeof *cleared);
+    int rc = cleared ? tz_overlay_base(s->o, cv->type, cv->target, &seen, &bases, err)
+                     : tz_err_set(err, TZ_E_LIMIT, cv->type->name, NULL, NULL, NULL);
+    if (rc)
+        return rc;
+    op->type = row->rec.type->id;
+    op->id = row->id;
+    op->generation = cv->generation;
+    op->field = cv->field;
+    op->cleared = cleared;
+    op->base_seq = s->cs.seq;
+    op->base_ver = row->ver;
+    for (size_t i = 0; i < cv->type->nfields; i++) {
+        if (used[i] && chosen->v[i].kind == TZ_V_NULL)
+            cleared[op->ncleared++] = cv->type->fields[i].id;
+        if (cv->names[i] && bases.ver[i] < seen.ver && bases.ver[i] < op->base_ver)
+            op->base_ver = bases.ver[i]; /* an own pending value hides what stands */
+    }
+    rc = encode(s, chosen, &op->values, err);
+    if (!rc)
+        rc = room_for(s, 1, op->values.n + 4 * cv->type->nfields, err);
+    if (rc)
+        return rc;
+    size_t at = push_op(s, op, s->o->st.checkpoint);
+    rc = show_op(s, at, row->rec.type, row->id, err);
+    return rc ? rc : show_op(s, at, cv->type, cv->target, err);
+}
+
+/** The open case, its target, and what they are about. */
+static int load_case(struct tz_save *s, struct tz_id case_id, struct tz_arena *a, struct tz_row *row,
+                     struct tz_row *target, struct tz_case_view *cv, struct tz_err *err)
+{
+    const struct tz_type *ct = tz_catalogue_type(s->o->cat, "case");
+    if (!ct)
+        return tz_err_set(err, TZ_E_UNKNOWN_TYPE, "case", NULL, NULL, NULL);
+    int rc = load_view(s, ct, case_id, a, row, err);
+    if (!rc)
+        rc = tz_case_read(s->o, row, cv, err);
+    if (rc)
+        return rc;
+    if (!cv->open)
+        return tz_err_set(err, TZ_E_CASE_STALE, NULL, NULL, NULL, NULL);
+    rc = tz_replica_get(s->o->rep, cv->type, cv->target, a, target, err);
+    if (rc == 0)
+        return tz_err_set(err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
+                    const struct tz_record *typed, const bool *names, struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_case_view cv = {0};
+    struct tz_op op = {.kind = TZ_OP_RESOLVE, .choice = choice};
+    bool used[TZ_FIELDS_MAX] = {false};
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    struct tz_row *target = tz_arena_alloc(&a, sizeof *target);
+    struct tz_record *chosen = tz_arena_alloc(&a, sizeof *chosen);
+    int rc = row && target && chosen ? load_case(s, case_id, &a, row, target, &cv, err) : tz_office_nomem(err);
+    if (!rc && choice != TZ_CHOICE_TYPED)
+        rc = tz_case_values(row, &cv, choice == TZ_CHOICE_MINE ? -1 : (int)candidate, &a, chosen, used, &op.deleted,
+                            err);
+    else if (!rc && typed && names)
+        rc = typed_choice(&cv, typed, names, chosen, used, err);
+    else if (!rc)
+        rc = tz_err_set(err, TZ_E_USAGE, "value", NULL, NULL, NULL);
+    if (!rc)
+        rc = resolve_rights(s, &cv, target, used, err);
+    if (!rc)
+        rc = push_resolve(s, row, &cv, target, &op, chosen, used, err);
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/* ---- withdraw ---- */
+
+/** What is known of an own changeset. 1 found, 0 none. */
+struct box_entry {
+    enum tz_outcome outcome;
+    bool sent, withdrawn;
+};
+
+static int box_get(struct tz_office *o, uint64_t seq, struct box_entry *out, struct tz_err *err)
+{
+    struct tz_stmt *q =
+        tz_office_sql(o, OS_BOX_GET, "SELECT outcome, sent, withdrawn_by FROM outbox WHERE seq = ?", err);
+    if (!q)
+        return tz_office_code(err);
+    tz_stmt_bind_int(q, 1, (int64_t)seq);
+    int rc = tz_stmt_step(q, err);
+    if (rc == 1)
+        *out = (struct box_entry){(enum tz_outcome)tz_stmt_int(q, 0), tz_stmt_int(q, 1) != 0, tz_stmt_int(q, 2) != 0};
+    tz_stmt_reset(q);
+    return rc;
+}
+
+int tz_save_withdraw(struct tz_save *s, uint64_t seq, struct tz_err *err)
+{
+    struct box_entry e = {0};
+    int rc = box_get(s->o, seq, &e, err);
+    if (rc < 0)
+        return rc;
+    bool open = e.outcome == TZ_OUT_REFUSED || e.outcome == TZ_OUT_WAITING || e.outcome == TZ_OUT_HELD ||
+                (e.outcome == TZ_OUT_NONE && !e.sent);
+    if (rc == 0 || !open || e.withdrawn)
+        return tz_err_setf(err, TZ_E_NOT_FOUND, "%llu", (unsigned long long)seq);
+    rc = room_for(s, 1, 0, err);
+    if (rc)
+        return rc;
+    if (e.outcome == TZ_OUT_NONE) { /* never left this machine: the server gets an empty save under its number */
+        rc = tz_outbox_empty(s->o, seq, err);
+        s->wrote = true;
+    } else {
+        struct tz_op op = {.kind = TZ_OP_WITHDRAW, .target_seq = seq, .base_seq = s->cs.seq};
+        push_op(s, &op, s->o->st.checkpoint);
+        rc = tz_outbox_mark_withdrawn(s->o, seq, s->cs.seq, err);
+    }
+    if (!rc)
+        rc = tz_overlay_leave(s->o, seq, -1, s->o->st.checkpoint, err);
+    if (rc)
+        s->failed = rc;
+    return rc;
+}
+
+/* ---- commit ---- */
+
+int tz_save_commit(struct tz_save *s, uint64_t *seq, struct tz_err *err)
+{
+    struct tz_office *o = s->o;
+    *seq = 0;
+    int rc = s->failed ? tz_err_set(err, s->failed, "save", NULL, NULL, NULL) : 0;
+    if (!rc && s->cs.nops == 0 && !s->wrote) {
+        tz_save_cancel(s);
+        return 0;
+    }
+    if (!rc && s->cs.nops) {
+        rc = tz_outbox_add(o, &s->cs, err);
+        if (!rc) {
+            o->st.last_seq = s->cs.seq;
+            o->st.last_hlc = s->cs.hlc;
+        }
+    }
+    uint64_t given = s->cs.nops ? s->cs.seq : 0;
+    save_free(s);
+    rc = tz_office_end(o, rc, err);
+    if (!rc)
+        *seq = given;
+    return rc;
+}

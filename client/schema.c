@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's own tables, beside the record tables that the catalogue makes. Steps are append-only: a released step
+ * never changes. Content that exists nowhere else comes first (state, outbox); the rest can be had from the server
+ * again.
+ */
+#include "office_int.h"
+
+static const char STEP_1[] =
+    /* one row: who this installation is and how far it is */
+    "CREATE TABLE office("
+    " id INTEGER PRIMARY KEY CHECK(id = 1),"
+    " device INTEGER NOT NULL,"      /* in every id made here */
+    " incarnation INTEGER NOT NULL," /* as the server last said */
+    " name TEXT NOT NULL, role TEXT NOT NULL,"
+    " area TEXT NOT NULL,"                                  /* division code of the grant; 120000 = city */
+    " address TEXT NOT NULL,"                               /* host:port of the server */
+    " user BLOB NOT NULL,"                                  /* the device's first user */
+    " last_seq INTEGER NOT NULL,"                           /* greatest seq ever given */
+    " last_hlc INTEGER NOT NULL,"                           /* of the newest save */
+    " id_ms INTEGER NOT NULL, id_counter INTEGER NOT NULL," /* of the newest id made here */
+    " checkpoint INTEGER NOT NULL,"                         /* visible version */
+    " audit_n INTEGER NOT NULL, audit_hash BLOB NOT NULL,"  /* last audit head the server showed */
+    " filling INTEGER NOT NULL,"      /* 1 = rows of some area are still coming for the first time */
+    " welcomed INTEGER NOT NULL,"     /* 1 = grant_area and device_user are the server's */
+    " reads_secret INTEGER NOT NULL," /* 1 = secret fields come with their values */
+    " last_sync_ms INTEGER NOT NULL," /* wall clock of the last checkpoint, 0 = never */
+    " offset_ms INTEGER NOT NULL"     /* server wall - device wall at the last handshake */
+    ") STRICT;"
+    "CREATE TABLE meta("
+    " key TEXT PRIMARY KEY," /* small settings of the programs */
+    " value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
+    /* every save, for ever: an unsent one is work, a judged one is the proof after a restore of the server */
+    "CREATE TABLE outbox("
+    " seq INTEGER PRIMARY KEY,"
+    " incarnation INTEGER NOT NULL,"
+    " raw BLOB NOT NULL,"         /* serialised Changeset, exactly as it is sent */
+    " hash BLOB NOT NULL,"        /* SHA-256 of raw */
+    " saved_ms INTEGER NOT NULL," /* device wall clock */
+    " nops INTEGER NOT NULL,"
+    " sent INTEGER NOT NULL DEFAULT 0,"         /* 1 = may have left this machine: must never change again */
+    " outcome INTEGER NOT NULL DEFAULT 0,"      /* enum tz_outcome; 0 = none yet */
+    " ver INTEGER NOT NULL DEFAULT 0,"          /* version it was committed as */
+    " code INTEGER NOT NULL DEFAULT 0,"         /* TZ_E_* of a refusal */
+    " result BLOB, mac BLOB,"                   /* as received; the mac proves it to the server */
+    " blocked_by INTEGER NOT NULL DEFAULT 0,"   /* WAITING: the seq it waits for */
+    " in_overlay INTEGER NOT NULL DEFAULT 1,"   /* 1 = some of its ops are on top of the confirmed rows */
+    " withdrawn_by INTEGER NOT NULL DEFAULT 0," /* seq of the own save that takes it back */
+    " n_applied INTEGER NOT NULL DEFAULT 0, n_superseded INTEGER NOT NULL DEFAULT 0," /* ops by first outcome */
+    " n_refused INTEGER NOT NULL DEFAULT 0, n_waiting INTEGER NOT NULL DEFAULT 0,"
+    " n_held INTEGER NOT NULL DEFAULT 0, n_under_review INTEGER NOT NULL DEFAULT 0,"
+    " n_withdrawn INTEGER NOT NULL DEFAULT 0"
+    ") STRICT;"
+    "CREATE INDEX outbox_overlay ON outbox(ver) WHERE in_overlay = 1;"
+    "CREATE INDEX outbox_open ON outbox(seq) WHERE outcome IN (0, 4, 5);"
+
+    /* which op touches which record, while it is in the overlay, and after that if it had hidden something */
+    "CREATE TABLE outbox_touch("
+    " type INTEGER NOT NULL, id BLOB NOT NULL,"   /* record */
+    " seq INTEGER NOT NULL, op INTEGER NOT NULL," /* changeset, position in it */
+    " hid INTEGER NOT NULL,"                      /* 1 = a confirmed value newer than the op's base was under it */
+    " until INTEGER," /* NULL = in the overlay; else forms read at a checkpoint <= this may have shown it */
+    " PRIMARY KEY(type, id, seq, op)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX outbox_touch_seq ON outbox_touch(seq);"
+
+    /* confirmed image of exactly the records with an own edit in the overlay */
+    "CREATE TABLE _shadow("
+    " type INTEGER NOT NULL, id BLOB NOT NULL,"
+    " state INTEGER NOT NULL," /* 0 none, 1 live, 2 deleted */
+    " ver INTEGER NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL,"
+    " body BLOB NOT NULL,"     /* canonical record encoding; empty when none */
+    " dirty INTEGER NOT NULL," /* 1 = changed by the open transaction */
+    " PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX _shadow_dirty ON _shadow(dirty) WHERE dirty = 1;"
+
+    "CREATE TABLE cursor("
+    " district TEXT NOT NULL, street TEXT NOT NULL, tier INTEGER NOT NULL,"
+    " ver INTEGER NOT NULL," /* everything of this area and tier up to here is held */
+    " PRIMARY KEY(district, street, tier)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE grant_area(" /* what the server lets this device read */
+    " district TEXT NOT NULL, street TEXT NOT NULL, PRIMARY KEY(district, street)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE device_user(" /* who may work at this device */
+    " id BLOB PRIMARY KEY, code TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, active INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE raw_row(" /* records of types this catalogue lacks, until it has them */
+    " type INTEGER NOT NULL, id BLOB NOT NULL, ver INTEGER NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL,"
+    " state INTEGER NOT NULL," /* enum tz_row_state */
+    " body BLOB NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE set_aside(" /* received records that did not fit; the rest went on without them */
+    " type INTEGER NOT NULL, id BLOB NOT NULL, ver INTEGER NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL,"
+    " state INTEGER NOT NULL, body BLOB NOT NULL,"
+    " code INTEGER NOT NULL," /* why, TZ_E_* */
+    " PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
+
+const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}};
+const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's side of a session. No I/O: frames and finished jobs in, frames and jobs out.
+ *
+ *            start                Welcome          job done
+ *   NEW ──> SAYING (job: Hello) ──> GREETING ──> ENTERING (job: grant, cursors) ──> RUNNING      any ──> CLOSED
+ *
+ *   UP    LOAD job ─> Push … Results (one for each Push) ─> RESULTS job ─> LOAD again, until the outbox is empty
+ *   DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐
+ *                      ─ filling ─> FILL job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
+ *
+ * Invariants
+ *  1. The lanes never wait for each other.
+ *  2. Jobs of one lane run in the order they were submitted (the owner has one thread for them), so a checkpoint
+ * follows its fills.
+ *  3. Nothing a server sends makes this hold more than its caps: held rows, jobs under way per lane, one verify.
+ *  4. What is held in memory was acknowledged but is not durable: that is safe because the cursor has not moved, so the
+ * next session asks for it again.
+ *  5. After close no callback is made; jobs that come back later are freed.
+ */
+#include "log.h"
+#include "sync_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HELD_BYTES_DEFAULT = 8 * 1024 * 1024,
+    HELD_MESSAGES_MAX = 65536, /* many tiny frames cost more than their bytes */
+    DOWN_JOBS_SLACK = 2,       /* beyond the announced window: the server may not know yet that we acknowledged */
+    SILENCE_MS = 60 * 1000,
+};
+
+/* ---- session ---- */
+
+enum sync_state { SYNC_NEW, SYNC_SAYING, SYNC_GREETING, SYNC_ENTERING, SYNC_RUNNING, SYNC_CLOSED };
+
+struct tz_sync {
+    struct tz_sync_config cfg;
+    struct tz_sync_io io;
+    enum sync_state state;
+    struct tz_sync_counters count;
+    struct tz_mono heard; /* last frame */
+    bool pinged;
+    uint64_t nonce;
+    /* up */
+    uint32_t in_flight; /* Push frames without Results: each gets exactly one */
+    uint32_t push_max;
+    uint64_t after_seq; /* everything up to here went out in this session */
+    bool loading, look_again, empty;
+    uint32_t result_jobs;
+    tz_ver own_ver; /* greatest version of an own result */
+    /* down */
+    bool filling;
+    struct tz_bytes *held; /* owned */
+    size_t nheld, held_cap, held_bytes;
+    size_t down_jobs;
+    uint32_t rows_max;
+    /* once */
+    bool caught_up;
+    void (*verified)(void *ctx, const struct tz_msg_verified *v);
+    void *verified_ctx;
+};
+
+static void held_clear(struct tz_sync *s)
+{
+    for (size_t i = 0; i < s->nheld; i++)
+        free((void *)(uintptr_t)s->held[i].p);
+    free(s->held);
+    s->held = NULL;
+    s->nheld = s->held_cap = s->held_bytes = 0;
+}
+
+static void sync_close(struct tz_sync *s, const struct tz_err *err)
+{
+    if (s->state == SYNC_CLOSED)
+        return;
+    s->state = SYNC_CLOSED;
+    s->verified = NULL;
+    held_clear(s);
+    s->io.close(s->io.ctx, err);
+}
+
+static void sync_fail(struct tz_sync *s, int code, const char *arg)
+{
+    struct tz_err err = {0};
+    tz_err_set(&err, code, arg, NULL, NULL, NULL);
+    sync_close(s, &err);
+}
+
+int tz_sync_new(const struct tz_sync_config *c, const struct tz_sync_io *io, struct tz_sync **out)
+{
+    struct tz_sync *s = calloc(1, sizeof *s);
+    *out = s;
+    if (!s)
+        return TZ_E_NOMEM;
+    s->cfg = *c;
+    s->io = *io;
+    if (s->cfg.held_bytes_max == 0)
+        s->cfg.held_bytes_max = HELD_BYTES_DEFAULT;
+    s->heard = tz_clock_mono(&s->cfg.clock);
+    return 0;
+}
+
+void tz_sync_free(struct tz_sync *s)
+{
+    if (!s)
+        return;
+    held_clear(s);
+    free(s);
+}
+
+/** A new job with a copy of @frame (may be none). NULL: the session was closed for want of memory. */
+static struct tz_cjob *job_new(struct tz_sync *s, enum tz_cjob_kind kind, const struct tz_bytes *frame)
+{
+    struct tz_cjob *j = calloc(1, sizeof *j);
+    if (j) {
+        j->kind = kind;
+        tz_buf_init(&j->out, TZ_FRAME_BODY_MAX);
+    }
+    if (j && frame) {
+        uint8_t *copy = malloc(frame->n ? frame->n : 1);
+        j->frames = calloc(1, sizeof *j->frames);
+        if (copy && j->frames) {
+            if (frame->n)
+                memcpy(copy, frame->p, frame->n);
+            j->frames[0] = tz_bytes_of(copy, frame->n);
+            j->nframes = 1;
+        } else {
+            free(copy);
+            tz_cjob_free(j);
+            j = NULL;
+        }
+    }
+    if (!j)
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    return j;
+}
+
+static void send_ack(struct tz_sync *s, uint32_t frames)
+{
+    struct tz_buf b;
+    if (!frames)
+        return;
+    tz_buf_init(&b, 64);
+    if (tz_msg_put_ack(&b, frames))
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    else
+        s->io.send(s->io.ctx, TZ_MSG_ACK, TZ_LANE_DOWN, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+}
+
+/* ---- up ---- */
+
+static void up_pump(struct tz_sync *s)
+{
+    if (s->state != SYNC_RUNNING || s->loading || !s->look_again || s->in_flight + s->result_jobs >= s->push_max)
+        return;
+    struct tz_cjob *j = job_new(s, TZ_CJOB_LOAD, NULL);
+    if (!j)
+        return;
+    j->after_seq = s->after_seq;
+    s->loading = true;
+    s->look_again = false;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void check_caught_up(struct tz_sync *s)
+{
+    bool up = s->empty && !s->loading && !s->look_again && s->in_flight == 0 && s->result_jobs == 0;
+    if (s->caught_up || s->state != SYNC_RUNNING || !up || s->filling)
+        return;
+    if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
+        return;
+    s->caught_up = true;
+    s->io.event(s->io.ctx, TZ_SYNC_CAUGHT_UP);
+}
+
+static void on_loaded(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->loading = false;
+    s->empty = j->n == 0;
+    if (j->n) {
+        s->after_seq = j->last_seq;
+        s->in_flight++;
+        s->count.changesets_sent += j->n;
+        s->look_again = true; /* there may be more */
+        s->io.send(s->io.ctx, TZ_MSG_PUSH, TZ_LANE_UP, tz_buf_unread(&j->out));
+        s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
+    }
+    up_pump(s);
+    check_caught_up(s);
+}
+
+static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->result_jobs--;
+    s->count.results += j->n;
+    if (j->ver > s->own_ver)
+        s->own_ver = j->ver;
+    s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
+    up_pump(s);
+    check_caught_up(s);
+}
+
+static void on_results(struct tz_sync *s, const struct tz_frame *f)
+{
+    if (s->in_flight == 0) {
+        sync_fail(s, TZ_E_PROTOCOL, "results nobody asked for");
+        return;
+    }
+    struct tz_cjob *j = job_new(s, TZ_CJOB_RESULTS, &f->body);
+    if (!j)
+        return;
+    s->in_flight--;
+    s->result_jobs++;
+    s->io.submit(s->io.ctx, j);
+}
+
+/* ---- down ---- */
+
+static void submit_down(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->down_jobs++;
+    s->io.submit(s->io.ctx, j);
+}
+
+/** Hand the held messages to a job. */
+static void give_held(struct tz_sync *s, struct tz_cjob *j)
+{
+    free(j->frames);
+    j->frames = s->held;
+    j->nframes = s->nheld;
+    s->held = NULL;
+    s->nheld = s->held_cap = s->held_bytes = 0;
+}
+
+/** More than is held back: show what there is, and go on as in a first sync until the checkpoint. */
+static void start_filling(struct tz_sync *s)
+{
+    s->filling = true;
+    if (s->nheld == 0)
+        return;
+    struct tz_cjob *j = job_new(s, TZ_CJOB_FILL, NULL);
+    if (!j)
+        return;
+    give_held(s, j); /* acknowledged when it was held */
+    submit_down(s, j);
+}
+
+static bool hold(struct tz_sync *s, struct tz_bytes body)
+{
+    if (s->nheld == s->held_cap) {
+        size_t cap = s->held_cap ? s->held_cap * 2 : 16;
+        struct tz_bytes *grown = realloc(s->held, cap * sizeof *grown);
+        if (!grown)
+            return false;
+        s->held = grown;
+        s->held_cap = cap;
+    }
+    uint8_t *copy = malloc(body.n ? body.n : 1);
+    if (!copy)
+        return false;
+    if (body.n)
+        memcpy(copy, body.p, body.n);
+    s->held[s->nheld++] = tz_bytes_of(copy, body.n);
+    s->held_bytes += body.n;
+    return true;
+}
+
+static void on_rows(struct tz_sync *s, const struct tz_frame *f)
+{
+    if (s->down_jobs > s->rows_max + DOWN_JOBS_SLACK) {
+        sync_fail(s, TZ_E_PROTOCOL, "more rows than acknowledged");
+        return;
+    }
+    if (!s->filling && (s->held_bytes + f->body.n > s->cfg.held_bytes_max || s->nheld >= HELD_MESSAGES_MAX))
+        start_filling(s);
+    if (s->state != SYNC_RUNNING)
+        return;
+    if (!s->filling) {
+        if (hold(s, f->body))
+            send_ack(s, 1);
+        else
+            sync_fail(s, TZ_E_NOMEM, NULL);
+        return;
+    }
+    struct tz_cjob *j = job_new(s, TZ_CJOB_FILL, &f->body);
+    if (!j)
+        return;
+    j->acks = 1;
+    submit_down(s, j);
+}
+
+static void on_checkpoint(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_msg_checkpoint c;
+    struct tz_err err = {0};
+    if (tz_msg_read_checkpoint(f->body, &c, &err)) {
+        sync_close(s, &err);
+        return;
+    }
+    if (s->down_jobs > s->rows_max + DOWN_JOBS_SLACK) {
+        sync_fail(s, TZ_E_PROTOCOL, "more checkpoints than acknowledged");
+        return;
+    }
+    struct tz_cjob *j = job_new(s, TZ_CJOB_CHECKPOINT, NULL);
+    if (!j)
+        return;
+    give_held(s, j);
+    j->checkpoint = c;
+    j->acks = 1;
+    s->filling = false; /* rows after this belong to the next delta; the job queue keeps the order */
+    submit_down(s, j);
+}
+
+static void on_down_done(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->down_jobs--;
+    s->count.rows += j->n;
+    send_ack(s, j->acks);
+    if (s->state != SYNC_RUNNING)
+        return;
+    if (j->kind == TZ_CJOB_CHECKPOINT) {
+        s->count.checkpoints++;
+        s->count.checkpoint = j->checkpoint.ver;
+        s->io.event(s->io.ctx, TZ_SYNC_CHECKPOINT);
+        check_caught_up(s);
+    } else {
+        s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
+    }
+}
+
+/* ---- greeting ---- */
+
+void tz_sync_start(struct tz_sync *s)
+{
+    if (s->state != SYNC_NEW)
+        return;
+    struct tz_cjob *j = job_new(s, TZ_CJOB_HELLO, NULL);
+    if (!j)
+        return;
+    j->software = s->cfg.software;
+    s->state = SYNC_SAYING;
+    s->heard = tz_clock_mono(&s->cfg.clock);
+    s->io.submit(s->io.ctx, j);
+}
+
+static void on_welcome(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_cjob *j = job_new(s, TZ_CJOB_ENTER, &f->body);
+    if (!j)
+        return;
+    s->state = SYNC_ENTERING;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void on_entered(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->state = SYNC_RUNNING;
+    s->push_max = j->push_max;
+    s->rows_max = j->rows_max;
+    s->filling = j->filling;
+    s->count.head = j->head;
+    s->count.checkpoint = j->ver;
+    s->look_again = true;
+    s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
+    if (s->state == SYNC_RUNNING)
+        s->io.send(s->io.ctx, TZ_MSG_PULL, TZ_LANE_DOWN, tz_buf_unread(&j->out));
+    up_pump(s);
+}
+
+/* ---- small messages ---- */
+
+static void send_number(struct tz_sync *s, uint8_t type, uint64_t nonce)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    if (tz_msg_put_ping(&b, nonce))
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    else
+        s->io.send(s->io.ctx, type, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+}
+
+static void on_ping(struct tz_sync *s, const struct tz_frame *f)
+{
+    uint64_t nonce;
+    struct tz_err err = {0};
+    if (tz_msg_read_ping(f->body, &nonce, &err))
+        sync_close(s, &err);
+    else if (f->type == TZ_MSG_PING)
+        send_number(s, TZ_MSG_PONG, nonce);
+}
+
+static void on_error(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_msg_error m;
+    struct tz_err err = {0};
+    struct tz_arena a;
+    tz_arena_init(&a, 64 * 1024);
+    if (tz_msg_read_error(f->body, &a, &m, &err)) {
+        sync_close(s, &err);
+    } else {
+        tz_err_set(&err, m.code, m.nargs > 0 ? m.args[0] : NULL, m.nargs > 1 ? m.args[1] : NULL,
+                   m.nargs > 2 ? m.args[2] : NULL, m.nargs > 3 ? m.args[3] : NULL);
+        if (m.fatal)
+            sync_close(s, &err);
+        else
+            tz_log(TZ_LOG_WARN, "sync", "server-error", "code=%d lane=%u", -m.code, f->lane);
+    }
+    tz_arena_deinit(&a);
+}
+
+static void on_verified(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_msg_verified v;
+    struct tz_err err = {0};
+    if (tz_msg_read_verified(f->body, &v, &err)) {
+        sync_close(s, &err);
+        return;
+    }
+    void (*cb)(void *ctx, const struct tz_msg_verified *v) = s->verified;
+    s->verified = NULL;
+    if (cb)
+        cb(s->verified_ctx, &v);
+    else
+        sync_fail(s, TZ_E_PROTOCOL, "Verified nobody asked for");
+}
+
+void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask,
+                    void (*cb)(void *ctx, const struct tz_msg_verified *v), void *ctx)
+{
+    struct tz_buf b;
+    if (s->state != SYNC_RUNNING)
+        return;
+    s->verified = cb;
+    s->verified_ctx = ctx;
+    tz_buf_init(&b, 1024);
+    if (tz_msg_put_verify(&b, ask))
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    else
+        s->io.send(s->io.ctx, TZ_MSG_VERIFY, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+}
+
+/* ---- dispatch ---- */
+
+struct handler {
+    uint8_t type;
+    uint16_t lane;
+    void (*handle)(struct tz_sync *s, const struct tz_frame *f);
+};
+static const struct handler running[] = {
+    {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},
+    {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
+    {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint},
+    {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
+};
+
+void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
+{
+    if (s->state == SYNC_CLOSED)
+        return;
+    s->heard = tz_clock_mono(&s->cfg.clock);
+    s->pinged = false;
+    if (f->type == TZ_MSG_ERROR) {
+        on_error(s, f);
+        return;
+    }
+    if (s->state == SYNC_GREETING && f->type == TZ_MSG_WELCOME && f->lane == TZ_LANE_CONTROL) {
+        on_welcome(s, f);
+        return;
+    }
+    bool greeted = s->state == SYNC_RUNNING || s->state == SYNC_ENTERING;
+    if (greeted && (f->type == TZ_MSG_PING || f->type == TZ_MSG_PONG)) {
+        on_ping(s, f);
+        return;
+    }
+    for (size_t i = 0; s->state == SYNC_RUNNING && i < sizeof running / sizeof *running; i++)
+        if (running[i].type == f->type && running[i].lane == f->lane) {
+            running[i].handle(s, f);
+            return;
+        }
+    struct tz_err err = {0};
+    tz_err_setf(&err, TZ_E_PROTOCOL, "%s (%u) out of turn", tz_msg_name(f->type), f->type);
+    sync_close(s, &err);
+}
+
+void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
+{
+    if (s->state == SYNC_CLOSED) {
+        tz_cjob_free(j);
+        return;
+    }
+    if (j->code) {
+        sync_close(s, &j->err);
+        tz_cjob_free(j);
+        return;
+    }
+    switch (j->kind) {
+    case TZ_CJOB_HELLO:
+        s->state = SYNC_GREETING;
+        s->io.send(s->io.ctx, TZ_MSG_HELLO, TZ_LANE_CONTROL, tz_buf_unread(&j->out));
+        break;
+    case TZ_CJOB_ENTER:
+        on_entered(s, j);
+        break;
+    case TZ_CJOB_LOAD:
+        on_loaded(s, j);
+        break;
+    case TZ_CJOB_RESULTS:
+        on_results_done(s, j);
+        break;
+    case TZ_CJOB_FILL:
+    case TZ_CJOB_CHECKPOINT:
+    default:
+        on_down_done(s, j);
+        break;
+    }
+    tz_cjob_free(j);
+}
+
+void tz_sync_on_outbox(struct tz_sync *s)
+{
+    s->look_again = true;
+    up_pump(s);
+}
+
+void tz_sync_stop(struct tz_sync *s)
+{
+    struct tz_err clean = {0};
+    sync_close(s, &clean);
+}
+
+bool tz_sync_caught_up(const struct tz_sync *s)
+{
+    return s->caught_up;
+}
+
+const struct tz_sync_counters *tz_sync_counters(const struct tz_sync *s)
+{
+    return &s->count;
+}
+
+/* ---- time ---- */
+
+struct tz_mono tz_sync_deadline(const struct tz_sync *s)
+{
+    bool may_ping = s->state == SYNC_RUNNING && !s->pinged;
+    return (struct tz_mono){s->heard.ms + (may_ping ? SILENCE_MS / 2 : SILENCE_MS)};
+}
+
+void tz_sync_on_timer(struct tz_sync *s)
+{
+    if (s->state == SYNC_CLOSED || tz_clock_mono(&s->cfg.clock).ms < tz_sync_deadline(s).ms)
+        return;
+    if (s->state != SYNC_RUNNING || s->pinged) {
+        sync_fail(s, TZ_E_TIMEOUT, "server");
+        return;
+    }
+    s->pinged = true;
+    send_number(s, TZ_MSG_PING, ++s->nonce);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_SYNC_INT_H
+#define TZ_SYNC_INT_H
+
+/* Between sync.c (the session's thread) and sync_job.c (the office's thread): a job is all that passes. */
+
+#include "sync.h"
+
+enum tz_cjob_kind { TZ_CJOB_HELLO, TZ_CJOB_ENTER, TZ_CJOB_LOAD, TZ_CJOB_RESULTS, TZ_CJOB_FILL, TZ_CJOB_CHECKPOINT };
+
+struct tz_cjob {
+    void *node[4]; /* the executor's; first */
+    enum tz_cjob_kind kind;
+    int code;
+    struct tz_err err;
+    /* in */
+    struct tz_bytes *frames; /* owned copies: Welcome, Results, Rows … */
+    size_t nframes;
+    struct tz_msg_checkpoint checkpoint;
+    const char *software;
+    uint64_t after_seq;
+    uint32_t acks; /* Ack frames owed when done */
+    /* out */
+    struct tz_buf out; /* Hello, Pull or Push body */
+    uint64_t last_seq; /* LOAD: of the push; 0 = nothing to send */
+    size_t n;          /* LOAD: changesets; RESULTS: results; FILL, CHECKPOINT: rows */
+    tz_ver ver;        /* RESULTS: greatest version; ENTER: visible checkpoint */
+    tz_ver head;       /* ENTER */
+    bool filling;      /* ENTER */
+    uint32_t push_max, rows_max;
+};
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session asks of the office: each job is one call into it, with the messages read and written around it. Runs
+ * on the thread that owns the office; touches nothing of the session. Whatever a peer sent is read here for the first
+ * time: a damaged message is the job's error, and nothing of it was taken in.
+ */
+#include "office_int.h"
+#include "sync_int.h"
+
+#include <stdlib.h>
+
+enum { PUSH_BYTES_MAX = 256 * 1024, JOB_ARENA_BYTES = 128 * 1024 * 1024 };
+
+void *tz_cjob_node(struct tz_cjob *j)
+{
+    return j->node;
+}
+
+void tz_cjob_free(struct tz_cjob *j)
+{
+    if (!j)
+        return;
+    for (size_t i = 0; i < j->nframes; i++)
+        free((void *)(uintptr_t)j->frames[i].p);
+    free(j->frames);
+    tz_buf_deinit(&j->out);
+    free(j);
+}
+
+static int run_hello(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    struct tz_msg_hello hello;
+    int rc = tz_office_hello(o, j->software, a, &hello, &j->err);
+    return rc ? rc : tz_msg_put_hello(&j->out, &hello);
+}
+
+static uint32_t cap_of(uint32_t announced, uint32_t ours)
+{
+    return announced == 0 ? 1 : (announced < ours ? announced : ours);
+}
+
+static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    struct tz_msg_welcome w;
+    struct tz_cursor *cursors;
+    size_t n;
+    int rc = tz_msg_read_welcome(j->frames[0], a, &w, &j->err);
+    if (!rc)
+        rc = tz_office_welcome(o, &w, &j->err);
+    if (!rc)
+        rc = tz_office_cursors(o, a, &cursors, &n, &j->err);
+    if (!rc)
+        rc = tz_msg_put_pull(&j->out, cursors, n);
+    if (rc)
+        return rc;
+    j->head = w.head;
+    j->push_max = cap_of(w.push_in_flight_max, TZ_PUSH_IN_FLIGHT_MAX);
+    j->rows_max = cap_of(w.rows_in_flight_max, 64);
+    j->filling = o->st.filling; /* as of the Welcome that was just taken in */
+    j->ver = o->st.checkpoint;
+    return 0;
+}
+
+static int run_load(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    struct tz_bytes *raw;
+    uint64_t *seqs;
+    /* the frame adds a few bytes for each changeset */
+    size_t room = PUSH_BYTES_MAX - TZ_MSG_CHANGESETS_MAX * 8;
+    int rc = tz_office_outbox(o, j->after_seq, room, a, &raw, &seqs, &j->n, &j->err);
+    if (rc || j->n == 0)
+        return rc;
+    j->last_seq = seqs[j->n - 1];
+    return tz_msg_put_push(&j->out, raw, j->n);
+}
+
+static int run_results(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    struct tz_signed_result *r;
+    int rc = tz_msg_read_results(j->frames[0], a, &r, &j->n, &j->err);
+    if (!rc)
+        rc = tz_office_results(o, r, j->n, &j->err);
+    for (size_t i = 0; i < j->n && !rc; i++) {
+        struct tz_result one;
+        rc = tz_msg_read_result(r[i].result, a, &one, &j->err);
+        if (rc)
+            break;
+        if (one.ver > j->ver)
+            j->ver = one.ver;
+    }
+    return rc;
+}
+
+static int run_fill(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    int rc = 0;
+    for (size_t i = 0; i < j->nframes && !rc; i++) {
+        struct tz_msg_rows rows;
+        tz_arena_reset(a);
+        rc = tz_msg_read_rows(j->frames[i], a, &rows, &j->err);
+        if (!rc)
+            rc = tz_office_fill(o, &rows, &j->err);
+        if (!rc)
+            j->n += rows.nrows;
+    }
+    return rc;
+}
+
+/** Rows in a Rows message that was taken in: its fields number 1. */
+static size_t count_rows(struct tz_bytes message)
+{
+    struct tz_wire_iter it = {message};
+    struct tz_wire_field f;
+    size_t n = 0;
+    while (tz_wire_next(&it, &f) == 1)
+        n += f.number == 1;
+    return n;
+}
+
+static int run_checkpoint(struct tz_cjob *j, struct tz_office *o)
+{
+    int rc = tz_office_checkpoint(o, j->frames, j->nframes, &j->checkpoint, &j->err);
+    for (size_t i = 0; i < j->nframes && !rc; i++)
+        j->n += count_rows(j->frames[i]);
+    return rc;
+}
+
+void tz_cjob_run(struct tz_cjob *j, struct tz_office *o)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, JOB_ARENA_BYTES);
+    switch (j->kind) {
+    case TZ_CJOB_HELLO:
+        j->code = run_hello(j, o, &a);
+        break;
+    case TZ_CJOB_ENTER:
+        j->code = run_enter(j, o, &a);
+        break;
+    case TZ_CJOB_LOAD:
+        j->code = run_load(j, o, &a);
+        break;
+    case TZ_CJOB_RESULTS:
+        j->code = run_results(j, o, &a);
+        break;
+    case TZ_CJOB_FILL:
+        j->code = run_fill(j, o, &a);
+        break;
+    case TZ_CJOB_CHECKPOINT:
+    default:
+        j->code = run_checkpoint(j, o);
+        break;
+    }
+    if (j->code && !j->err.code)
+        tz_err_set(&j->err, j->code, "sync", NULL, NULL, NULL);
+    tz_arena_deinit(&a);
+}

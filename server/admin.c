@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The administrator's changes, each in the group that the caller opened. Reading commands are not here: they read the
+ * database beside the server and need nobody's permission.
+ */
+#include "admin.h"
+
+#include "addr.h"
+#include "hash.h"
+#include "invite.h"
+
+#include <string.h>
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *v = json_string_value(json_object_get(o, key));
+    return v ? v : "";
+}
+
+static int missing(struct tz_err *err, const char *key)
+{
+    return tz_err_setf(err, TZ_E_USAGE, "--%s", key);
+}
+
+/** All of @keys must be there and not empty. */
+static int need(const json_t *o, const char *const *keys, struct tz_err *err)
+{
+    for (; *keys; keys++)
+        if (text_of(o, *keys)[0] == '\0')
+            return missing(err, *keys);
+    return 0;
+}
+
+bool tz_admin_address_usable(const char *address)
+{
+    struct tz_addr a;
+    return !tz_addr_parse(address, &a, NULL) && a.port != 0 && strcmp(a.host, "0.0.0.0") != 0 &&
+           strcmp(a.host, "::") != 0;
+}
+
+/* ---- commands ---- */
+
+static int invite(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
+                  struct tz_err *err)
+{
+    static const char *const keys[] = {"role", "area", "name", NULL};
+    struct tz_invite_spec spec = {text_of(q, "role"), text_of(q, "area"), text_of(q, "name")};
+    const char *address = text_of(q, "address")[0] ? text_of(q, "address") : env->address;
+    struct tz_invite in = {0};
+    char code[TZ_INVITE_CODE_BYTES];
+    int rc = need(q, keys, err);
+    if (rc)
+        return rc;
+    if (!tz_admin_address_usable(address))
+        return tz_err_setf(err, TZ_E_USAGE, "--address HOST:PORT (%s)", address);
+    size_t n = strlen(address);
+    if (n >= sizeof in.address)
+        return tz_err_set(err, TZ_E_ADDRESS, address, NULL, NULL, NULL);
+    memcpy(in.address, address, n + 1);
+    memcpy(in.pin, env->pin, sizeof in.pin);
+    rc = tz_store_invite_add(s, &spec, in.secret, err);
+    if (!rc && (rc = tz_invite_encode(&in, code)) != 0)
+        (void)tz_err_set(err, rc, NULL, NULL, NULL, NULL);
+    if (!rc)
+        out->reply = json_pack("{s:s,s:s,s:s,s:s,s:s}", "code", code, "name", spec.name, "role", spec.role, "area",
+                               spec.area, "address", address);
+    tz_secret_zero(&in, sizeof in);
+    tz_secret_zero(code, sizeof code);
+    return rc;
+}
+
+static int device_revoke(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                         struct tz_admin_outcome *out, struct tz_err *err)
+{
+    static const char *const keys[] = {"name", NULL};
+    struct tz_device d;
+    (void)env;
+    int rc = need(q, keys, err);
+    if (rc)
+        return rc;
+    int found = tz_store_device_by_name(s, text_of(q, "name"), &d, err);
+    if (found <= 0)
+        return found < 0 ? found : tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
+    rc = d.revoked ? 0 : tz_store_device_revoke(s, d.number, err);
+    if (rc)
+        return rc;
+    out->revoked = d.number;
+    out->reply = json_pack("{s:i,s:s,s:b}", "device", (int)d.number, "name", d.name, "revoked", 1);
+    return 0;
+}
+
+static int user_add(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
+                    struct tz_err *err)
+{
+    static const char *const keys[] = {"code", "name", "role", "area", NULL};
+    struct tz_id id;
+    char hex[TZ_ID_HEX + 1];
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc)
+        rc = tz_store_user_add(s, text_of(q, "code"), text_of(q, "name"), text_of(q, "role"), text_of(q, "area"), &id,
+                               err);
+    if (rc)
+        return rc;
+    tz_id_print(id, hex);
+    out->rows = true;
+    out->reply = json_pack("{s:s,s:s,s:s,s:s,s:s}", "id", hex, "code", text_of(q, "code"), "name", text_of(q, "name"),
+                           "role", text_of(q, "role"), "area", text_of(q, "area"));
+    return 0;
+}
+
+static int user_disable(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                        struct tz_admin_outcome *out, struct tz_err *err)
+{
+    static const char *const keys[] = {"code", NULL};
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc)
+        rc = tz_store_user_disable(s, text_of(q, "code"), err);
+    if (rc)
+        return rc;
+    out->rows = true;
+    out->reply = json_pack("{s:s,s:b}", "code", text_of(q, "code"), "active", 0);
+    return 0;
+}
+
+int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_t *request,
+                 struct tz_admin_outcome *out, struct tz_err *err)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct tz_store *, const struct tz_admin_env *, const json_t *, struct tz_admin_outcome *,
+                   struct tz_err *);
+    } commands[] = {
+        {"invite", invite}, {"device revoke", device_revoke}, {"user add", user_add}, {"user disable", user_disable}};
+    const char *name = text_of(request, "command");
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        int rc = commands[i].run(s, env, request, out, err);
+        if (!rc && !out->reply) /* jansson could not make it: no memory, or text that is not UTF-8 */
+            rc = tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+        return rc;
+    }
+    return tz_err_set(err, TZ_E_USAGE, name, NULL, NULL, NULL);
+}
+
+/* ---- errors over the control socket ---- */
+
+json_t *tz_admin_error_json(const struct tz_err *err)
+{
+    json_t *args = json_array();
+    for (unsigned i = 0; i < err->nargs; i++)
+        (void)json_array_append_new(args, json_string(err->args[i]));
+    return json_pack("{s:{s:i,s:o,s:s}}", "error", "number", -err->code, "args", args, "trail", err->trail);
+}
+
+int tz_admin_error_read(const json_t *reply, struct tz_err *err)
+{
+    const json_t *e = json_object_get(reply, "error");
+    const char *arg[TZ_ERR_ARGS_MAX] = {NULL};
+    json_int_t number = json_integer_value(json_object_get(e, "number"));
+    if (!json_is_object(e))
+        return 0;
+    for (size_t i = 0; i < TZ_ERR_ARGS_MAX; i++)
+        arg[i] = json_string_value(json_array_get(json_object_get(e, "args"), i));
+    int code = number > 0 && number < 100000 && tz_err_known(-(int)number) ? -(int)number : TZ_E_INTERNAL;
+    (void)tz_err_set(err, code, arg[0], arg[1], arg[2], arg[3]);
+    const char *trail = text_of(e, "trail");
+    if (trail[0])
+        (void)tz_err_prefix(err, "%s", trail);
+    return code;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_ADMIN_H
+#define TZ_ADMIN_H
+
+/*
+ * What an administrator changes: invitations, devices, users. The same code runs in a server (on the writer thread,
+ * asked through the control socket) and in a command that holds the data folder's lock. Requests and answers are JSON
+ * objects:
+ *
+ *   {"command":"invite","role":…,"area":…,"name":…,"address":…?}  → {"code":…,"name":…}
+ *   {"command":"device revoke","name":…}                          → {"device":…,"name":…}
+ *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
+ *   {"command":"user disable","code":…}                           → {"code":…}
+ */
+
+#include "store.h"
+
+#include <jansson.h>
+
+/** What an invitation says about this server. */
+struct tz_admin_env {
+    const char *address; /**< public address; "" = none that a device could use */
+    uint8_t pin[32];
+};
+
+struct tz_admin_outcome {
+    json_t *reply;    /**< owned by the caller; NULL on errors */
+    uint32_t revoked; /**< device to cut off, 0 = none */
+    bool rows;        /**< records changed: wake the sessions */
+};
+
+/**
+ * Carry out @request in an open group. On any error the group must be rolled back. TZ_E_USAGE for requests that are
+ * none.
+ */
+TZ_MUST_USE int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_t *request,
+                             struct tz_admin_outcome *out, struct tz_err *err);
+
+/** An error as a reply, and back. tz_admin_error_read: 0 when @reply is no error. */
+json_t *tz_admin_error_json(const struct tz_err *err);
+int tz_admin_error_read(const json_t *reply, struct tz_err *err);
+
+/** May a device connect to this address: a host, and a port that is not 0? */
+bool tz_admin_address_usable(const char *address);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that change something: invite, device revoke, user add, user disable. A running server is asked through its
+ * control socket; without one the command takes the lock and does the same on the store itself. Which of the two is
+ * found out by trying, because a server may start or stop meanwhile.
+ */
+#include "admin.h"
+#include "cli.h"
+#include "control.h"
+#include "identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ASK_MS = 30000, LOCK_WAIT_MS = 300, TRIES = 10 };
+
+/** Add an option's value under its name; without one nothing, and admin.c says what is missing. */
+static void put_opt(const struct tz_cli *c, json_t *q, const char *key, enum tz_opt o)
+{
+    if (c->opt[o] && c->opt[o][0])
+        (void)json_object_set_new(q, key, json_string(c->opt[o]));
+}
+
+static int ask_server(struct tz_cli *c, const json_t *q, json_t **reply)
+{
+    char path[PATH_MAX];
+    struct tz_buf b;
+    char *line = json_dumps(q, JSON_COMPACT);
+    tz_buf_init(&b, TZ_CONTROL_REPLY_MAX);
+    int rc =
+        line ? tz_control_ask(tz_datadir_file(&c->dir, "control.sock", path), line, &b, ASK_MS, &c->err) : TZ_E_NOMEM;
+    free(line);
+    if (!rc) {
+        *reply = json_loadb((const char *)b.p + b.pos, b.len - b.pos, 0, NULL);
+        rc = *reply ? tz_admin_error_read(*reply, &c->err)
+                    : tz_err_set(&c->err, TZ_E_FORMAT, "control", NULL, NULL, NULL);
+    }
+    if (rc) {
+        json_decref(*reply);
+        *reply = NULL;
+    }
+    tz_buf_deinit(&b);
+    return rc;
+}
+
+int tz_cli_ask(struct tz_cli *c, const char *command, json_t **reply)
+{
+    json_t *q = json_pack("{s:s}", "command", command);
+    *reply = NULL;
+    int rc = ask_server(c, q, reply);
+    json_decref(q);
+    return rc == TZ_E_NOT_FOUND || rc == TZ_E_GONE ? tz_err_set(&c->err, TZ_E_NOT_RUNNING, NULL, NULL, NULL, NULL) : rc;
+}
+
+/* ---- without a server ---- */
+
+static int run_in_group(struct tz_cli *c, struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                        json_t **reply)
+{
+    struct tz_admin_outcome out;
+    int rc = tz_store_group_begin(s, &c->err);
+    if (rc)
+        return rc;
+    rc = tz_admin_run(s, env, q, &out, &c->err);
+    if (rc) {
+        tz_store_group_rollback(s);
+        return rc;
+    }
+    rc = tz_store_group_commit(s, &c->err);
+    if (rc)
+        json_decref(out.reply);
+    else
+        *reply = out.reply;
+    return rc;
+}
+
+static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)
+{
+    const char *public_address = tz_config_text(&c->config, TZ_CONFIG_PUBLIC_ADDRESS);
+    struct tz_admin_env env = {.address =
+                                   public_address[0] ? public_address : tz_config_text(&c->config, TZ_CONFIG_LISTEN)};
+    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system};
+    struct tz_store *s = NULL;
+    char path[PATH_MAX];
+    int rc = tz_identity_pin(&c->dir, env.pin, &c->err);
+    if (!rc)
+        rc = tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, &s, &c->err);
+    if (!rc)
+        rc = run_in_group(c, s, &env, q, reply);
+    tz_store_close(s);
+    return rc;
+}
+
+/** Takes @q. */
+static int change(struct tz_cli *c, json_t *q, json_t **reply)
+{
+    int rc = tz_cli_open(c, false);
+    bool loaded = false;
+    *reply = NULL;
+    for (int i = 0; i < TRIES && !rc; i++) {
+        rc = ask_server(c, q, reply);
+        if (rc != TZ_E_NOT_FOUND || strstr(c->err.args[0], "control.sock") == NULL)
+            break; /* done, or the server's own answer */
+        if (!loaded && (rc = tz_cli_catalogue(c)) != 0)
+            break;
+        loaded = true;
+        rc = tz_datadir_lock(&c->dir, LOCK_WAIT_MS, &c->err);
+        if (!rc) {
+            rc = run_here(c, q, reply);
+            break;
+        }
+        if (rc == TZ_E_DB_BUSY && i + 1 < TRIES)
+            rc = 0; /* a server that is starting will answer soon */
+    }
+    json_decref(q);
+    return rc;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *v = json_string_value(json_object_get(o, key));
+    return v ? v : "";
+}
+
+/** Print the answer as JSON, or leave it to the caller: 1 not printed, 0 printed, negative. Takes @reply when it is
+ * not 1. */
+static int print_json(struct tz_cli *c, json_t *reply)
+{
+    return c->json ? tz_cli_json(c, reply) : 1;
+}
+
+/* ---- the commands ---- */
+
+int tz_cmd_invite(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s}", "command", "invite");
+    json_t *r = NULL;
+    put_opt(c, q, "role", TZ_OPT_ROLE);
+    put_opt(c, q, "area", TZ_OPT_AREA);
+    put_opt(c, q, "name", TZ_OPT_NAME);
+    put_opt(c, q, "address", TZ_OPT_ADDRESS);
+    int rc = change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    (void)printf("%s\n", text_of(r, "code"));
+    tz_cli_say(c,
+               tr(c,
+                  "请通过可靠的途径把上面的邀请码交给“%s”，只能用一次。对方在自己的机器上输入：\n"
+                  "  taizhang join 邀请码 --data 文件夹\n服务器地址：%s",
+                  "Give the code above to \"%s\" in a way you trust; it works once. On their machine they type:\n"
+                  "  taizhang join CODE --data DIR\nServer address: %s"),
+               text_of(r, "name"), text_of(r, "address"));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_device_revoke(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "device revoke", "name", c->arg);
+    json_t *r = NULL;
+    int rc = change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(
+        c, tr(c, "已停用设备“%s”；它未送出的内容仍在它自己那里", "device \"%s\" is shut out; unsent work stays on it"),
+        text_of(r, "name"));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_user_add(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "user add", "code", c->arg);
+    json_t *r = NULL;
+    put_opt(c, q, "name", TZ_OPT_NAME);
+    put_opt(c, q, "role", TZ_OPT_ROLE);
+    put_opt(c, q, "area", TZ_OPT_AREA);
+    int rc = change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    (void)printf("%s\n", text_of(r, "id"));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_user_disable(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "user disable", "code", c->arg);
+    json_t *r = NULL;
+    int rc = change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(c, tr(c, "已停用用户“%s”", "user \"%s\" is disabled"), text_of(r, "code"));
+    json_decref(r);
+    return 0;
+}

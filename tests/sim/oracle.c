@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The oracle's state and order: one changeset at a time, all or nothing (or op by op when independent), what hangs
+ * behind what, and what a withdrawal or a mended CREATE sets free.
+ */
+#include "oracle_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct oracle *oracle_new(const struct tz_catalogue *cat)
+{
+    struct oracle *o = calloc(1, sizeof *o);
+    if (!o)
+        abort();
+    o->cat = cat;
+    o->mark = 1;
+    tz_arena_init(&o->arena, (size_t)1 << 30);
+    return o;
+}
+
+void oracle_free(struct oracle *o)
+{
+    if (!o)
+        return;
+    tz_arena_deinit(&o->arena);
+    free(o->rows);
+    free(o->flat);
+    free(o->cases);
+    free(o->flat_cases);
+    free(o->commits);
+    free(o->blocks);
+    free(o->waiting);
+    free(o->out);
+    free(o->undo);
+    free(o);
+}
+
+void oracle_case_lookup(struct oracle *o, oracle_case_of_fn fn, void *ctx)
+{
+    o->case_of = fn;
+    o->case_ctx = ctx;
+}
+
+static struct oracle_row *add_row(struct oracle *o, const struct tz_type *t, struct tz_id id)
+{
+    struct oracle_row *r = tz_arena_calloc(&o->arena, 1, sizeof *r);
+    r->type = t;
+    r->id = id;
+    r->v = tz_arena_calloc(&o->arena, t->nfields, sizeof *r->v);
+    r->stamp = tz_arena_calloc(&o->arena, t->nfields, sizeof *r->stamp);
+    ORACLE_GROW(o->rows, o->nrows, o->rows_cap);
+    o->rows[o->nrows++] = r;
+    return r;
+}
+
+void oracle_seed(struct oracle *o, const struct tz_type *t, struct tz_id id, const struct tz_value *v, tz_ver ver,
+                 const struct tz_area *area)
+{
+    struct oracle_row *r = add_row(o, t, id);
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (!tz_value_dup(&o->arena, v[i], &r->v[i]))
+            abort();
+        r->stamp[i].ver = ver;
+    }
+    r->born = r->ver = r->life.ver = ver;
+    r->area = *area;
+}
+
+void oracle_head(struct oracle *o, tz_ver head, tz_hlc eff_max)
+{
+    o->head = head;
+    o->eff_max = eff_max;
+    ORACLE_GROW(o->commits, o->ncommits, o->commits_cap);
+    o->commits[o->ncommits++] = (struct ocommit){.ver = head, .effective = eff_max, .eff_max = eff_max};
+}
+
+tz_ver oracle_head_ver(const struct oracle *o)
+{
+    return o->head;
+}
+
+struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id)
+{
+    for (size_t i = 0; i < o->nrows; i++)
+        if (o->rows[i]->type == t && tz_id_eq(o->rows[i]->id, id))
+            return o->rows[i];
+    return NULL;
+}
+
+const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_type *t, struct tz_id id)
+{
+    return ora_find(o, t, id);
+}
+
+const struct oracle_row *oracle_rows(const struct oracle *o, size_t *n)
+{
+    struct oracle *w = (struct oracle *)(uintptr_t)o; /* the flat copy is only for the reader */
+    free(w->flat);
+    w->flat = malloc((o->nrows ? o->nrows : 1) * sizeof *w->flat);
+    if (!w->flat)
+        abort();
+    for (size_t i = 0; i < o->nrows; i++)
+        w->flat[i] = *o->rows[i];
+    *n = o->nrows;
+    return w->flat;
+}
+
+const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n)
+{
+    struct oracle *w = (struct oracle *)(uintptr_t)o;
+    free(w->flat_cases);
+    w->flat_cases = malloc((o->ncases ? o->ncases : 1) * sizeof *w->flat_cases);
+    if (!w->flat_cases)
+        abort();
+    for (size_t i = 0; i < o->ncases; i++)
+        w->flat_cases[i] = *o->cases[i];
+    *n = o->ncases;
+    return w->flat_cases;
+}
+
+const struct oracle_case *oracle_case_find(const struct oracle *o, const struct tz_type *t, struct tz_id id,
+                                           const char *subject, uint32_t generation)
+{
+    for (size_t i = 0; i < o->ncases; i++) {
+        const struct oracle_case *c = o->cases[i];
+        if (c->type == t && tz_id_eq(c->id, id) && c->generation == generation && strcmp(c->subject, subject) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+const struct oracle_outcome *oracle_outcomes(const struct oracle *o, size_t *n)
+{
+    *n = o->nout;
+    return o->out;
+}
+
+const struct oracle_outcome *oracle_outcome_of(const struct oracle *o, uint32_t device, uint32_t incarnation,
+                                               uint64_t seq)
+{
+    for (size_t i = o->nout; i > 0; i--) {
+        const struct oracle_outcome *x = &o->out[i - 1];
+        if (x->device == device && x->incarnation == incarnation && x->seq == seq)
+            return x;
+    }
+    return NULL;
+}
+
+/* ---- what hangs ---- */
+
+typedef bool (*each_fn)(struct oracle *o, const struct tz_type *t, struct tz_id id, uint32_t subject, void *ctx);
+
+static bool makes(enum tz_op_kind k)
+{
+    return k == TZ_OP_CREATE || k == TZ_OP_APPEND || k == TZ_OP_RESTORE;
+}
+
+static uint32_t subject_of(const struct tz_type *t, size_t i)
+{
+    const struct tz_field *f = &t->fields[i];
+    return f->group ? t->fields[t->groups[f->group - 1].as_of].id : f->id;
+}
+
+/** What an op writes: the record as a whole when it makes it, else the fields and groups it names. */
+static bool each_write(struct oracle *o, const struct tz_op *op, each_fn fn, void *ctx)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    struct tz_record rec;
+    bool hit = makes(op->kind) && t && fn(o, t, op->id, 0, ctx);
+    if (!t || op->kind != TZ_OP_SET || tz_record_decode(t, op->values, &o->arena, &rec, NULL))
+        return hit;
+    for (size_t i = 0; i < t->nfields; i++) {
+        bool named = rec.v[i].kind != TZ_V_NULL;
+        for (size_t k = 0; k < op->ncleared; k++)
+            named = named || op->cleared[k] == t->fields[i].id;
+        if (named)
+            hit |= fn(o, t, op->id, subject_of(t, i), ctx);
+    }
+    return hit;
+}
+
+/** What must exist for an op: its record, and what its values point at. */
+static bool each_need(struct oracle *o, const struct tz_op *op, each_fn fn, void *ctx)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    struct tz_record rec;
+    if (!t)
+        return false;
+    bool hit = op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND && fn(o, t, op->id, 0, ctx);
+    if (!op->values.n || tz_record_decode(t, op->values, &o->arena, &rec, NULL))
+        return hit;
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if ((f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY) || rec.v[i].kind != TZ_V_BLOB)
+            continue;
+        const struct tz_type *target = ora_ref_type(o, t, rec.v, f);
+        struct tz_id id;
+        memcpy(id.b, rec.v[i].p, TZ_ID_BYTES);
+        if (target)
+            hit |= fn(o, target, id, 0, ctx);
+    }
+    return hit;
+}
+
+static bool find_block(struct oracle *o, const struct tz_type *t, struct tz_id id, uint32_t subject, void *ctx)
+{
+    uint64_t *first = ctx;
+    bool hit = false;
+    for (size_t i = 0; i < o->nblocks; i++) {
+        const struct oblock *b = &o->blocks[i];
+        if (b->device != o->cs->device || b->type != t || !tz_id_eq(b->id, id) || b->subject != subject ||
+            b->seq >= o->cs->seq)
+            continue;
+        hit = true;
+        if (!*first || b->seq < *first)
+            *first = b->seq;
+    }
+    return hit;
+}
+
+static bool add_block(struct oracle *o, const struct tz_type *t, struct tz_id id, uint32_t subject, void *ctx)
+{
+    (void)ctx;
+    ORACLE_GROW(o->blocks, o->nblocks, o->blocks_cap);
+    o->blocks[o->nblocks++] = (struct oblock){o->cs->device, o->cs->seq, o->cs->incarnation, t, id, subject};
+    return true;
+}
+
+static uint64_t blocked_by(struct oracle *o)
+{
+    uint64_t first = 0;
+    for (size_t i = 0; i < o->cs->nops; i++) {
+        const struct tz_op *op = &o->cs->ops[i];
+        if (op->kind == TZ_OP_WITHDRAW)
+            continue;
+        (void)each_need(o, op, find_block, &first);
+        if (op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND)
+            (void)each_write(o, op, find_block, &first);
+    }
+    return first;
+}
+
+static bool drop_blocks_of(struct oracle *o, uint64_t seq)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->nblocks; i++)
+        if (o->blocks[i].device != o->cs->device || o->blocks[i].seq != seq)
+            o->blocks[n++] = o->blocks[i];
+    bool any = n != o->nblocks;
+    o->nblocks = n;
+    return any;
+}
+
+/** An applied CREATE mends what earlier ones of the same id left hanging. */
+static bool mend(struct oracle *o, const struct oracle_outcome *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < o->cs->nops; i++) {
+        const struct tz_op *op = &o->cs->ops[i];
+        if (!makes(op->kind) || out->ops[i] == TZ_OUT_REFUSED)
+            continue;
+        size_t n = 0;
+        for (size_t k = 0; k < o->nblocks; k++) {
+            const struct oblock *b = &o->blocks[k];
+            if (b->device != o->cs->device || b->type->id != op->type || !tz_id_eq(b->id, op->id) || b->subject != 0 ||
+                b->seq >= o->cs->seq)
+                o->blocks[n++] = *b;
+        }
+        any = any || n != o->nblocks;
+        o->nblocks = n;
+    }
+    return any;
+}
+
+/* ---- judging ---- */
+
+static struct odevice *device_of(struct oracle *o, uint32_t number)
+{
+    for (size_t i = 0; i < o->ndevices; i++)
+        if (o->devices[i].number == number)
+            return &o->devices[i];
+    if (o->ndevices == sizeof o->devices / sizeof *o->devices)
+        abort();
+    o->devices[o->ndevices] = (struct odevice){.number = number};
+    return &o->devices[o->ndevices++];
+}
+
+static tz_hlc at_least(tz_hlc a, tz_hlc b)
+{
+    return a > b ? a : b;
+}
+
+/** The clock's correction, its clamp, then what must come before. */
+static tz_hlc effective_of(struct oracle *o, struct odevice *d)
+{
+    tz_ver base = 0;
+    tz_hlc base_eff = 0;
+    for (size_t i = 0; i < o->cs->nops; i++)
+        base = at_least(base, o->cs->ops[i].base_ver);
+    for (size_t i = 0; i < o->ncommits; i++)
+        if (o->commits[i].ver <= base)
+            base_eff = at_least(base_eff, o->commits[i].eff_max);
+    tz_hlc t = tz_hlc_of(tz_hlc_ms(o->cs->hlc) + o->who.offset_ms, (uint16_t)(o->cs->hlc & 0xFFFF));
+    tz_hlc latest = tz_hlc_of(o->who.received_ms + 120000, 0);
+    if (t > latest)
+        t = latest;
+    return at_least(t, at_least(d->last_effective + 1, base_eff + 1));
+}
+
+static struct oracle_outcome *new_outcome(struct oracle *o)
+{
+    ORACLE_GROW(o->out, o->nout, o->out_cap);
+    struct oracle_outcome *x = &o->out[o->nout++];
+    size_t n = o->cs->nops ? o->cs->nops : 1;
+    *x = (struct oracle_outcome){.device = o->cs->device,
+                                 .incarnation = o->cs->incarnation,
+                                 .seq = o->cs->seq,
+                                 .nops = o->cs->nops,
+                                 .ops = tz_arena_calloc(&o->arena, n, sizeof *x->ops),
+                                 .codes = tz_arena_calloc(&o->arena, n, sizeof *x->codes)};
+    return x;
+}
+
+struct kept {
+    size_t rows, cases, undo;
+    bool wrote;
+};
+
+static struct kept keep(struct oracle *o)
+{
+    o->mark++;
+    return (struct kept){o->nrows, o->ncases, o->nundo, o->wrote};
+}
+
+static void go_back(struct oracle *o, struct kept k)
+{
+    ora_undo_to(o, k.undo);
+    o->nrows = k.rows;
+    o->ncases = k.cases;
+    o->wrote = k.wrote;
+}
+
+static void judge_one(struct oracle *o, struct oracle_outcome *x, size_t i)
+{
+    const struct tz_op *op = &o->cs->ops[i];
+    o->superseded = false;
+    o->base_ver = op->base_ver < o->head ? op->base_ver : o->head;
+    o->base_seq = op->base_seq < o->cs->seq ? op->base_seq : o->cs->seq;
+    x->codes[i] = ora_judge_op(o, op);
+    x->ops[i] = x->codes[i] ? TZ_OUT_REFUSED : o->superseded ? TZ_OUT_SUPERSEDED : TZ_OUT_APPLIED;
+}
+
+static void judge_all(struct oracle *o, struct oracle_outcome *x)
+{
+    struct kept whole = keep(o);
+    size_t refused = 0;
+    for (size_t i = 0; i < x->nops; i++) {
+        struct kept k = {0};
+        if (o->cs->independent)
+            k = keep(o);
+        judge_one(o, x, i);
+        if (x->ops[i] != TZ_OUT_REFUSED)
+            continue;
+        refused++;
+        if (!o->cs->independent)
+            break;
+        go_back(o, k);
+    }
+    bool all = refused && (!o->cs->independent || refused == x->nops);
+    if (all)
+        go_back(o, whole);
+    x->outcome = all ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
+    for (size_t i = 0; i < x->nops; i++) {
+        if (all)
+            x->ops[i] = TZ_OUT_REFUSED;
+        else if (x->ops[i] == TZ_OUT_SUPERSEDED)
+            x->outcome = TZ_OUT_SUPERSEDED;
+    }
+}
+
+static void judge_now(struct oracle *o, bool *released)
+{
+    struct odevice *d = device_of(o, o->cs->device);
+    struct oracle_outcome *x = new_outcome(o);
+    o->nundo = 0;
+    o->wrote = false;
+    o->me = (struct ocommit){.ver = o->head + 1,
+                             .device = o->cs->device,
+                             .incarnation = o->cs->incarnation,
+                             .seq = o->cs->seq,
+                             .user = o->cs->user,
+                             .effective = effective_of(o, d)};
+    if (o->who.known) {
+        judge_all(o, x);
+    } else {
+        x->outcome = TZ_OUT_REFUSED;
+        for (size_t i = 0; i < x->nops; i++)
+            x->ops[i] = TZ_OUT_REFUSED;
+    }
+    d->last_effective = at_least(d->last_effective, o->me.effective);
+    if (x->outcome != TZ_OUT_REFUSED && o->wrote) {
+        x->ver = ++o->head;
+        o->eff_max = at_least(o->eff_max, o->me.effective);
+        o->me.eff_max = o->eff_max;
+        ORACLE_GROW(o->commits, o->ncommits, o->commits_cap);
+        o->commits[o->ncommits++] = o->me;
+    }
+    for (size_t i = 0; i < x->nops; i++)
+        if (x->ops[i] == TZ_OUT_REFUSED)
+            (void)each_write(o, &o->cs->ops[i], add_block, NULL);
+    *released = mend(o, x) || *released;
+}
+
+static void put_aside(struct oracle *o, uint64_t behind)
+{
+    struct oracle_outcome *x = new_outcome(o);
+    x->outcome = TZ_OUT_WAITING;
+    x->blocked_by = behind;
+    for (size_t i = 0; i < x->nops; i++) {
+        x->ops[i] = TZ_OUT_WAITING;
+        (void)each_write(o, &o->cs->ops[i], add_block, NULL);
+    }
+    ORACLE_GROW(o->waiting, o->nwaiting, o->waiting_cap);
+    o->waiting[o->nwaiting++] = (struct owaiting){o->who, *o->cs};
+}
+
+static void drop_waiting(struct oracle *o, size_t i)
+{
+    memmove(&o->waiting[i], &o->waiting[i + 1], (o->nwaiting - i - 1) * sizeof *o->waiting);
+    o->nwaiting--;
+}
+
+static void withdraw(struct oracle *o, uint64_t seq, bool *released)
+{
+    for (size_t i = 0; i < o->nwaiting; i++) {
+        if (o->waiting[i].cs.device != o->cs->device || o->waiting[i].cs.seq != seq)
+            continue;
+        const struct tz_changeset *mine = o->cs;
+        struct tz_changeset gone = o->waiting[i].cs;
+        drop_waiting(o, i);
+        o->cs = &gone;
+        struct oracle_outcome *x = new_outcome(o);
+        x->outcome = TZ_OUT_WITHDRAWN;
+        for (size_t k = 0; k < x->nops; k++)
+            x->ops[k] = TZ_OUT_WITHDRAWN;
+        o->cs = mine;
+        break;
+    }
+    if (seq < o->cs->seq && drop_blocks_of(o, seq))
+        *released = true;
+}
+
+/** Waiting ones of this device, in seq order; each only waits for earlier ones, so one pass is enough. */
+static void release(struct oracle *o)
+{
+    for (size_t i = 0; i < o->nwaiting;) {
+        struct owaiting w = o->waiting[i];
+        if (w.cs.device != o->cs->device) {
+            i++;
+            continue;
+        }
+        const struct tz_changeset *mine = o->cs;
+        o->cs = &w.cs;
+        o->who = w.who;
+        if (blocked_by(o)) {
+            i++;
+        } else {
+            bool more = false;
+            drop_waiting(o, i);
+            (void)drop_blocks_of(o, w.cs.seq);
+            judge_now(o, &more);
+        }
+        o->cs = mine;
+    }
+}
+
+void oracle_apply(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs, size_t *first)
+{
+    bool released = false;
+    *first = o->nout;
+    o->who = *who;
+    o->cs = cs;
+    for (size_t i = 0; i < cs->nops; i++)
+        if (cs->ops[i].kind == TZ_OP_WITHDRAW)
+            withdraw(o, cs->ops[i].target_seq, &released);
+    uint64_t behind = blocked_by(o);
+    if (behind)
+        put_aside(o, behind);
+    else
+        judge_now(o, &released);
+    if (released)
+        release(o);
+    o->cs = NULL;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_ORACLE_H
+#define TZ_ORACLE_H
+
+/*
+ * What should have happened. Takes changesets in the server's order and applies the merge rules with lists and linear
+ * searches; shares the catalogue, the codec and value checks with the product, and nothing of merge, replica or store.
+ *
+ * One row per record: fields with stamps, life with a stamp. Cases by (record, subject, generation). Hung changesets
+ * (refused, waiting) per device with what they touch. Everything is kept in one arena until the end.
+ */
+
+#include "area.h"
+#include "changeset.h"
+
+enum { ORACLE_OPS_MAX = TZ_CHANGESET_OPS_MAX };
+
+struct oracle_stamp {
+    tz_ver ver;
+    bool resolved;
+};
+
+struct oracle_row {
+    const struct tz_type *type;
+    struct tz_id id;
+    struct tz_value *v; /* by field index */
+    struct oracle_stamp *stamp;
+    struct oracle_stamp life;
+    bool deleted;
+    tz_ver born, ver;
+    struct tz_area area;
+    unsigned journal; /* last undo mark it was saved under */
+};
+
+struct oracle_candidate {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_ver since;       /* when it joined the case */
+    const char *values; /* "name=value;" sorted by name; text in quotes, blobs in hex */
+};
+
+struct oracle_case {
+    const struct tz_type *type; /* of the target */
+    struct tz_id id;            /* target */
+    const char *subject;        /* field, group or "_deleted" */
+    uint32_t generation;
+    bool open;
+    const char *kind; /* "conflict" or "deleted" */
+    struct oracle_candidate *cand;
+    size_t ncand, cap;
+    unsigned journal;
+};
+
+/** Who makes the changeset, as the server's tables have it. */
+struct oracle_author {
+    bool known; /* the user belongs to the device and is active */
+    const struct tz_role *role;
+    struct tz_area area;
+    bool city;
+    int64_t offset_ms, received_ms;
+};
+
+struct oracle_outcome {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    enum tz_outcome outcome;
+    tz_ver ver;
+    uint64_t blocked_by;
+    size_t nops;
+    enum tz_outcome *ops;
+    int *codes;
+};
+
+struct oracle;
+struct oracle *oracle_new(const struct tz_catalogue *cat);
+void oracle_free(struct oracle *o);
+/** A row that is there before anything happens (shipped rows, users). */
+void oracle_seed(struct oracle *o, const struct tz_type *t, struct tz_id id, const struct tz_value *v, tz_ver ver,
+                 const struct tz_area *area);
+void oracle_head(struct oracle *o, tz_ver head, tz_hlc eff_max);
+/**
+ * Judge one changeset (bytes must live as long as the oracle). Its outcome, and those of waiting ones it released, are
+ * in oracle_outcomes from @first on.
+ */
+void oracle_apply(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs, size_t *first);
+const struct oracle_outcome *oracle_outcomes(const struct oracle *o, size_t *n);
+/** Newest outcome of one changeset, NULL when there is none. */
+const struct oracle_outcome *oracle_outcome_of(const struct oracle *o, uint32_t device, uint32_t incarnation,
+                                               uint64_t seq);
+const struct oracle_row *oracle_rows(const struct oracle *o, size_t *n);
+const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n);
+const struct oracle_case *oracle_case_find(const struct oracle *o, const struct tz_type *t, struct tz_id id,
+                                           const char *subject, uint32_t generation);
+tz_ver oracle_head_ver(const struct oracle *o);
+/** "name=value;" with the oracle's spelling of a value; appends. */
+void oracle_spell(struct tz_buf *out, const char *name, struct tz_value v);
+/** A case's record id → its target; the server derives ids, so the checker tells. */
+typedef bool (*oracle_case_of_fn)(void *ctx, struct tz_id case_id, const struct tz_type **type, struct tz_id *target,
+                                  const char **subject, uint32_t *generation);
+void oracle_case_lookup(struct oracle *o, oracle_case_of_fn fn, void *ctx);
+
+#endif

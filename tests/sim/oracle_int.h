@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_ORACLE_INT_H
+#define TZ_ORACLE_INT_H
+
+/* Inside the oracle: oracle.c state, order, holes; oracle_op.c one op; oracle_merge.c fields, groups, cases, life. */
+
+#include "oracle.h"
+
+struct ocommit {
+    tz_ver ver;
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_hlc effective, eff_max;
+};
+
+struct odevice {
+    uint32_t number;
+    tz_hlc last_effective;
+};
+
+/** What a hung changeset stands in the way of. */
+struct oblock {
+    uint32_t device;
+    uint64_t seq;
+    uint32_t incarnation;
+    const struct tz_type *type;
+    struct tz_id id;
+    uint32_t subject; /* 0 makes the record */
+};
+
+struct owaiting {
+    struct oracle_author who;
+    struct tz_changeset cs;
+};
+
+struct oundo {
+    struct oracle_row *row;
+    struct oracle_row was;
+    struct oracle_case *cas;
+    struct oracle_case cwas;
+};
+
+struct oracle {
+    const struct tz_catalogue *cat;
+    struct tz_arena arena;
+    struct oracle_row **rows; /* pointers: rows stay where they are */
+    size_t nrows, rows_cap;
+    struct oracle_row *flat; /* for the reader */
+    struct oracle_case **cases;
+    size_t ncases, cases_cap;
+    struct oracle_case *flat_cases;
+    struct ocommit *commits;
+    size_t ncommits, commits_cap;
+    struct odevice devices[64];
+    size_t ndevices;
+    struct oblock *blocks;
+    size_t nblocks, blocks_cap;
+    struct owaiting *waiting;
+    size_t nwaiting, waiting_cap;
+    struct oracle_outcome *out;
+    size_t nout, out_cap;
+    tz_ver head;
+    tz_hlc eff_max;
+    oracle_case_of_fn case_of;
+    void *case_ctx;
+    /* the changeset being judged */
+    const struct tz_changeset *cs;
+    struct oracle_author who;
+    struct ocommit me;
+    tz_ver base_ver;
+    uint64_t base_seq;
+    bool wrote;
+    int code;
+    bool superseded;
+    struct oundo *undo;
+    size_t nundo, undo_cap;
+    unsigned mark;
+};
+
+#define ORACLE_GROW(arr, n, cap)                           \
+    do {                                                   \
+        if ((n) == (cap)) {                                \
+            (cap) = (cap) ? (cap)*2 : 32;                  \
+            (arr) = realloc((arr), (cap) * sizeof *(arr)); \
+            if (!(arr))                                    \
+                abort();                                   \
+        }                                                  \
+    } while (0)
+
+/* oracle_merge.c */
+bool ora_saw(const struct oracle *o, tz_ver stamp, tz_ver base_ver, uint64_t base_seq);
+const struct ocommit *ora_commit(const struct oracle *o, tz_ver ver);
+/** Before a change: remember how it was. */
+void ora_touch(struct oracle *o, struct oracle_row *r);
+void ora_undo_to(struct oracle *o, size_t at);
+/** @r changes by this commit. */
+void ora_wrote(struct oracle *o, struct oracle_row *r);
+void ora_merge_set(struct oracle *o, struct oracle_row *r, const struct tz_value *in, const bool *names);
+void ora_revive(struct oracle *o, struct oracle_row *r);
+void ora_revive_parents(struct oracle *o, struct oracle_row *r);
+void ora_case_life(struct oracle *o, const struct oracle_row *r, const struct ocommit *author, const char *values);
+void ora_case_close(struct oracle *o, struct oracle_case *c);
+void ora_move_dependants(struct oracle *o, struct oracle_row *r);
+struct oracle_case *ora_case_newest(const struct oracle *o, const struct oracle_row *r, const char *subject);
+void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *subject, const char *kind,
+                   struct oracle_candidate c);
+struct oracle_candidate ora_candidate(const struct oracle *o, const struct ocommit *author, const char *values);
+const char *ora_values(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *which);
+const char *ora_subject(const struct tz_type *t, size_t field);
+/* oracle_op.c */
+/** 0, or the code of the refusal; o->superseded. */
+int ora_judge_op(struct oracle *o, const struct tz_op *op);
+struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+bool ora_in_area(const struct oracle *o, const struct tz_area *a);
+bool ora_area_of(const struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out);
+const struct tz_type *ora_ref_type(const struct oracle *o, const struct tz_type *t, const struct tz_value *v,
+                                   const struct tz_field *f);
+
+#endif

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The oracle's judgement of one op: rights, references, areas, then what becomes of the record. Returns the code of a
+ * refusal or 0; what changed is undone by the caller when the op is refused.
+ */
+#include "oracle_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool ora_in_area(const struct oracle *o, const struct tz_area *a)
+{
+    if (o->who.city)
+        return true;
+    if (strcmp(o->who.area.district, a->district) != 0)
+        return false;
+    return o->who.area.street[0] == '\0' || strcmp(o->who.area.street, a->street) == 0;
+}
+
+static bool readable(const struct oracle *o, const struct tz_area *a)
+{
+    return a->district[0] == '\0' || ora_in_area(o, a);
+}
+
+const struct tz_type *ora_ref_type(const struct oracle *o, const struct tz_type *t, const struct tz_value *v,
+                                   const struct tz_field *f)
+{
+    (void)t;
+    if (f->ref)
+        return f->ref;
+    char name[TZ_NAME_MAX + 1] = "";
+    struct tz_value n = v[f->any_type_field];
+    if (n.kind != TZ_V_TEXT || n.n > TZ_NAME_MAX)
+        return NULL;
+    memcpy(name, n.p, n.n);
+    return tz_catalogue_type(o->cat, name);
+}
+
+static bool all_digits(struct tz_value v, size_t n)
+{
+    if (v.n != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (v.p[i] < '0' || v.p[i] > '9')
+            return false;
+    return true;
+}
+
+bool ora_area_of(const struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out)
+{
+    memset(out, 0, sizeof *out);
+    if (t->area == TZ_AREA_CITY)
+        return true;
+    if (t->area == TZ_AREA_PARENT) {
+        const struct tz_type *pt = ora_ref_type(o, t, v, &t->fields[t->area_field]);
+        struct tz_value ref = v[t->area_field];
+        struct tz_id id;
+        if (!pt || ref.kind != TZ_V_BLOB)
+            return false;
+        memcpy(id.b, ref.p, TZ_ID_BYTES);
+        const struct oracle_row *p = ora_find(o, pt, id);
+        if (p)
+            *out = p->area;
+        return p != NULL;
+    }
+    const struct tz_value *d = t->district_field >= 0 ? &v[t->district_field] : NULL;
+    const struct tz_value *s = t->street_field >= 0 ? &v[t->street_field] : NULL;
+    if (d && d->kind == TZ_V_TEXT && !all_digits(*d, 6))
+        return false;
+    if (s && s->kind == TZ_V_TEXT && !all_digits(*s, 9))
+        return false;
+    if (d && d->kind == TZ_V_TEXT)
+        memcpy(out->district, d->p, 6);
+    else if (s && s->kind == TZ_V_TEXT)
+        memcpy(out->district, s->p, 6);
+    if (s && s->kind == TZ_V_TEXT && memcmp(s->p, out->district, 6) == 0)
+        memcpy(out->street, s->p, 9);
+    return true;
+}
+
+/* ---- rights ---- */
+
+/** A field inspector may fill in anything of a record he made, until somebody changes its status. */
+static bool creators_field(const struct oracle *o, const struct tz_type *t, const struct tz_field *f)
+{
+    const struct tz_field *status = tz_type_field(t, "status");
+    return o->who.role->editor == TZ_ED_F && status && status->dflt.kind != TZ_V_NULL && f != status &&
+           (f->editors & ~(unsigned)TZ_ED_S);
+}
+
+static bool may_edit(const struct oracle *o, const struct oracle_row *r, const struct tz_field *f)
+{
+    if (f->editors & o->who.role->editor)
+        return true;
+    const struct tz_field *status = tz_type_field(r->type, "status");
+    return creators_field(o, r->type, f) && tz_id_device(r->id) == o->me.device &&
+           tz_value_eq(r->v[status->index], status->dflt);
+}
+
+static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names)
+{
+    struct tz_record rec;
+    struct tz_err err;
+    memset(names, 0, t->nfields * sizeof *names);
+    if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
+        return TZ_E_BAD_OP;
+    for (size_t i = 0; i < t->nfields; i++) {
+        in[i] = rec.v[i];
+        names[i] = rec.v[i].kind != TZ_V_NULL;
+        if (names[i] && tz_value_check(&t->fields[i], in[i], false, &err))
+            return TZ_E_VALUE;
+    }
+    for (size_t k = 0; k < op->ncleared; k++) {
+        const struct tz_field *f = tz_type_field_id(t, op->cleared[k]);
+        if (!f)
+            continue;
+        if (names[f->index])
+            return TZ_E_BAD_OP;
+        names[f->index] = true;
+    }
+    return 0;
+}
+
+/* ---- references ---- */
+
+static int check_ref(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const struct tz_field *f,
+                     struct tz_id id)
+{
+    const struct tz_type *target = ora_ref_type(o, t, v, f);
+    struct oracle_row *r = target ? ora_find(o, target, id) : NULL;
+    if (!r || !readable(o, &r->area))
+        return TZ_E_REF;
+    if (!r->deleted || f->on_delete == TZ_OD_IGNORES)
+        return 0;
+    if (ora_saw(o, r->life.ver, o->cs->base_checkpoint, o->cs->seq - 1))
+        return TZ_E_REF;
+    ora_revive(o, r);
+    return 0;
+}
+
+static int check_refs(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *names)
+{
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if (!names[i] || v[i].kind == TZ_V_NULL || (f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY))
+            continue;
+        struct tz_id id;
+        memcpy(id.b, v[i].p, TZ_ID_BYTES);
+        int rc = check_ref(o, t, v, f, id);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- CREATE, APPEND ---- */
+
+static int create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names)
+{
+    const struct tz_field *status = tz_type_field(t, "status");
+    if (t->local || !(t->creators & o->who.role->editor))
+        return TZ_E_NO_RIGHT_TYPE;
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        bool fine = !names[i] || (f->editors & o->who.role->editor) || creators_field(o, t, f) ||
+                    (f == status && tz_value_eq(in[i], f->dflt)) || (t->append && (f->editors & TZ_ED_S)) ||
+                    t->district_field == (int)i;
+        if (!fine)
+            return TZ_E_NO_RIGHT_FIELD;
+    }
+    return 0;
+}
+
+static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_value in[TZ_FIELDS_MAX];
+    bool names[TZ_FIELDS_MAX];
+    struct tz_area area;
+    if (tz_id_device(op->id) != o->me.device)
+        return TZ_E_ID_MAKER;
+    if ((op->kind == TZ_OP_APPEND) != t->append)
+        return TZ_E_BAD_OP;
+    int rc = take(o, op, t, in, names);
+    rc = rc ? rc : create_rights(o, t, in, names);
+    for (size_t i = 0; i < t->nfields && !rc; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if (in[i].kind == TZ_V_NULL)
+            in[i] = f->dflt;
+        if (in[i].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S))
+            rc = TZ_E_REQUIRED;
+    }
+    rc = rc ? rc : check_refs(o, t, in, names);
+    if (rc)
+        return rc;
+    if (!ora_area_of(o, t, in, &area) || !ora_in_area(o, &area))
+        return TZ_E_AREA;
+    if (ora_find(o, t, op->id))
+        return TZ_E_EXISTS;
+    struct oracle_row *r = tz_arena_calloc(&o->arena, 1, sizeof *r);
+    r->type = t;
+    r->id = op->id;
+    r->v = tz_arena_dup(&o->arena, in, t->nfields * sizeof *in);
+    r->stamp = tz_arena_calloc(&o->arena, t->nfields, sizeof *r->stamp);
+    for (size_t i = 0; i < t->nfields; i++)
+        r->stamp[i].ver = o->me.ver;
+    r->born = r->life.ver = o->me.ver;
+    r->area = area;
+    r->journal = o->mark;
+    ORACLE_GROW(o->rows, o->nrows, o->rows_cap);
+    o->rows[o->nrows++] = r;
+    ora_wrote(o, r);
+    return 0;
+}
+
+/* ---- SET ---- */
+
+static int set_on_deleted(struct oracle *o, struct oracle_row *r, const struct tz_value *in, const bool *names,
+                          bool *done)
+{
+    bool differs = false;
+    if (ora_saw(o, r->life.ver, o->base_ver, o->base_seq))
+        return TZ_E_DELETED;
+    for (size_t i = 0; i < r->type->nfields; i++)
+        differs = differs || (names[i] && !tz_value_eq(r->v[i], in[i]));
+    *done = !differs || r->life.resolved;
+    if (differs && r->life.resolved) { /* somebody decided that it goes: his word stands, the edit is kept */
+        struct tz_buf b;
+        bool open[TZ_FIELDS_MAX];
+        for (size_t i = 0; i < r->type->nfields; i++)
+            open[i] = names[i] && r->type->fields[i].visibility != TZ_VIS_SECRET;
+        tz_buf_init(&b, 1 << 20);
+        const char *rest = ora_values(o, r->type, in, open);
+        if (tz_buf_puts(&b, "_deleted=0;") || tz_buf_put(&b, rest, strlen(rest) + 1))
+            abort();
+        o->superseded = true;
+        ora_case_life(o, r, &o->me, tz_arena_dup(&o->arena, b.p, b.len));
+        tz_buf_deinit(&b);
+    } else if (differs) {
+        ora_revive(o, r);
+    }
+    return 0;
+}
+
+static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_value in[TZ_FIELDS_MAX];
+    bool names[TZ_FIELDS_MAX];
+    bool done = false;
+    if (t->append)
+        return TZ_E_APPEND_ONLY;
+    if (t->local)
+        return TZ_E_NO_RIGHT_TYPE;
+    struct oracle_row *r = ora_find(o, t, op->id);
+    if (!r || !ora_in_area(o, &r->area))
+        return TZ_E_UNKNOWN_RECORD;
+    int rc = take(o, op, t, in, names);
+    for (size_t i = 0; i < t->nfields && !rc; i++) {
+        if (names[i] && t->fields[i].merge == TZ_MERGE_EVENTS)
+            rc = TZ_E_EVENTS_LATER;
+        else if (names[i] && !may_edit(o, r, &t->fields[i]))
+            rc = TZ_E_NO_RIGHT_FIELD;
+    }
+    if (!rc && r->deleted)
+        rc = set_on_deleted(o, r, in, names, &done);
+    if (rc || done)
+        return rc;
+    struct tz_area was = r->area;
+    ora_merge_set(o, r, in, names);
+    if (!ora_area_of(o, t, r->v, &r->area) || !ora_in_area(o, &r->area))
+        return TZ_E_AREA;
+    rc = check_refs(o, t, r->v, names);
+    if (!rc && !tz_area_eq(&was, &r->area))
+        ora_move_dependants(o, r);
+    return rc;
+}
+
+/* ---- DELETE, RESTORE ---- */
+
+static int life_rights(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct oracle_row **out)
+{
+    if (t->append)
+        return TZ_E_APPEND_ONLY;
+    if (t->local || !(t->deleters & o->who.role->editor))
+        return TZ_E_NO_RIGHT_TYPE;
+    *out = ora_find(o, t, op->id);
+    return *out && ora_in_area(o, &(*out)->area) ? 0 : TZ_E_UNKNOWN_RECORD;
+}
+
+/** 1 a child the deleter saw blocks, 2 there is one he did not see, 0 none. */
+static int children(const struct oracle *o, const struct oracle_row *r)
+{
+    int found = 0;
+    for (size_t i = 0; i < o->nrows; i++) {
+        const struct oracle_row *c = o->rows[i];
+        if (c->deleted || !ora_in_area(o, &c->area))
+            continue;
+        for (size_t k = 0; k < c->type->nfields; k++) {
+            const struct tz_field *f = &c->type->fields[k];
+            if ((f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY) || f->on_delete == TZ_OD_IGNORES ||
+                c->v[k].kind != TZ_V_BLOB || memcmp(c->v[k].p, r->id.b, TZ_ID_BYTES) != 0 ||
+                ora_ref_type(o, c->type, c->v, f) != r->type)
+                continue;
+            if (!ora_saw(o, c->ver, o->cs->base_checkpoint, o->base_seq))
+                found = found ? found : 2;
+            else if (f->on_delete == TZ_OD_BLOCKS)
+                found = 1;
+        }
+    }
+    return found;
+}
+
+static bool saw_everything(const struct oracle *o, const struct oracle_row *r)
+{
+    bool all = ora_saw(o, r->born, o->base_ver, o->base_seq) && ora_saw(o, r->life.ver, o->base_ver, o->base_seq);
+    for (size_t i = 0; i < r->type->nfields; i++)
+        all = all && ora_saw(o, r->stamp[i].ver, o->base_ver, o->base_seq);
+    return all;
+}
+
+static int op_delete(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct oracle_row *r;
+    int rc = life_rights(o, op, t, &r);
+    if (rc || r->deleted)
+        return rc;
+    int child = children(o, r);
+    if (child == 1)
+        return TZ_E_HAS_CHILDREN;
+    if (child == 2 || !saw_everything(o, r)) {
+        o->superseded = true;
+        ora_case_life(o, r, &o->me, "_deleted=1;");
+        return 0;
+    }
+    ora_touch(o, r);
+    r->deleted = true;
+    r->life = (struct oracle_stamp){o->me.ver, false};
+    ora_wrote(o, r);
+    return 0;
+}
+
+static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct oracle_row *r;
+    int rc = life_rights(o, op, t, &r);
+    if (rc || !r->deleted)
+        return rc;
+    if (!ora_saw(o, r->life.ver, o->base_ver, o->base_seq)) {
+        ora_revive(o, r);
+        return 0;
+    }
+    ora_touch(o, r);
+    r->deleted = false;
+    r->life = (struct oracle_stamp){o->me.ver, false};
+    ora_wrote(o, r);
+    ora_revive_parents(o, r);
+    return 0;
+}
+
+/* ---- RESOLVE ---- */
+
+struct resolving {
+    struct oracle_case *c;
+    struct oracle_row *r;
+    struct tz_value in[TZ_FIELDS_MAX];
+    bool names[TZ_FIELDS_MAX];
+    bool life, deleted;
+};
+
+static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolving *x)
+{
+    const struct tz_type *t = NULL;
+    const char *subject = NULL;
+    struct tz_id target;
+    uint32_t generation = 0;
+    if (!o->case_of || !o->case_of(o->case_ctx, op->id, &t, &target, &subject, &generation))
+        return TZ_E_UNKNOWN_RECORD;
+    x->r = ora_find(o, t, target);
+    for (size_t i = 0; i < o->ncases; i++)
+        if (o->cases[i]->type == t && tz_id_eq(o->cases[i]->id, target) && o->cases[i]->generation == generation &&
+            strcmp(o->cases[i]->subject, subject) == 0)
+            x->c = o->cases[i];
+    if (!x->r || !x->c || !ora_in_area(o, &x->r->area))
+        return TZ_E_UNKNOWN_RECORD;
+    return op->generation == generation ? 0 : TZ_E_CASE_STALE;
+}
+
+static int resolve_values(struct oracle *o, const struct tz_op *op, struct resolving *x)
+{
+    const struct tz_type *t = x->r->type;
+    struct tz_record rec;
+    struct tz_err err;
+    bool any = false;
+    x->life = strcmp(x->c->subject, "_deleted") == 0;
+    x->deleted = op->deleted;
+    if (x->life != (op->field == TZ_FIELD_DELETED))
+        return TZ_E_BAD_OP;
+    if (x->life)
+        return t->deleters & o->who.role->editor ? 0 : TZ_E_NO_RIGHT_TYPE;
+    if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
+        return TZ_E_BAD_OP;
+    for (size_t i = 0; i < t->nfields; i++) {
+        x->in[i] = rec.v[i];
+        x->names[i] = rec.v[i].kind != TZ_V_NULL;
+        for (size_t k = 0; k < op->ncleared; k++)
+            x->names[i] = x->names[i] || op->cleared[k] == t->fields[i].id;
+        if (!x->names[i])
+            continue;
+        any = true;
+        if (strcmp(ora_subject(t, i), x->c->subject) != 0 || tz_value_check(&t->fields[i], x->in[i], false, &err))
+            return TZ_E_VALUE;
+        if (!may_edit(o, x->r, &t->fields[i]))
+            return TZ_E_NO_RIGHT_FIELD;
+    }
+    return any ? 0 : TZ_E_BAD_OP;
+}
+
+/** A second decision about a closed case: the same is nothing, another one is kept. */
+static int resolve_late(struct oracle *o, struct resolving *x)
+{
+    bool same = true;
+    if (x->life)
+        same = x->r->deleted == x->deleted;
+    for (size_t i = 0; i < x->r->type->nfields; i++)
+        same = same && (x->life || !x->names[i] || tz_value_eq(x->r->v[i], x->in[i]));
+    if (same)
+        return 0;
+    o->superseded = true;
+    const char *values =
+        x->life ? (x->deleted ? "_deleted=1;" : "_deleted=0;") : ora_values(o, x->r->type, x->in, x->names);
+    ora_case_join(o, x->r, x->c->subject, x->c->kind, ora_candidate(o, &o->me, values));
+    return 0;
+}
+
+/** What stands, was not seen and not chosen: its author's word goes on in the next generation. */
+static const char *unseen_standing(struct oracle *o, struct resolving *x, const struct ocommit **author)
+{
+    const struct tz_type *t = x->r->type;
+    bool which[TZ_FIELDS_MAX] = {false};
+    bool any = false;
+    if (x->life) {
+        if (x->r->deleted == x->deleted || ora_saw(o, x->r->life.ver, o->base_ver, o->base_seq))
+            return NULL;
+        *author = ora_commit(o, x->r->life.ver);
+        return x->r->deleted ? "_deleted=1;" : "_deleted=0;";
+    }
+    for (size_t i = 0; i < t->nfields; i++) {
+        if (!x->names[i] || tz_value_eq(x->r->v[i], x->in[i]) ||
+            ora_saw(o, x->r->stamp[i].ver, o->base_ver, o->base_seq))
+            continue;
+        which[i] = any = true;
+        *author = ora_commit(o, x->r->stamp[i].ver);
+    }
+    return any ? ora_values(o, t, x->r->v, which) : NULL;
+}
+
+static int resolve_write(struct oracle *o, struct resolving *x)
+{
+    struct oracle_row *r = x->r;
+    struct tz_area was = r->area;
+    if (x->life && x->deleted && !r->deleted && children(o, r))
+        return TZ_E_HAS_CHILDREN;
+    ora_touch(o, r);
+    bool comes_back = x->life && r->deleted && !x->deleted;
+    if (x->life) {
+        r->deleted = x->deleted;
+        r->life = (struct oracle_stamp){o->me.ver, true};
+    }
+    for (size_t i = 0; i < r->type->nfields; i++)
+        if (!x->life && x->names[i]) {
+            r->v[i] = x->in[i];
+            r->stamp[i] = (struct oracle_stamp){o->me.ver, true};
+        }
+    ora_wrote(o, r);
+    if (comes_back)
+        ora_revive_parents(o, r);
+    if (x->life)
+        return 0;
+    if (!ora_area_of(o, r->type, r->v, &r->area) || !ora_in_area(o, &r->area))
+        return TZ_E_AREA;
+    int rc = check_refs(o, r->type, r->v, x->names);
+    if (!rc && !tz_area_eq(&was, &r->area))
+        ora_move_dependants(o, r);
+    return rc;
+}
+
+static int op_resolve(struct oracle *o, const struct tz_op *op)
+{
+    struct resolving *x = tz_arena_calloc(&o->arena, 1, sizeof *x);
+    const struct ocommit *author = NULL;
+    int rc = resolve_find(o, op, x);
+    rc = rc ? rc : resolve_values(o, op, x);
+    if (rc)
+        return rc;
+    if (!x->c->open)
+        return resolve_late(o, x);
+    const char *standing = unseen_standing(o, x, &author);
+    rc = resolve_write(o, x);
+    if (rc)
+        return rc;
+    ora_case_close(o, x->c);
+    for (size_t i = 0; i < x->c->ncand; i++)
+        if (x->c->cand[i].since > o->base_ver) {
+            struct oracle_candidate again = x->c->cand[i];
+            again.since = o->me.ver;
+            ora_case_join(o, x->r, x->c->subject, x->c->kind, again);
+        }
+    if (standing)
+        ora_case_join(o, x->r, x->c->subject, x->c->kind, ora_candidate(o, author, standing));
+    return 0;
+}
+
+/* ---- dispatch ---- */
+
+int ora_judge_op(struct oracle *o, const struct tz_op *op)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    if (op->kind == TZ_OP_WITHDRAW)
+        return 0;
+    if (!t)
+        return TZ_E_UNKNOWN_TYPE;
+    switch (op->kind) {
+    case TZ_OP_CREATE:
+    case TZ_OP_APPEND:
+        return op_create(o, op, t);
+    case TZ_OP_SET:
+        return op_set(o, op, t);
+    case TZ_OP_DELETE:
+        return op_delete(o, op, t);
+    case TZ_OP_RESTORE:
+        return op_restore(o, op, t);
+    case TZ_OP_RESOLVE:
+        return op_resolve(o, op);
+    case TZ_OP_EVENT:
+        return TZ_E_EVENTS_LATER;
+    case TZ_OP_NONE:
+    case TZ_OP_ADD:
+    case TZ_OP_REMOVE:
+    case TZ_OP_VOID:
+    case TZ_OP_MERGE:
+    case TZ_OP_UNMERGE:
+    case TZ_OP_WITHDRAW:
+        break;
+    }
+    return TZ_E_BAD_OP;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_SIM_H
+#define TZ_SIM_H
+
+/*
+ * One server and some clients as one function of a seed. Real sessions, store, sync, office and SQLite; the network,
+ * the disks, the clocks, the order in which jobs run and what people do come from here.
+ *
+ *   sim.c         events in (time, number) order, random numbers, trace hash, a seed from start to end
+ *   sim_setup.c   catalogue cut, devices, template disks (once per process)
+ *   sim_net.c     connections: delays, chunks, cuts, half-open ends
+ *   sim_server.c  sessions, commit groups, readers, crashes
+ *   sim_client.c  sync over a connection, jobs, crashes, clocks
+ *   sim_raw.c     a peer that pushes hand-made changesets past every check of the client
+ *   sim_users.c   what people do
+ *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
+ *   sim_permute.c order does not matter to changes that share nothing
+ *   oracle*.c     what should have happened, by its own merge code
+ */
+
+#include "catalogue.h"
+#include "memvfs.h"
+#include "office.h"
+#include "oracle.h"
+#include "session.h"
+#include "store.h"
+#include "sync.h"
+
+enum {
+    SIM_DEVICES = 14,
+    SIM_CLIENTS_MAX = SIM_DEVICES,
+    SIM_CONNS_MAX = 96,
+    SIM_FORMS_MAX = 4,
+    SIM_USERS_MAX = 4,
+    SIM_RECORDS_MAX = 4096,
+    SIM_WHY_BYTES = 1024,
+};
+
+/* ---- devices, the same in every seed ---- */
+struct sim_device {
+    const char *name, *role, *area;
+    bool raw; /* no office behind it: hand-made changesets */
+    uint32_t number;
+    struct tz_id users[SIM_USERS_MAX]; /* [0] the device's own */
+    size_t nusers;
+    uint8_t fingerprint[TZ_FINGERPRINT_BYTES];
+    struct tz_memdisk *image; /* an office that has just joined; NULL until first used */
+};
+
+struct sim_template {
+    struct tz_catalogue cat;
+    struct tz_memdisk *server;
+    struct sim_device devices[SIM_DEVICES];
+};
+/** The shipped catalogue, cut down. */
+int sim_catalogue_load(struct tz_catalogue *cat);
+/** Once per process. */
+int sim_template_init(struct sim_template *t);
+void sim_template_deinit(struct sim_template *t);
+struct tz_memdisk *sim_template_office(struct sim_template *t, struct sim_device *d);
+
+/* ---- random numbers ---- */
+struct sim_rng {
+    uint64_t s;
+};
+uint64_t sim_rand(struct sim_rng *r);
+static inline uint64_t sim_below(struct sim_rng *r, uint64_t n) /* 0 … n-1 */
+{
+    return n ? sim_rand(r) % n : 0;
+}
+static inline bool sim_chance(struct sim_rng *r, unsigned percent)
+{
+    return sim_below(r, 100) < percent;
+}
+struct sim_rng sim_rng_of(uint64_t seed, uint64_t stream);
+
+/* ---- events ---- */
+enum sim_event_kind {
+    SIM_EV_ACTION,      /* a: index into actions */
+    SIM_EV_DELIVER,     /* a: connection, b: direction << 32 | bytes */
+    SIM_EV_CLOSE_SEEN,  /* a: connection, b: side */
+    SIM_EV_TICK,        /* a: connection; deadlines of both ends */
+    SIM_EV_GROUP,       /* a: server life */
+    SIM_EV_READER,      /* a: server life */
+    SIM_EV_JOBS_BACK,   /* a: server life */
+    SIM_EV_SERVER_UP,   /* a: server life */
+    SIM_EV_CONNECT,     /* a: client, b: its life */
+    SIM_EV_CLIENT_JOB,  /* a: client, b: its sync number */
+    SIM_EV_CLIENT_BACK, /* a: client, b: its sync number */
+    SIM_EV_CLIENT_UP,   /* a: client, b: its life */
+    SIM_EV_FORM_SAVE,   /* a: client, b: form slot */
+    SIM_EV_CHECK,       /* looks for quiescence while draining */
+};
+
+struct sim_event {
+    int64_t at_ms;
+    uint64_t number;
+    enum sim_event_kind kind;
+    uint64_t a, b;
+};
+
+/* ---- actions: the list that shrinking masks ---- */
+enum sim_action_kind {
+    SIM_ACT_USER,
+    SIM_ACT_RAW,
+    SIM_ACT_CUT,
+    SIM_ACT_DUPLICATE,
+    SIM_ACT_OFFLINE,
+    SIM_ACT_PARTITION,
+    SIM_ACT_CLIENT_CRASH,
+    SIM_ACT_CLIENT_KILL,
+    SIM_ACT_SERVER_CRASH,
+    SIM_ACT_SERVER_KILL,
+    SIM_ACT_CLOCK,
+    SIM_ACT_WITHDRAW,
+    SIM_ACT_KINDS,
+};
+
+struct sim_action {
+    int64_t at_ms;
+    enum sim_action_kind kind;
+    unsigned client; /* index of the client, where one is meant */
+    uint64_t seed;   /* of its own random numbers, so that masking others changes nothing in it */
+    int64_t days_before;
+};
+
+/* ---- network ---- */
+enum sim_side { SIM_CLIENT = 0, SIM_SERVER = 1 };
+
+struct sim_pipe {
+    struct tz_buf bytes;
+    int64_t last_ms; /* delivery time of the newest chunk: order is kept */
+    bool deaf;       /* bytes were lost: nothing after them may arrive */
+};
+
+struct sim_conn {
+    bool used;
+    uint32_t generation;
+    unsigned client;
+    bool open[2];
+    bool black_hole;         /* bytes go nowhere, nobody is told */
+    struct sim_pipe pipe[2]; /* by sending side */
+    struct tz_frame_reader reader[2];
+    struct tz_session *session; /* server's end */
+    bool session_closing;
+};
+
+/* ---- server ---- */
+struct sim_job {
+    struct tz_sjob *job;
+    uint64_t conn; /* handle; the session may be gone */
+};
+struct sim_jobs {
+    struct sim_job *v;
+    size_t n, cap;
+};
+
+struct sim_server {
+    struct tz_memdisk *disk;
+    struct tz_store *store;
+    struct tz_replica *look; /* the checker's own view of the record tables */
+    uint64_t life;           /* raised by each start */
+    bool up;
+    struct sim_jobs writer, reader, back;
+    bool group_due;
+    size_t crash_in_ops;
+    uint64_t audit_seen;
+    tz_ver ver_seen;
+};
+
+/* ---- clients ---- */
+struct sim_form { /* a record somebody has on the screen */
+    bool open;
+    const struct tz_type *type;
+    struct tz_id id;
+    struct tz_seen seen;
+    uint64_t seed;
+};
+
+struct sim_saved { /* one changeset as the device stored it */
+    uint64_t seq;
+    uint8_t *raw;
+    size_t n;
+    bool acknowledged; /* the person was told "saved" */
+    bool audited;      /* seen in the server's audit log */
+};
+
+struct sim_raw {
+    uint64_t next_seq, answered; /* answered: all results up to here are known */
+    uint64_t sent;
+    struct tz_id_maker maker;
+    bool welcomed;
+    unsigned in_flight;
+    struct sim_raw_frame { /* Push frames without Results, as counts of changesets */
+        uint64_t upto;
+    } flight[TZ_PUSH_IN_FLIGHT_MAX];
+};
+
+struct sim;
+struct sim_client {
+    struct sim *w;
+    unsigned index;
+    struct sim_device *dev;
+    struct tz_memdisk *disk;
+    struct tz_office *office;
+    bool up;
+    uint64_t life;
+    int64_t skew_ms; /* its clock minus the true one */
+    int64_t offline_until_ms;
+    bool live; /* stays connected; else leaves when caught up */
+    struct tz_sync *sync;
+    uint64_t sync_number;
+    bool sync_closed;
+    uint64_t conn; /* handle, 0 none */
+    struct tz_cjob **jobs, **done;
+    size_t njobs, jobs_cap, ndone, done_cap;
+    bool connect_due;
+    bool checkpoint_check;
+    struct sim_form forms[SIM_FORMS_MAX];
+    struct sim_saved *saved;
+    size_t nsaved, saved_cap;
+    uint64_t acknowledged; /* greatest seq a person was told is saved */
+    uint64_t judged;       /* greatest seq the oracle was fed */
+    struct sim_raw raw;
+    struct tz_area areas[32];
+    size_t nareas;
+    bool reads_secret;
+};
+
+/* ---- what the seed did ---- */
+#define SIM_COUNTERS(X)                                                                                             \
+    X(seeds)                                                                                                        \
+    X(events)                                                                                                       \
+    X(actions)                                                                                                      \
+    X(saves)                                                                                                        \
+    X(raw_saves) X(ops) X(applied) X(superseded) X(refused) X(waiting) X(withdrawn) X(cases_opened) X(cases_closed) \
+        X(revived) X(disconnects) X(half_open) X(duplicates) X(partitions) X(server_crashes) X(server_kills)        \
+            X(client_crashes) X(client_kills) X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames)         \
+                X(frame_bytes) X(rows_sent) X(checkpoints) X(checkpoints_checked) X(clock_jumps) X(forms_late)      \
+                    X(invalid_kept_back) X(area_moves) X(independent)
+
+struct sim_counters {
+#define X(name) uint64_t name;
+    SIM_COUNTERS(X)
+#undef X
+};
+
+struct sim_record { /* every id anybody made */
+    const struct tz_type *type;
+    struct tz_id id;
+    uint64_t readers; /* bit per client: the record was once in an area it may read */
+    unsigned maker;   /* client */
+};
+
+struct sim_options {
+    uint64_t seed;
+    bool trace;          /* print events */
+    const uint8_t *mask; /* per action: 0 leaves it out; NULL = all */
+    size_t nmask;
+    int planted;
+};
+
+struct sim {
+    struct sim_options opt;
+    struct sim_template *tpl;
+    const struct tz_catalogue *cat;
+    struct sim_rng rng;     /* network, jobs */
+    struct sim_rng machine; /* randomness of SQLite, ids, disks */
+    int64_t now_ms;
+    int64_t warp_ms; /* days that passed at once */
+    uint64_t next_number;
+    struct sim_event *heap;
+    size_t nheap, heap_cap;
+    uint64_t hash;
+    bool draining; /* everything healed, waiting for quiet */
+    bool failed;
+    char why[SIM_WHY_BYTES];
+    char noise[256]; /* who was not quiet when last asked */
+    struct sim_action *actions;
+    size_t nactions;
+    int64_t end_ms; /* when healing starts */
+    struct sim_server server;
+    struct sim_client *clients;
+    size_t nclients;
+    struct sim_conn conns[SIM_CONNS_MAX];
+    struct sim_record *records;
+    size_t nrecords, records_cap;
+    struct oracle *oracle;
+    struct sim_history *history;
+    struct tz_arena scratch; /* changesets fed to the oracle live here to the end */
+    struct sim_counters n;
+};
+
+/* sim.c */
+/** Run one seed. 0, or -1 with w->why. */
+int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *opt);
+void sim_deinit(struct sim *w);
+void sim_at(struct sim *w, int64_t delay_ms, enum sim_event_kind kind, uint64_t a, uint64_t b);
+/** First failure is kept. */
+void sim_fail(struct sim *w, const char *fmt, ...) TZ_PRINTF(2, 3);
+void sim_hash(struct sim *w, const void *p, size_t n);
+void sim_trace(struct sim *w, const char *fmt, ...) TZ_PRINTF(2, 3);
+struct tz_wall sim_server_wall(const struct sim *w);
+struct tz_clock sim_server_clock(struct sim *w);
+/** 0 … @max_ms, mostly short. */
+int64_t sim_delay(struct sim *w, int64_t max_ms);
+
+/* sim_net.c */
+uint64_t sim_net_connect(struct sim *w, unsigned client);
+struct sim_conn *sim_net_conn(struct sim *w, uint64_t handle);
+void sim_net_send(struct sim *w, uint64_t handle, enum sim_side from, uint8_t type, uint16_t lane,
+                  struct tz_bytes body);
+/** This side hangs up; the other hears of it after what is under way. */
+void sim_net_close(struct sim *w, uint64_t handle, enum sim_side side);
+enum sim_cut { SIM_CUT_CLEAN, SIM_CUT_HALF_OPEN, SIM_CUT_BLACK_HOLE };
+void sim_net_cut(struct sim *w, uint64_t handle, enum sim_cut how);
+void sim_net_deliver(struct sim *w, uint64_t handle, uint64_t b);
+void sim_net_close_seen(struct sim *w, uint64_t handle, enum sim_side side);
+void sim_net_tick(struct sim *w, uint64_t handle);
+void sim_net_deinit(struct sim *w);
+
+/* sim_server.c */
+int sim_server_start(struct sim *w);
+void sim_server_stop(struct sim *w);
+void sim_server_crash(struct sim *w, bool power);
+void sim_server_event(struct sim *w, const struct sim_event *e);
+/** A client reached the listener. False: nobody there. */
+bool sim_server_accept(struct sim *w, uint64_t handle);
+void sim_server_on_frame(struct sim *w, uint64_t handle, const struct tz_frame *f);
+void sim_server_on_lost(struct sim *w, uint64_t handle);
+void sim_server_tick(struct sim *w, uint64_t handle);
+
+/* sim_client.c */
+int sim_client_init(struct sim *w, unsigned index, struct sim_device *d);
+void sim_client_deinit(struct sim_client *c);
+void sim_client_event(struct sim *w, const struct sim_event *e);
+void sim_client_crash(struct sim_client *c, bool power);
+void sim_client_on_frame(struct sim *w, uint64_t handle, const struct tz_frame *f);
+void sim_client_on_lost(struct sim *w, uint64_t handle);
+void sim_client_tick(struct sim *w, uint64_t handle);
+void sim_client_connect_later(struct sim_client *c, int64_t delay_ms);
+/** Did the disk lose power under the last call? Then it is restarted, and true. */
+bool sim_client_power(struct sim_client *c);
+/** Copy what the outbox holds beyond what is known. */
+void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq);
+bool sim_client_quiet(struct sim_client *c);
+struct tz_clock sim_client_clock(struct sim_client *c);
+
+/* sim_raw.c */
+void sim_raw_start(struct sim_client *c);
+void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f);
+void sim_raw_act(struct sim_client *c, struct sim_rng *r);
+bool sim_raw_quiet(const struct sim_client *c);
+
+/* sim_users.c */
+void sim_user_act(struct sim_client *c, struct sim_rng *r);
+void sim_user_form_save(struct sim_client *c, unsigned slot);
+void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
+/** Random canonical value; text lives in @a. */
+struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a,
+                          unsigned record);
+/** Note a new id; its number is in every marker it carries. */
+unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker);
+unsigned sim_marker_check(unsigned number);
+int sim_record_number(const struct sim *w, struct tz_id id);
+
+/* sim_permute.c */
+/** Changesets that share nothing, committed in two orders, give the same rows. 0, or -1 with @why. */
+int sim_permute(struct sim_template *tpl, uint64_t seed, char why[SIM_WHY_BYTES]);
+
+/* sim_check.c */
+struct sim_history;
+struct sim_history *sim_history_new(void);
+void sim_history_free(struct sim_history *h);
+/** After a commit, or a restart: feed the oracle and compare. */
+void sim_check_commits(struct sim *w);
+/** A frame leaves for @c: no marker in it may be of an area it never could read (P6). */
+/** Some record of a type that ever was on the server; false when there is none. */
+bool sim_check_any(const struct sim *w, struct sim_rng *r, const struct tz_type *t, struct tz_id *id);
+void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *where);
+/** The confirmed state of @c equals what the server had at its checkpoint. */
+void sim_check_checkpoint(struct sim_client *c);
+/** Nothing newer than @checkpoint happened in what @c reads. */
+bool sim_check_has_all(const struct sim_client *c, tz_ver checkpoint);
+/** Everything is quiet. @settled: what hung was withdrawn, so the view must equal the confirmed state. */
+void sim_check_end(struct sim *w, bool settled);
+bool sim_may_read(const struct sim_client *c, const struct tz_area *a);
+
+#endif

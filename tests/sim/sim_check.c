@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must hold. After every commit group the oracle is fed with what the server says it judged, in its order, from
+ * the bytes the devices saved; then outcomes, changed rows and cases are compared. From the rows a history is kept, so
+ * that a client's checkpoint can be compared with the server's state of that version.
+ */
+#include "sim_check_int.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- comparing rows ---- */
+
+static void hex(struct tz_id id, char out[TZ_ID_HEX + 1])
+{
+    tz_id_print(id, out);
+}
+
+static bool of_oracle(const struct tz_type *t)
+{
+    return strcmp(t->name, "case") != 0 && strcmp(t->name, "incident") != 0;
+}
+
+static void compare_row(struct sim *w, const struct tz_row *row)
+{
+    char id[TZ_ID_HEX + 1];
+    const struct oracle_row *o = oracle_find(w->oracle, row->rec.type, row->id);
+    hex(row->id, id);
+    if (!o) {
+        sim_fail(w, "%s %s is on the server, not at the oracle", row->rec.type->name, id);
+        return;
+    }
+    for (size_t i = 0; i < row->rec.type->nfields; i++)
+        if (!tz_value_eq(row->rec.v[i], o->v[i])) {
+            struct tz_buf b;
+            tz_buf_init(&b, 65536);
+            oracle_spell(&b, "server", row->rec.v[i]);
+            oracle_spell(&b, "oracle", o->v[i]);
+            sim_fail(w, "%s %s at version %" PRIu64 ", field %s: %.*s", row->rec.type->name, id, row->ver & 0xFFFFFF,
+                     row->rec.type->fields[i].name, (int)b.len, (const char *)b.p);
+            tz_buf_deinit(&b);
+        }
+    if (row->deleted != o->deleted)
+        sim_fail(w, "%s %s deleted: server %d oracle %d", row->rec.type->name, id, row->deleted, o->deleted);
+    if (!tz_area_eq(&row->area, &o->area))
+        sim_fail(w, "%s %s area: server %s/%s oracle %s/%s", row->rec.type->name, id, row->area.district,
+                 row->area.street, o->area.district, o->area.street);
+    if (row->ver != o->ver)
+        sim_fail(w, "%s %s version: server %" PRIu64 " oracle %" PRIu64, row->rec.type->name, id, row->ver & 0xFFFFFF,
+                 o->ver & 0xFFFFFF);
+}
+
+/* ---- comparing cases ---- */
+
+static struct tz_value case_value(const struct tz_record *rec, const char *field)
+{
+    return rec->v[tz_type_field(rec->type, field)->index];
+}
+
+static int name_cmp(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/** {"name":value,…} in the oracle's spelling. */
+static void spell_values(const json_t *values, struct tz_buf *out)
+{
+    const char *names[TZ_FIELDS_MAX];
+    size_t n = 0;
+    for (void *it = json_object_iter((json_t *)(uintptr_t)values); it && n < TZ_FIELDS_MAX;
+         it = json_object_iter_next((json_t *)(uintptr_t)values, it))
+        names[n++] = json_object_iter_key(it);
+    qsort(names, n, sizeof *names, name_cmp);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_object_get(values, names[i]);
+        struct tz_value x = json_is_integer(v)  ? tz_value_int(json_integer_value(v))
+                            : json_is_string(v) ? tz_value_textn(json_string_value(v), json_string_length(v))
+                                                : tz_value_null();
+        oracle_spell(out, names[i], x);
+    }
+}
+
+static bool same_candidate(const json_t *c, const struct oracle_candidate *o)
+{
+    char by[64];
+    char user[TZ_ID_HEX + 1];
+    struct tz_buf b;
+    const char *sby = json_string_value(json_object_get(c, "by"));
+    const char *suser = json_string_value(json_object_get(c, "user"));
+    (void)snprintf(by, sizeof by, "%u.%u.%" PRIu64, o->device, o->incarnation, o->seq);
+    hex(o->user, user);
+    tz_buf_init(&b, 1 << 20);
+    spell_values(json_object_get(c, "values"), &b);
+    bool same = sby && suser && strcmp(by, sby) == 0 && strcmp(user, suser) == 0 && b.len == strlen(o->values) &&
+                (b.len == 0 || memcmp(b.p, o->values, b.len) == 0);
+    tz_buf_deinit(&b);
+    return same;
+}
+
+static void compare_candidates(struct sim *w, const struct tz_row *row, const struct oracle_case *o, const char *what)
+{
+    json_t *all = json_array();
+    static const char *const FIELDS[] = {"candidates", "candidates_secret"};
+    for (int i = 0; i < 2; i++) {
+        struct tz_value v = case_value(&row->rec, FIELDS[i]);
+        json_t *j = v.kind == TZ_V_TEXT ? json_loadb((const char *)v.p, v.n, 0, NULL) : NULL;
+        if (j)
+            json_array_extend(all, j);
+        json_decref(j);
+    }
+    bool ok = json_array_size(all) == o->ncand;
+    for (size_t i = 0; i < o->ncand && ok; i++) {
+        bool found = false;
+        for (size_t k = 0; k < json_array_size(all); k++)
+            found = found || same_candidate(json_array_get(all, k), &o->cand[i]);
+        ok = found;
+    }
+    if (!ok) {
+        char *text = json_dumps(all, JSON_COMPACT);
+        struct tz_buf b;
+        tz_buf_init(&b, 65536);
+        for (size_t i = 0; i < o->ncand; i++)
+            if (tz_buf_printf(&b, " [%u.%" PRIu64 " %s]", o->cand[i].device, o->cand[i].seq, o->cand[i].values))
+                break;
+        sim_fail(w, "%s candidates: oracle%.*s server %s", what, (int)b.len, (const char *)b.p, text ? text : "");
+        tz_buf_deinit(&b);
+        free(text);
+    }
+    json_decref(all);
+}
+
+static bool case_key(const struct sim *w, const struct tz_record *rec, const struct tz_type **t, struct tz_id *id,
+                     char subject[TZ_NAME_MAX + 1], uint32_t *generation)
+{
+    char name[TZ_NAME_MAX + 1] = "";
+    struct tz_value type = case_value(rec, "target_type");
+    struct tz_value target = case_value(rec, "target_id");
+    struct tz_value s = case_value(rec, "subject");
+    if (type.kind != TZ_V_TEXT || type.n > TZ_NAME_MAX || target.kind != TZ_V_BLOB || s.kind != TZ_V_TEXT ||
+        s.n > TZ_NAME_MAX)
+        return false;
+    memcpy(name, type.p, type.n);
+    *t = tz_catalogue_type(w->cat, name);
+    memcpy(id->b, target.p, TZ_ID_BYTES);
+    memcpy(subject, s.p, s.n);
+    subject[s.n] = '\0';
+    *generation = (uint32_t)case_value(rec, "generation").i;
+    return *t != NULL;
+}
+
+static void compare_case(struct sim *w, const struct tz_row *row)
+{
+    const struct tz_type *t;
+    struct tz_id target;
+    char subject[TZ_NAME_MAX + 1];
+    char what[160];
+    char id[TZ_ID_HEX + 1];
+    uint32_t generation;
+    if (!case_key(w, &row->rec, &t, &target, subject, &generation)) {
+        sim_fail(w, "a case does not say what it is about");
+        return;
+    }
+    hex(target, id);
+    (void)snprintf(what, sizeof what, "case %s %s %s generation %u", t->name, id, subject, generation);
+    const struct oracle_case *o = oracle_case_find(w->oracle, t, target, subject, generation);
+    const struct oracle_row *r = oracle_find(w->oracle, t, target);
+    if (!o || !r) {
+        sim_fail(w, "%s is on the server, not at the oracle", what);
+        return;
+    }
+    if (tz_value_is_text(case_value(&row->rec, "state"), "open") != o->open)
+        sim_fail(w, "%s: oracle says %s", what, o->open ? "open" : "closed");
+    if (!tz_value_is_text(case_value(&row->rec, "kind"), o->kind))
+        sim_fail(w, "%s: oracle says %s", what, o->kind);
+    if (!tz_area_eq(&row->area, &r->area))
+        sim_fail(w, "%s is in %s/%s, its record in %s/%s", what, row->area.district, row->area.street, r->area.district,
+                 r->area.street);
+    compare_candidates(w, row, o, what);
+}
+
+/** The oracle asks what a case id means; the server derives them. */
+static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, struct tz_id *target, const char **subject,
+                    uint32_t *generation)
+{
+    struct sim *w = ctx;
+    static char name[TZ_NAME_MAX + 1];
+    struct tz_arena a;
+    struct tz_err err = {0};
+    tz_arena_init(&a, 4 << 20);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    int rc = tz_replica_get(w->server.look, tz_catalogue_type(w->cat, "case"), id, &a, row, &err);
+    bool ok = rc == 1 && case_key(w, &row->rec, type, target, name, generation);
+    *subject = name;
+    tz_arena_deinit(&a);
+    return ok;
+}
+
+/* ---- after a commit ---- */
+
+static struct sim_client *client_of(struct sim *w, uint32_t device)
+{
+    for (size_t i = 0; i < w->nclients; i++)
+        if (w->clients[i].dev->number == device)
+            return &w->clients[i];
+    return NULL;
+}
+
+static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq)
+{
+    for (size_t i = 0; i < c->nsaved; i++)
+        if (c->saved[i].seq == seq)
+            return &c->saved[i];
+    return NULL;
+}
+
+struct entry { /* of the audit log, about a changeset */
+    unsigned device, incarnation;
+    unsigned long long seq, ver;
+    int outcome;
+    long long received_ms;
+    uint8_t *body;
+    size_t nbody;
+};
+struct entries {
+    struct entry *v;
+    size_t n, cap;
+};
+
+static int64_t number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt)
+{
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    int64_t out = dflt;
+    if (tz_db_prepare(tz_store_db(w->server.store), &st, sql, &err))
+        sim_fail(w, "%s: %s", sql, err.trail);
+    else {
+        tz_stmt_bind_int(&st, 1, a);
+        tz_stmt_bind_int(&st, 2, b);
+        if (tz_stmt_step(&st, &err) == 1 && !tz_stmt_is_null(&st, 0))
+            out = tz_stmt_int(&st, 0);
+        tz_stmt_reset(&st);
+    }
+    tz_stmt_finalize(&st);
+    return out;
+}
+
+/** Role and area of whoever made it, as enrolled. */
+static struct oracle_author author_of(struct sim *w, const struct sim_client *c, struct tz_id user)
+{
+    struct oracle_author a = {0};
+    for (size_t i = 0; i < SIM_DEVICES; i++) {
+        const struct sim_device *d = &w->tpl->devices[i];
+        bool within = strcmp(c->dev->area, "120000") == 0 || strncmp(d->area, c->dev->area, strlen(c->dev->area)) == 0;
+        if (!tz_id_eq(d->users[0], user) || !within)
+            continue;
+        a.known = true;
+        a.role = tz_catalogue_role(w->cat, d->role);
+        a.city = strcmp(d->area, "120000") == 0;
+        if (!a.city)
+            memcpy(a.area.district, d->area, 6);
+        if (strlen(d->area) == 9)
+            memcpy(a.area.street, d->area, 9);
+    }
+    return a;
+}
+
+static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
+{
+    const struct sim_saved *s = saved_of(c, seq);
+    struct tz_changeset *cs = tz_arena_calloc(&w->scratch, 1, sizeof *cs);
+    struct tz_err err = {0};
+    size_t first;
+    if (!s || tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &w->scratch, cs, &err)) {
+        sim_fail(w, "the server judged %s seq %" PRIu64 ", which was never saved", c->dev->name, seq);
+        return;
+    }
+    struct oracle_author who = author_of(w, c, cs->user);
+    who.received_ms = number(w, "SELECT received_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
+                             (int64_t)seq, sim_server_wall(w).ms);
+    who.offset_ms = number(w, "SELECT offset_ms FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0);
+    who.offset_ms = number(w, "SELECT offset_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number, (int64_t)seq,
+                           who.offset_ms);
+    for (size_t i = 0; i < e->n; i++) {
+        if (e->v[i].device != c->dev->number || e->v[i].seq != seq)
+            continue;
+        who.received_ms = e->v[i].received_ms;
+        if (e->v[i].ver)
+            who.offset_ms =
+                number(w, "SELECT offset_ms FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e->v[i].ver, 0, 0);
+    }
+    oracle_apply(w->oracle, &who, cs, &first);
+    c->judged = seq;
+}
+
+static void feed_up_to(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
+{
+    while (!w->failed && c->judged < seq)
+        feed_one(w, c, c->judged + 1, e);
+}
+
+static void read_entries(struct sim *w, struct entries *e)
+{
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(
+        tz_store_db(w->server.store), &st,
+        "SELECT a.n, a.meta, b.body FROM audit a LEFT JOIN audit_body b ON b.n = a.n WHERE a.n > ?1 ORDER BY a.n",
+        &err);
+    tz_stmt_bind_int(&st, 1, (int64_t)w->server.audit_seen);
+    while (!rc && (rc = tz_stmt_step(&st, &err)) == 1) {
+        struct entry x = {0};
+        const char *meta = tz_stmt_text(&st, 1);
+        struct tz_bytes body = tz_stmt_blob(&st, 2);
+        w->server.audit_seen = (uint64_t)tz_stmt_int(&st, 0);
+        rc = 0;
+        if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x.device,
+                   &x.incarnation, &x.seq, &x.outcome, &x.ver, &x.received_ms) != 6)
+            continue;
+        x.body = malloc(body.n ? body.n : 1);
+        if (e->n == e->cap) {
+            e->cap = e->cap ? e->cap * 2 : 16;
+            e->v = realloc(e->v, e->cap * sizeof *e->v);
+        }
+        if (!e->v || !x.body)
+            abort();
+        if (body.n)
+            memcpy(x.body, body.p, body.n);
+        x.nbody = body.n;
+        e->v[e->n++] = x;
+    }
+    tz_stmt_finalize(&st);
+    if (rc)
+        sim_fail(w, "audit: %d %s", rc, err.trail);
+}
+
+/** P2: one entry each, with the bytes that were saved. */
+static void check_entry(struct sim *w, struct sim_client *c, const struct entry *x)
+{
+    struct sim_saved *s = NULL;
+    for (size_t i = 0; i < c->nsaved; i++)
+        if (c->saved[i].seq == x->seq)
+            s = &c->saved[i];
+    if (!s) {
+        sim_fail(w, "the audit log has %s seq %llu, which was never saved", c->dev->name, x->seq);
+        return;
+    }
+    if (s->audited)
+        sim_fail(w, "P2: %s seq %llu has two audit entries", c->dev->name, x->seq);
+    s->audited = true;
+    if (x->outcome != TZ_OUT_WITHDRAWN && (x->nbody != s->n || memcmp(x->body, s->raw, s->n) != 0))
+        sim_fail(w, "the audit log has other bytes of %s seq %llu than were saved", c->dev->name, x->seq);
+}
+
+static void feed_oracle(struct sim *w)
+{
+    struct entries e = {0};
+    read_entries(w, &e);
+    for (size_t i = 0; i < e.n && !w->failed; i++) {
+        struct sim_client *c = client_of(w, e.v[i].device);
+        if (!c)
+            sim_fail(w, "a changeset of device %u, which is not there", e.v[i].device);
+        else if (e.v[i].outcome != TZ_OUT_WITHDRAWN)
+            feed_up_to(w, c, e.v[i].seq, &e);
+        if (c)
+            check_entry(w, c, &e.v[i]);
+    }
+    for (size_t i = 0; i < w->nclients && !w->failed; i++) {
+        int64_t last =
+            number(w, "SELECT last_seq FROM device WHERE number=?1 AND ?2=?2", w->clients[i].dev->number, 0, 0);
+        feed_up_to(w, &w->clients[i], (uint64_t)last, &e);
+    }
+    for (size_t i = 0; i < e.n; i++)
+        free(e.v[i].body);
+    free(e.v);
+}
+
+static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
+{
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    struct tz_result r;
+    const char *who = client_of(w, o->device)->dev->name;
+    if (oracle_outcome_of(w->oracle, o->device, o->incarnation, o->seq) != o)
+        return; /* a later one of the same changeset follows */
+    int rc = tz_db_prepare(tz_store_db(w->server.store), &st,
+                           "SELECT result FROM result WHERE device=?1 AND incarnation=?2 AND seq=?3", &err);
+    tz_stmt_bind_int(&st, 1, o->device);
+    tz_stmt_bind_int(&st, 2, o->incarnation);
+    tz_stmt_bind_int(&st, 3, (int64_t)o->seq);
+    rc = rc ? rc : tz_stmt_step(&st, &err);
+    if (rc != 1 || tz_msg_read_result(tz_stmt_blob(&st, 0), &w->scratch, &r, &err)) {
+        sim_fail(w, "P1: no result of %s seq %" PRIu64, who, o->seq);
+    } else {
+        for (size_t i = 0; i < o->nops && i < r.nops; i++)
+            if (r.ops[i].outcome != o->ops[i])
+                sim_fail(w, "%s seq %" PRIu64 " op %zu: server %d (code %d %s) oracle %d (code %d)", who, o->seq, i,
+                         (int)r.ops[i].outcome, r.ops[i].code, r.ops[i].nargs ? r.ops[i].args[0] : "", (int)o->ops[i],
+                         o->codes[i]);
+        if (r.outcome != o->outcome || r.nops != o->nops || r.ver != o->ver || r.blocked_by != o->blocked_by)
+            sim_fail(w,
+                     "%s seq %" PRIu64 ": server %d version %" PRIu64 " behind %" PRIu64 ", oracle %d %" PRIu64
+                     " %" PRIu64,
+                     who, o->seq, (int)r.outcome, r.ver & 0xFFFFFF, r.blocked_by, (int)o->outcome, o->ver & 0xFFFFFF,
+                     o->blocked_by);
+    }
+    for (size_t i = 0; i < o->nops; i++) {
+        w->n.applied += o->ops[i] == TZ_OUT_APPLIED;
+        w->n.superseded += o->ops[i] == TZ_OUT_SUPERSEDED;
+        w->n.refused += o->ops[i] == TZ_OUT_REFUSED;
+        w->n.waiting += o->ops[i] == TZ_OUT_WAITING;
+    }
+    tz_stmt_reset(&st);
+    tz_stmt_finalize(&st);
+}
+
+static void take_row(struct sim *w, const struct tz_row *row)
+{
+    bool is_case = strcmp(row->rec.type->name, "case") == 0;
+    const struct past *was = sim_past_of(w->history, row->rec.type, row->id, false);
+    if (is_case)
+        compare_case(w, row);
+    else if (of_oracle(row->rec.type))
+        compare_row(w, row);
+    if (is_case)
+        w->n.cases_opened += !was;
+    w->n.area_moves += was && !tz_area_eq(&was->v[was->n - 1].area, &row->area);
+    w->n.revived += was && was->v[was->n - 1].deleted && !row->deleted;
+    sim_remember(w, row);
+    sim_note_readers(w, row);
+}
+
+static void look_at_changes(struct sim *w)
+{
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(tz_store_db(w->server.store), &st,
+                           "SELECT DISTINCT type, id FROM change WHERE ver > ?1 AND leaving = 0 ORDER BY ver, type, id",
+                           &err);
+    tz_stmt_bind_int(&st, 1, (int64_t)w->server.ver_seen);
+    while (!rc && !w->failed && (rc = tz_stmt_step(&st, &err)) == 1) {
+        struct tz_id id;
+        const struct tz_type *t = tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0));
+        struct tz_row *row = tz_arena_alloc(&w->scratch, sizeof *row);
+        tz_stmt_id(&st, 1, &id);
+        rc = tz_replica_get(w->server.look, t, id, &w->scratch, row, &err);
+        if (rc == 1) {
+            if (!w->history->seeded && of_oracle(t))
+                oracle_seed(w->oracle, t, id, row->rec.v, row->ver, &row->area);
+            take_row(w, row);
+            rc = 0;
+        }
+    }
+    tz_stmt_reset(&st);
+    tz_stmt_finalize(&st);
+    if (rc && !w->failed)
+        sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
+}
+
+/** What the oracle changed, the server changed too. */
+static void look_at_oracle(struct sim *w)
+{
+    size_t n;
+    char id[TZ_ID_HEX + 1];
+    const struct oracle_row *v = oracle_rows(w->oracle, &n);
+    for (size_t i = 0; i < n && !w->failed; i++) {
+        const struct past *p =
+            v[i].ver > w->server.ver_seen ? sim_past_of(w->history, v[i].type, v[i].id, false) : NULL;
+        hex(v[i].id, id);
+        if (v[i].ver > w->server.ver_seen && (!p || p->v[p->n - 1].ver != v[i].ver))
+            sim_fail(w, "%s %s changed at the oracle (version %" PRIu64 "), not on the server", v[i].type->name, id,
+                     v[i].ver & 0xFFFFFF);
+    }
+}
+
+static void first_look(struct sim *w)
+{
+    oracle_case_lookup(w->oracle, case_of, w);
+    look_at_changes(w);
+    w->history->seeded = true;
+    w->server.ver_seen = tz_store_head(w->server.store);
+    w->server.audit_seen = (uint64_t)number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
+    oracle_head(w->oracle, w->server.ver_seen,
+                (tz_hlc)number(w, "SELECT max(eff_max) FROM commit_log WHERE ?1=?1 AND ?2=?2", 0, 0, 0));
+}
+
+void sim_check_commits(struct sim *w)
+{
+    if (!w->history->seeded) {
+        tz_arena_init(&w->scratch, (size_t)1 << 30);
+        first_look(w);
+        return;
+    }
+    uint64_t audit = (uint64_t)number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
+    if (audit < w->server.audit_seen || tz_store_head(w->server.store) < w->server.ver_seen)
+        sim_fail(w, "P1: the server forgot commits: audit %" PRIu64 " after %" PRIu64, audit, w->server.audit_seen);
+    if (w->failed || audit == w->server.audit_seen)
+        audit = 0;
+    feed_oracle(w);
+    size_t n;
+    const struct oracle_outcome *o = oracle_outcomes(w->oracle, &n);
+    for (; w->history->outcomes_seen < n && !w->failed; w->history->outcomes_seen++)
+        compare_outcome(w, &o[w->history->outcomes_seen]);
+    if (!w->failed && tz_store_head(w->server.store) != oracle_head_ver(w->oracle))
+        sim_fail(w, "head: server %" PRIu64 " oracle %" PRIu64, tz_store_head(w->server.store) & 0xFFFFFF,
+                 oracle_head_ver(w->oracle) & 0xFFFFFF);
+    if (!w->failed && tz_store_head(w->server.store) > w->server.ver_seen) {
+        look_at_changes(w);
+        look_at_oracle(w);
+        w->server.ver_seen = tz_store_head(w->server.store);
+    }
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of a seed: nothing acknowledged is missing, every balance adds up, every replica equals its part of the
+ * server, digests agree, the log is whole, and no disk holds what its device may not read.
+ */
+#include "sim.h"
+
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void check_saves(struct sim *w, struct sim_client *c)
+{
+    if (c->acknowledged && (c->nsaved == 0 || c->saved[c->nsaved - 1].seq < c->acknowledged))
+        sim_fail(w, "P1: %s seq %" PRIu64 " was acknowledged and is gone", c->dev->name, c->acknowledged);
+    for (size_t i = 0; i < c->nsaved && !w->failed; i++) {
+        const struct sim_saved *s = &c->saved[i];
+        if (s->seq != i + 1)
+            sim_fail(w, "P1: %s seq %zu is missing among its saves", c->dev->name, i + 1);
+        const struct oracle_outcome *o = oracle_outcome_of(w->oracle, c->dev->number, 1, s->seq);
+        if (!o)
+            sim_fail(w, "P1: %s seq %" PRIu64 " (%s) never reached the server", c->dev->name, s->seq,
+                     s->acknowledged ? "acknowledged" : "found after a crash");
+        else if (!s->audited && o->outcome != TZ_OUT_WAITING)
+            sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->dev->name, s->seq);
+    }
+}
+
+static void check_balance(struct sim *w, struct sim_client *c)
+{
+    struct tz_err err = {0};
+    struct tz_office_balance b = {0};
+    struct tz_balance s = {0};
+    int rc = tz_store_balance(w->server.store, c->dev->number, &s, &err);
+    if (!rc && c->office)
+        rc = tz_office_balance(c->office, &b, &err);
+    if (rc) {
+        sim_fail(w, "%s: balance: %d %s", c->dev->name, rc, err.trail);
+        return;
+    }
+    if (!c->office)
+        return;
+    uint64_t sum =
+        b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn + b.lost;
+    if (b.made != sum)
+        sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->dev->name, b.made, sum);
+    if (b.applied != s.applied || b.superseded != s.superseded || b.refused != s.refused || b.waiting != s.waiting ||
+        b.withdrawn != s.withdrawn || b.held != s.held)
+        sim_fail(w,
+                 "P7: %s counts %" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 ", the server %" PRIu64
+                 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 " (applied, superseded, refused, waiting, withdrawn)",
+                 c->dev->name, b.applied, b.superseded, b.refused, b.waiting, b.withdrawn, s.applied, s.superseded,
+                 s.refused, s.waiting, s.withdrawn);
+}
+
+static void check_digest(struct sim *w, struct sim_client *c)
+{
+    struct tz_err err = {0};
+    struct tz_device d;
+    struct tz_grant *g = calloc(1, sizeof *g);
+    struct tz_msg_verified mine = {0};
+    struct tz_msg_verified server = {0};
+    struct tz_msg_verify ask = {0};
+    if (!g)
+        abort();
+    int rc = tz_store_device_by_number(w->server.store, c->dev->number, &d, &err);
+    rc = rc == 1 ? tz_store_grant_of(w->server.store, &d, g, &err) : rc;
+    if (!rc)
+        rc = tz_office_digest(c->office, &mine, &err);
+    ask.audit_n = mine.audit_n;
+    memcpy(ask.audit_hash, mine.audit_hash, TZ_HASH_BYTES);
+    if (!rc)
+        rc = tz_store_verify(w->server.store, g, &ask, &server, &err);
+    if (rc)
+        sim_fail(w, "%s: digest: %d %s", c->dev->name, rc, err.trail);
+    else if (mine.rows != server.rows || memcmp(mine.digest, server.digest, TZ_HASH_BYTES) != 0)
+        sim_fail(w, "P3: %s has %" PRIu64 " rows at %" PRIu64 ", the server %" PRIu64 " at %" PRIu64 ", digests %s",
+                 c->dev->name, mine.rows, mine.ver & 0xFFFFFF, server.rows, server.ver & 0xFFFFFF,
+                 memcmp(mine.digest, server.digest, TZ_HASH_BYTES) == 0 ? "agree" : "differ");
+    else if (!server.audit_ok)
+        sim_fail(w, "%s: its audit head is not the server's", c->dev->name);
+    free(g);
+}
+
+/* ---- view against confirmed ---- */
+
+struct sum {
+    uint64_t rows, hash;
+};
+
+static int add_row(void *ctx, const struct tz_row *row)
+{
+    struct sum *s = ctx;
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    if (tz_row_dump(row, true, &b))
+        abort();
+    for (size_t i = 0; i < b.len; i++)
+        s->hash = (s->hash ^ b.p[i]) * 1099511628211U;
+    s->rows++;
+    tz_buf_deinit(&b);
+    return 1;
+}
+
+static void check_view(struct sim *w, struct sim_client *c)
+{
+    struct tz_err err = {0};
+    struct sum view = {0, 7};
+    struct sum confirmed = {0, 7};
+    int rc = tz_office_each_row(c->office, true, false, add_row, &view, &err);
+    if (!rc)
+        rc = tz_office_each_row(c->office, false, false, add_row, &confirmed, &err);
+    if (rc)
+        sim_fail(w, "%s: reading rows: %d %s", c->dev->name, rc, err.trail);
+    else if (view.rows != confirmed.rows || view.hash != confirmed.hash)
+        sim_fail(w, "%s still shows own edits: %" PRIu64 " rows, confirmed %" PRIu64, c->dev->name, view.rows,
+                 confirmed.rows);
+}
+
+/* ---- what is on the disk ---- */
+
+static void scan_file(struct sim_client *c, const char *name)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(TZ_MEMVFS_NAME);
+    char path[128];
+    int64_t size = tz_memdisk_size(c->disk, name);
+    if (size <= 0)
+        return;
+    sqlite3_file *f = calloc(1, (size_t)vfs->szOsFile);
+    uint8_t *bytes = malloc((size_t)size);
+    int flags = SQLITE_OPEN_READWRITE | (strstr(name, "-wal") ? SQLITE_OPEN_WAL : SQLITE_OPEN_MAIN_DB);
+    if (!f || !bytes)
+        abort();
+    if (vfs->xOpen(vfs, tz_memdisk_path(c->disk, name, path, sizeof path), f, flags, NULL) == SQLITE_OK) {
+        if (f->pMethods->xRead(f, bytes, (int)size, 0) == SQLITE_OK)
+            sim_check_taint(c, tz_bytes_of(bytes, (size_t)size), "the disk");
+        f->pMethods->xClose(f);
+    }
+    free(bytes);
+    free(f);
+}
+
+static void check_disk(struct sim_client *c)
+{
+    tz_sync_free(c->sync);
+    c->sync = NULL;
+    tz_office_close(c->office);
+    c->office = NULL;
+    c->up = false;
+    scan_file(c, "office.db");
+    scan_file(c, "office.db-wal");
+}
+
+/** Every case the oracle has is on the server, or its rows would have been compared when they changed. */
+static void check_cases(struct sim *w)
+{
+    size_t n;
+    const struct oracle_case *v = oracle_cases(w->oracle, &n);
+    struct tz_err err = {0};
+    int64_t have = tz_replica_count(w->server.look, tz_catalogue_type(w->cat, "case"));
+    if (have != (int64_t)n)
+        sim_fail(w, "the server has %" PRId64 " cases, the oracle %zu", have, n);
+    w->n.cases_closed = 0;
+    for (size_t i = 0; i < n; i++)
+        w->n.cases_closed += !v[i].open;
+    uint64_t entries = 0;
+    int rc = tz_store_audit_check(w->server.store, &entries, &err);
+    if (!rc)
+        rc = tz_db_check(tz_store_db(w->server.store), true, &err);
+    if (rc)
+        sim_fail(w, "the server's log or database: %d %s", rc, err.trail);
+}
+
+void sim_check_end(struct sim *w, bool settled)
+{
+    check_cases(w);
+    for (size_t i = 0; i < w->nclients && !w->failed; i++) {
+        struct sim_client *c = &w->clients[i];
+        check_saves(w, c);
+        check_balance(w, c);
+        if (!c->office || w->failed)
+            continue;
+        sim_check_checkpoint(c);
+        if (!settled)
+            continue;
+        check_view(w, c);
+        check_digest(w, c);
+    }
+    for (size_t i = 0; i < w->nclients && settled && !w->failed; i++)
+        if (w->clients[i].office)
+            check_disk(&w->clients[i]);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_SIM_CHECK_INT_H
+#define TZ_SIM_CHECK_INT_H
+
+/* What every record was, by version: kept from the server's rows after each group, for the checks. */
+
+#include "sim.h"
+
+struct snapshot {
+    tz_ver ver;
+    struct tz_area area;
+    bool deleted;
+    uint64_t open_hash, secret_hash; /* of the body without and with secret fields */
+};
+struct past {
+    const struct tz_type *type;
+    struct tz_id id;
+    struct snapshot *v;
+    size_t n, cap;
+};
+struct sim_history {
+    struct past *v;
+    size_t n, cap;
+    uint32_t *index; /* open addressing, value = position + 1 */
+    size_t nindex;
+    size_t outcomes_seen;
+    bool seeded;
+};
+
+struct past *sim_past_of(struct sim_history *h, const struct tz_type *t, struct tz_id id, bool make);
+/** Newest snapshot up to @ver, NULL when the record was not there yet. */
+const struct snapshot *sim_at_version(const struct past *p, tz_ver ver);
+void sim_remember(struct sim *w, const struct tz_row *row);
+/** Whoever may read the record where it is now may hold its markers from now on. */
+void sim_note_readers(struct sim *w, const struct tz_row *row);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The history of every record, and what is checked with it: a client's confirmed state at its checkpoint, and that no
+ * marker reaches a device that never could read its record.
+ */
+#include "sim_check_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- history: what each record was, by version ---- */
+
+struct sim_history *sim_history_new(void)
+{
+    struct sim_history *h = calloc(1, sizeof *h);
+    if (!h)
+        abort();
+    return h;
+}
+
+void sim_history_free(struct sim_history *h)
+{
+    if (!h)
+        return;
+    for (size_t i = 0; i < h->n; i++)
+        free(h->v[i].v);
+    free(h->v);
+    free(h->index);
+    free(h);
+}
+
+static uint64_t fnv(const void *p, size_t n, uint64_t h)
+{
+    const uint8_t *b = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ b[i]) * 1099511628211U;
+    return h;
+}
+
+static size_t slot_of(const struct sim_history *h, uint32_t type, struct tz_id id)
+{
+    size_t at = (size_t)fnv(id.b, TZ_ID_BYTES, 14695981039346656037U ^ type) & (h->nindex - 1);
+    while (h->index[at]) {
+        const struct past *p = &h->v[h->index[at] - 1];
+        if (p->type->id == type && tz_id_eq(p->id, id))
+            break;
+        at = (at + 1) & (h->nindex - 1);
+    }
+    return at;
+}
+
+static void reindex(struct sim_history *h)
+{
+    h->nindex = h->nindex ? h->nindex * 4 : 1024;
+    free(h->index);
+    h->index = calloc(h->nindex, sizeof *h->index);
+    if (!h->index)
+        abort();
+    for (size_t i = 0; i < h->n; i++)
+        h->index[slot_of(h, h->v[i].type->id, h->v[i].id)] = (uint32_t)i + 1;
+}
+
+struct past *sim_past_of(struct sim_history *h, const struct tz_type *t, struct tz_id id, bool make)
+{
+    if (h->n * 2 >= h->nindex)
+        reindex(h);
+    size_t at = slot_of(h, t->id, id);
+    if (h->index[at])
+        return &h->v[h->index[at] - 1];
+    if (!make)
+        return NULL;
+    if (h->n == h->cap) {
+        h->cap = h->cap ? h->cap * 2 : 256;
+        h->v = realloc(h->v, h->cap * sizeof *h->v);
+        if (!h->v)
+            abort();
+    }
+    h->v[h->n] = (struct past){.type = t, .id = id};
+    h->index[at] = (uint32_t)++h->n;
+    return &h->v[h->n - 1];
+}
+
+static uint64_t body_hash(const struct tz_record *rec, bool secret)
+{
+    struct tz_record copy = *rec;
+    struct tz_buf b;
+    for (size_t i = 0; i < rec->type->nfields; i++)
+        if (!secret && rec->type->fields[i].visibility == TZ_VIS_SECRET)
+            copy.v[i] = tz_value_null();
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    if (tz_record_encode(&copy, &b))
+        abort();
+    uint64_t h = fnv(b.p, b.len, 14695981039346656037U);
+    tz_buf_deinit(&b);
+    return h;
+}
+
+void sim_remember(struct sim *w, const struct tz_row *row)
+{
+    struct past *p = sim_past_of(w->history, row->rec.type, row->id, true);
+    if (p->n == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 4;
+        p->v = realloc(p->v, p->cap * sizeof *p->v);
+        if (!p->v)
+            abort();
+    }
+    p->v[p->n++] =
+        (struct snapshot){row->ver, row->area, row->deleted, body_hash(&row->rec, false), body_hash(&row->rec, true)};
+}
+
+const struct snapshot *sim_at_version(const struct past *p, tz_ver ver)
+{
+    for (size_t i = p->n; i > 0; i--)
+        if (p->v[i - 1].ver <= ver)
+            return &p->v[i - 1];
+    return NULL;
+}
+
+/* ---- who may read what ---- */
+
+bool sim_may_read(const struct sim_client *c, const struct tz_area *a)
+{
+    for (size_t i = 0; i < c->nareas; i++)
+        if (strcmp(c->areas[i].district, a->district) == 0 &&
+            (c->areas[i].street[0] == '\0' || strcmp(c->areas[i].street, a->street) == 0))
+            return true;
+    return false;
+}
+
+void sim_note_readers(struct sim *w, const struct tz_row *row)
+{
+    for (size_t i = 0; i < w->nrecords; i++)
+        if (tz_id_eq(w->records[i].id, row->id))
+            for (size_t k = 0; k < w->nclients; k++)
+                if (sim_may_read(&w->clients[k], &row->area))
+                    w->records[i].readers |= UINT64_C(1) << k;
+}
+
+/** "MK000123" and four hex digits that follow from the number: leftovers in free pages of a database do not fake it. */
+static bool marker_at(const uint8_t *p, unsigned *number)
+{
+    char text[16] = "";
+    char check[5];
+    if (p[1] != 'K')
+        return false;
+    memcpy(text, p + 2, 6);
+    *number = (unsigned)strtoul(text, NULL, 10);
+    (void)snprintf(check, sizeof check, "%04x", sim_marker_check(*number));
+    return memcmp(p + 8, check, 4) == 0;
+}
+
+unsigned sim_marker_check(unsigned number)
+{
+    return (number * 2654435761U) >> 16;
+}
+
+void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *where)
+{
+    const uint8_t *p = bytes.p;
+    const uint8_t *end = bytes.p + bytes.n;
+    unsigned number;
+    while (p && end - p > 12 && (p = memchr(p, 'M', (size_t)(end - p) - 12)) != NULL) {
+        if (marker_at(p, &number) && number < c->w->nrecords) {
+            const struct sim_record *r = &c->w->records[number];
+            if (r->maker != c->index && !(r->readers >> c->index & 1))
+                sim_fail(c->w, "P6: %s of %s carries the marker of record %u (%s of %s), which it never could read",
+                         where, c->dev->name, number, r->type->name, c->w->clients[r->maker].dev->name);
+        }
+        p++;
+    }
+}
+
+/* ---- a client's confirmed state ---- */
+
+struct comparing {
+    struct sim_client *c;
+    tz_ver at;
+    uint64_t rows;
+};
+
+static int compare_client_row(void *ctx, const struct tz_row *row)
+{
+    struct comparing *x = ctx;
+    struct sim *w = x->c->w;
+    char id[TZ_ID_HEX + 1];
+    tz_id_print(row->id, id);
+    x->rows++;
+    const struct past *p = sim_past_of(w->history, row->rec.type, row->id, false);
+    const struct snapshot *s = p ? sim_at_version(p, x->at) : NULL;
+    if (!s || s->deleted || !sim_may_read(x->c, &s->area))
+        sim_fail(w, "%s at %" PRIu64 " shows %s %s, which %s", x->c->dev->name, x->at & 0xFFFFFF, row->rec.type->name,
+                 id,
+                 !s           ? "was not there"
+                 : s->deleted ? "was deleted"
+                              : "it may not read");
+    else if (body_hash(&row->rec, x->c->reads_secret) != (x->c->reads_secret ? s->secret_hash : s->open_hash))
+        sim_fail(w,
+                 "%s at %" PRIu64 " shows another %s %s than the server had (version %" PRIu64 ", it says %" PRIu64 ")",
+                 x->c->dev->name, x->at & 0xFFFFFF, row->rec.type->name, id, s->ver & 0xFFFFFF, row->ver & 0xFFFFFF);
+    else if (!x->c->reads_secret && body_hash(&row->rec, true) != s->open_hash)
+        sim_fail(w, "P6: %s holds secret fields of %s %s", x->c->dev->name, row->rec.type->name, id);
+    return w->failed ? 0 : 1;
+}
+
+void sim_check_checkpoint(struct sim_client *c)
+{
+    struct sim *w = c->w;
+    struct tz_office_status st;
+    struct tz_err err = {0};
+    struct comparing x = {.c = c};
+    uint64_t expected = 0;
+    int rc = tz_office_status(c->office, &st, &err);
+    if (rc || st.filling || st.checkpoint == 0)
+        return;
+    w->n.checkpoints_checked++;
+    x.at = st.checkpoint;
+    rc = tz_office_each_row(c->office, false, false, compare_client_row, &x, &err);
+    if (rc)
+        sim_fail(w, "%s: reading rows: %d %s", c->dev->name, rc, err.trail);
+    for (size_t i = 0; i < w->history->n; i++) {
+        const struct snapshot *s = sim_at_version(&w->history->v[i], x.at);
+        expected += s && !s->deleted && sim_may_read(c, &s->area);
+    }
+    if (x.rows != expected)
+        sim_fail(w, "%s at %" PRIu64 " shows %" PRIu64 " rows, the server had %" PRIu64 " for it", c->dev->name,
+                 x.at & 0xFFFFFF, x.rows, expected);
+}
+
+bool sim_check_has_all(const struct sim_client *c, tz_ver checkpoint)
+{
+    const struct sim_history *h = c->w->history;
+    for (size_t i = 0; i < h->n; i++) {
+        const struct past *p = &h->v[i];
+        for (size_t k = p->n; k > 0 && p->v[k - 1].ver > checkpoint; k--)
+            if (sim_may_read(c, &p->v[k - 1].area) || (k > 1 && sim_may_read(c, &p->v[k - 2].area)))
+                return false;
+    }
+    return true;
+}
+
+bool sim_check_any(const struct sim *w, struct sim_rng *r, const struct tz_type *t, struct tz_id *id)
+{
+    const struct sim_history *h = w->history;
+    for (size_t tries = 0, at = sim_below(r, h->n ? h->n : 1); tries < h->n; tries++, at = (at + 1) % h->n)
+        if (h->v[at].type == t) {
+            *id = h->v[at].id;
+            return true;
+        }
+    return false;
+}

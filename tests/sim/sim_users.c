@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What people do at an office: new records, edits (some long after they opened the form), deletions, restores,
+ * decisions about cases, imports, and mistakes. Every text carries a marker with the number of its record, so that a
+ * leak shows.
+ */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- records ---- */
+
+unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker)
+{
+    if (w->nrecords == w->records_cap) {
+        w->records_cap = w->records_cap ? w->records_cap * 2 : 128;
+        w->records = realloc(w->records, w->records_cap * sizeof *w->records);
+        if (!w->records)
+            abort();
+    }
+    w->records[w->nrecords] = (struct sim_record){.type = t, .id = id, .maker = maker};
+    return (unsigned)w->nrecords++;
+}
+
+/** Few records are popular: that is where people meet. */
+static const struct sim_record *pick(struct sim *w, struct sim_rng *r, const char *type)
+{
+    for (int tries = 0; tries < 12 && w->nrecords; tries++) {
+        size_t top = sim_chance(r, 50) ? 4 : sim_chance(r, 50) ? 12 : w->nrecords;
+        if (top > w->nrecords)
+            top = w->nrecords;
+        const struct sim_record *x = &w->records[sim_below(r, top)];
+        if (!tz_id_is_zero(x->id) && (!type || strcmp(x->type->name, type) == 0))
+            return x;
+    }
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static struct tz_value text(struct tz_arena *a, const char *s)
+{
+    return tz_value_text(tz_arena_strdup(a, s));
+}
+
+static struct tz_value some_ref(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
+{
+    if (f->ref && strcmp(f->ref->name, "user") == 0) {
+        struct tz_id *id = tz_arena_dup(a, &w->tpl->devices[sim_below(r, SIM_DEVICES)].users[0], sizeof *id);
+        return tz_value_blob(id->b, TZ_ID_BYTES);
+    }
+    const struct sim_record *x = f->ref ? pick(w, r, f->ref->name) : NULL;
+    if (!x)
+        return tz_value_null();
+    struct tz_id *id = tz_arena_dup(a, &x->id, sizeof *id);
+    return tz_value_blob(id->b, TZ_ID_BYTES);
+}
+
+static struct tz_value some_code(struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
+{
+    static const char *const D[] = {"120101", "120102", "120103"};
+    static const char *const S[] = {"120101001", "120101002", "120102001", "120103001"};
+    if (f->limit == 6)
+        return text(a, D[sim_below(r, 3)]);
+    return text(a, S[sim_below(r, 4)]);
+}
+
+struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a,
+                          unsigned record)
+{
+    static const char *const DATES[] = {"2016", "2016-12", "2016-12-31", "2017", "2017-03", "2017-03-01", "2017-03-05"};
+    char s[64];
+    switch (f->ftype) {
+    case TZ_FT_ENUM:
+        return text(a, f->en->values[sim_below(r, f->en->nvalues)].code);
+    case TZ_FT_CODE:
+        return some_code(r, f, a);
+    case TZ_FT_STR:
+    case TZ_FT_TEXT:
+    case TZ_FT_SECRET:
+        (void)snprintf(s, sizeof s, "MK%06u%04x%c", record, sim_marker_check(record), (char)('A' + sim_below(r, 4)));
+        return text(a, s);
+    case TZ_FT_DATE:
+        return text(a, DATES[sim_below(r, sizeof DATES / sizeof *DATES)]);
+    case TZ_FT_BOOL:
+        return tz_value_int((int64_t)sim_below(r, 2));
+    case TZ_FT_INT:
+    case TZ_FT_DEC1:
+    case TZ_FT_MONEY:
+    case TZ_FT_INSTANT:
+        return tz_value_int((int64_t)sim_below(r, 5));
+    case TZ_FT_REF:
+        return some_ref(w, r, f, a);
+    case TZ_FT_DIGEST:
+        return tz_value_blob(tz_arena_calloc(a, 1, 32), 32);
+    case TZ_FT_JSON:
+        return text(a, "{}");
+    case TZ_FT_REF_ANY:
+    case TZ_FT_SET:
+    case TZ_FT_REFS:
+        break;
+    }
+    return tz_value_null();
+}
+
+/* ---- one save ---- */
+
+struct saving {
+    struct sim_client *c;
+    struct sim_rng *r;
+    struct tz_save *s;
+    struct tz_arena a;
+    struct tz_err err;
+    int rc;
+};
+
+static void begin(struct saving *x, struct sim_client *c, struct sim_rng *r, bool independent)
+{
+    struct tz_save_options o = {.reason = "", .independent = independent};
+    memset(x, 0, sizeof *x);
+    x->c = c;
+    x->r = r;
+    tz_arena_init(&x->a, 8 << 20);
+    if (sim_chance(r, 15))
+        o.user = c->dev->users[sim_below(r, c->dev->nusers)];
+    x->rc = tz_save_begin(c->office, &o, &x->s, &x->err);
+}
+
+/** A mistake that the client noticed is part of life; a broken database is not. */
+static void judge_failure(struct saving *x)
+{
+    switch (x->err.code) {
+    case TZ_E_DB:
+    case TZ_E_DB_CORRUPT:
+    case TZ_E_INTERNAL:
+    case TZ_E_IO:
+    case TZ_E_DB_FSYNC:
+    case TZ_E_NOMEM:
+    case TZ_E_LIMIT:
+        if (!tz_memdisk_is_off(x->c->disk))
+            sim_fail(x->c->w, "%s: a save failed: %d %s %s", x->c->dev->name, x->err.code,
+                     x->err.nargs ? x->err.args[0] : "", x->err.trail);
+        break;
+    default:
+        x->c->w->n.invalid_kept_back++;
+    }
+}
+
+static bool finish(struct saving *x)
+{
+    struct sim_client *c = x->c;
+    uint64_t seq = 0;
+    size_t ops = 0;
+    if (x->rc) {
+        if (x->s)
+            tz_save_cancel(x->s);
+    } else {
+        ops = tz_save_ops(x->s);
+        x->rc = tz_save_commit(x->s, &seq, &x->err);
+    }
+    if (x->rc)
+        judge_failure(x);
+    sim_trace(c->w, "  %u saves seq %llu: %d %s", c->index, (unsigned long long)seq, x->rc,
+              x->rc && x->err.nargs ? x->err.args[0] : "");
+    tz_arena_deinit(&x->a);
+    bool ok = x->rc == 0;
+    if (ok && seq) {
+        c->w->n.saves++;
+        c->w->n.ops += ops;
+        sim_client_record(c, seq);
+        if (c->sync)
+            tz_sync_on_outbox(c->sync);
+    }
+    (void)sim_client_power(c);
+    return ok && seq;
+}
+
+/* ---- creating ---- */
+
+static struct tz_id create(struct saving *x, const char *type, struct tz_id parent)
+{
+    struct sim *w = x->c->w;
+    const struct tz_type *t = tz_catalogue_type(w->cat, type);
+    struct tz_id id = {{0}};
+    unsigned number = sim_record_add(w, t, id, x->c->index);
+    struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
+    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->dev->role);
+    tz_record_init(in, t);
+    for (size_t i = 0; i < t->nfields && !x->rc; i++) {
+        const struct tz_field *f = &t->fields[i];
+        bool may = (f->editors & role->editor) != 0 || sim_chance(x->r, 1);
+        bool want = f->required == TZ_REQ_SAVE ? f->dflt.kind == TZ_V_NULL : sim_chance(x->r, 25);
+        if (may && want && f->merge != TZ_MERGE_EVENTS && (int)i != t->street_field)
+            in->v[i] = sim_value(w, x->r, f, &x->a, number);
+    }
+    if (t->district_field >= 0)
+        in->v[t->district_field] = sim_chance(x->r, 97) ? tz_value_textn(x->c->dev->area, 6) : text(&x->a, "120103");
+    if (t->street_field >= 0 && strlen(x->c->dev->area) == 9)
+        in->v[t->street_field] = tz_value_textn(x->c->dev->area, 9);
+    if (!tz_id_is_zero(parent)) {
+        struct tz_id *p = tz_arena_dup(&x->a, &parent, sizeof parent);
+        in->v[t->area_field] = tz_value_blob(p->b, TZ_ID_BYTES);
+    }
+    if (!x->rc)
+        x->rc = tz_save_create(x->s, in, &id, &x->err);
+    if (!x->rc)
+        w->records[number].id = id;
+    return id;
+}
+
+static unsigned editor_of(const struct sim_client *c)
+{
+    return tz_catalogue_role(c->w->cat, c->dev->role)->editor;
+}
+
+static void act_create(struct sim_client *c, struct sim_rng *r)
+{
+    static const char *const OWN[] = {"organisation", "organisation", "organisation", "branch", "person"};
+    struct saving x;
+    begin(&x, c, r, false);
+    (void)create(&x, OWN[sim_below(r, editor_of(c) == TZ_ED_F ? 3 : sizeof OWN / sizeof *OWN)], (struct tz_id){{0}});
+    finish(&x);
+}
+
+static bool look(struct sim_client *c, const struct sim_record *x, struct tz_arena *a, struct tz_row *row,
+                 struct tz_seen *seen)
+{
+    struct tz_err err = {0};
+    bool pending;
+    int rc = tz_office_read(c->office, x->type, x->id, a, row, seen, &pending, &err);
+    if (rc < 0 && !tz_memdisk_is_off(c->disk))
+        sim_fail(c->w, "%s: reading: %d %s", c->dev->name, rc, err.trail);
+    return rc == 1;
+}
+
+/** A record that this client has on its list. */
+static const struct sim_record *pick_visible(struct sim_client *c, struct sim_rng *r, const char *type)
+{
+    const struct sim_record *found = NULL;
+    struct tz_arena a;
+    struct tz_seen seen;
+    tz_arena_init(&a, 4 << 20);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    for (int tries = 0; tries < 6 && !found && !c->w->failed; tries++) {
+        const struct sim_record *x = pick(c->w, r, type);
+        if (x && look(c, x, &a, row, &seen))
+            found = x;
+    }
+    tz_arena_deinit(&a);
+    return found ? found : sim_chance(r, 5) ? pick(c->w, r, type) : NULL;
+}
+
+static void act_child(struct sim_client *c, struct sim_rng *r)
+{
+    static const char *const CHILD[][2] = {
+        {"coverage", "organisation"}, {"visit", "organisation"}, {"visit", "organisation"}, {"meeting", "branch"}};
+    const char *const *k = CHILD[editor_of(c) == TZ_ED_F ? 1 + sim_below(r, 3) : sim_below(r, 4)];
+    const struct sim_record *p = pick_visible(c, r, k[1]);
+    struct saving x;
+    if (!p)
+        return;
+    begin(&x, c, r, false);
+    (void)create(&x, k[0], p->id);
+    finish(&x);
+}
+
+static void act_import(struct sim_client *c, struct sim_rng *r)
+{
+    struct saving x;
+    begin(&x, c, r, true);
+    for (unsigned n = 2 + (unsigned)sim_below(r, 4); n > 0 && !x.rc; n--)
+        (void)create(&x, "organisation", (struct tz_id){{0}});
+    if (finish(&x))
+        c->w->n.independent++;
+}
+
+/* ---- editing ---- */
+
+/** What everybody wants to correct. */
+static const char *const HOT[] = {"name",         "address",   "employees",           "employees_on",
+                                  "full_members", "activists", "counts_on",           "basis",
+                                  "phone",        "status",    "probationary_members"};
+
+static void edit(struct saving *x, const struct sim_record *rec, const struct tz_seen *seen)
+{
+    struct sim *w = x->c->w;
+    const struct tz_type *t = rec->type;
+    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->dev->role);
+    struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
+    bool names[TZ_FIELDS_MAX] = {false};
+    tz_record_init(in, t);
+    for (unsigned k = 1 + (unsigned)sim_below(x->r, 3), tries = 0; k > 0 && tries < 60; tries++) {
+        const struct tz_field *f = tz_type_field(t, HOT[sim_below(x->r, sizeof HOT / sizeof *HOT)]);
+        if (!f || sim_chance(x->r, 30))
+            f = &t->fields[sim_below(x->r, t->nfields)];
+        bool place =
+            (t->street_field == (int)f->index || t->district_field == (int)f->index) && role->editor != TZ_ED_C;
+        if ((!(f->editors & role->editor) && !sim_chance(x->r, 1)) || (place && !sim_chance(x->r, 25)) ||
+            names[f->index])
+            continue;
+        names[f->index] = true;
+        if (sim_chance(x->r, 88) || f->required == TZ_REQ_SAVE)
+            in->v[f->index] = sim_value(w, x->r, f, &x->a, (unsigned)(rec - w->records));
+        k--;
+    }
+    if (!x->rc)
+        x->rc = tz_save_set(x->s, rec->id, seen, in, names, &x->err);
+}
+
+static void act_edit(struct sim_client *c, struct sim_rng *r)
+{
+    const struct sim_record *rec =
+        pick_visible(c, r, sim_chance(r, 65) || editor_of(c) == TZ_ED_C ? "organisation" : NULL);
+    struct saving x;
+    struct tz_row *row;
+    struct tz_seen seen;
+    if (!rec || rec->type->append)
+        return;
+    struct tz_arena a;
+    tz_arena_init(&a, 4 << 20);
+    row = tz_arena_alloc(&a, sizeof *row);
+    if (look(c, rec, &a, row, &seen) && sim_chance(r, 50)) {
+        begin(&x, c, r, false);
+        edit(&x, rec, &seen);
+        finish(&x);
+    } else if (!sim_client_power(c)) {
+        unsigned slot = (unsigned)sim_below(r, SIM_FORMS_MAX);
+        struct sim_form *f = &c->forms[slot];
+        if (!f->open && look(c, rec, &a, row, &seen)) {
+            *f = (struct sim_form){true, rec->type, rec->id, seen, sim_rand(r)};
+            sim_at(c->w, 200 + (int64_t)sim_below(r, 60000), SIM_EV_FORM_SAVE, c->index, slot);
+        }
+    }
+    tz_arena_deinit(&a);
+}
+
+int sim_record_number(const struct sim *w, struct tz_id id)
+{
+    for (size_t i = 0; i < w->nrecords; i++)
+        if (tz_id_eq(w->records[i].id, id))
+            return (int)i;
+    return -1;
+}
+
+void sim_user_form_save(struct sim_client *c, unsigned slot)
+{
+    struct sim_form *f = &c->forms[slot];
+    if (!c->up || !f->open)
+        return;
+    f->open = false;
+    struct sim_rng r = {f->seed | 1};
+    struct saving x;
+    int n = sim_record_number(c->w, f->id);
+    if (n < 0)
+        return;
+    begin(&x, c, &r, false);
+    edit(&x, &c->w->records[n], &f->seen);
+    if (finish(&x))
+        c->w->n.forms_late++;
+}
+
+static void act_life(struct sim_client *c, struct sim_rng *r, bool restore)
+{
+    const struct sim_record *rec = pick_visible(c, r, NULL);
+    struct tz_seen seen;
+    struct saving x;
+    if (!rec)
+        return;
+    begin(&x, c, r, false);
+    struct tz_row *row = tz_arena_alloc(&x.a, sizeof *row);
+    if (!x.rc && !look(c, rec, &x.a, row, &seen))
+        x.rc = tz_err_set(&x.err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
+    if (!x.rc)
+        x.rc = restore ? tz_save_restore(x.s, rec->type, rec->id, &seen, &x.err)
+                       : tz_save_delete(x.s, rec->type, rec->id, &seen, &x.err);
+    finish(&x);
+}
+
+static void act_several(struct sim_client *c, struct sim_rng *r)
+{
+    struct saving x;
+    begin(&x, c, r, false);
+    struct tz_id org = create(&x, "organisation", (struct tz_id){{0}});
+    if (!x.rc && sim_chance(r, 50))
+        (void)create(&x, sim_chance(r, 50) ? "visit" : "coverage", org);
+    for (int k = 0; k < 2 && !x.rc; k++) {
+        const struct sim_record *rec = pick_visible(c, r, NULL);
+        struct tz_row *row = tz_arena_alloc(&x.a, sizeof *row);
+        struct tz_seen seen;
+        if (rec && !rec->type->append && !tz_id_eq(rec->id, org) && look(c, rec, &x.a, row, &seen))
+            edit(&x, rec, &seen);
+    }
+    finish(&x);
+}
+
+/* ---- cases ---- */
+
+struct open_cases {
+    struct tz_id ids[32];
+    size_t n;
+    const struct tz_field *state;
+};
+
+static int note_open(void *ctx, const struct tz_row *row)
+{
+    struct open_cases *o = ctx;
+    bool open = tz_value_is_text(row->rec.v[o->state->index], "open");
+    if (o->n < 32 && (open || o->n % 8 == 7))
+        o->ids[o->n++] = row->id;
+    return 1;
+}
+
+static void act_resolve(struct sim_client *c, struct sim_rng *r)
+{
+    const struct tz_type *t = tz_catalogue_type(c->w->cat, "case");
+    struct open_cases open = {.state = tz_type_field(t, "state")};
+    struct tz_err err = {0};
+    struct saving x;
+    if (tz_replica_each(tz_office_replica(c->office), t, note_open, &open, &err) && !sim_client_power(c))
+        sim_fail(c->w, "%s: cases: %d", c->dev->name, err.code);
+    if (!c->up || open.n == 0)
+        return;
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc =
+            tz_save_resolve(x.s, open.ids[sim_below(r, open.n)], sim_chance(r, 50) ? TZ_CHOICE_MINE : TZ_CHOICE_THEIRS,
+                            (unsigned)sim_below(r, 2), NULL, NULL, &x.err);
+    finish(&x);
+}
+
+/* ---- taking back ---- */
+
+struct attention {
+    uint64_t seqs[256];
+    size_t n;
+};
+
+static int note_attention(void *ctx, const struct tz_outbox_entry *e)
+{
+    struct attention *a = ctx;
+    if (a->n < 256)
+        a->seqs[a->n++] = e->seq;
+    return 1;
+}
+
+void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
+{
+    struct attention a = {.n = 0};
+    struct tz_err err = {0};
+    if (!c->up || c->dev->raw)
+        return;
+    if (tz_office_outbox_each(c->office, true, note_attention, &a, &err) && !sim_client_power(c))
+        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+    for (size_t i = 0; i < a.n && c->up; i++) {
+        struct saving x;
+        size_t at = all ? i : sim_below(r, a.n);
+        begin(&x, c, r, false);
+        if (!x.rc)
+            x.rc = tz_save_withdraw(x.s, a.seqs[at], &x.err);
+        if (finish(&x))
+            c->w->n.withdrawn++;
+        if (!all)
+            break;
+    }
+}
+
+/* ---- choosing ---- */
+
+void sim_user_act(struct sim_client *c, struct sim_rng *r)
+{
+    if (!c->up)
+        return;
+    uint64_t pick_what = sim_below(r, 100);
+    if (editor_of(c) == TZ_ED_C)
+        pick_what = 38 + pick_what * 34 / 100; /* the centre moves organisations, and seldom anything else */
+    if (pick_what < 32 && c->w->nrecords > 30 && sim_chance(r, 60))
+        pick_what = 40; /* later there is more to correct than to add */
+    if (editor_of(c) == 0 && pick_what >= 10)
+        return; /* a reader, mostly */
+    if (pick_what < 16)
+        act_create(c, r);
+    else if (pick_what < 32)
+        act_child(c, r);
+    else if (pick_what < 72)
+        act_edit(c, r);
+    else if (pick_what < 80)
+        act_life(c, r, false);
+    else if (pick_what < 84)
+        act_life(c, r, true);
+    else if (pick_what < 91)
+        act_resolve(c, r);
+    else if (pick_what < 97)
+        act_several(c, r);
+    else
+        act_import(c, r);
+}

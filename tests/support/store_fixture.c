@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "catalogue_dir.h"
+#include "store_fixture.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sx *base; /* closed store and devices that each test starts from */
+
+static uint64_t step(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15)); /* splitmix64 */
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+static void store_random(void *ctx, uint8_t *p, size_t n)
+{
+    struct sx *f = ctx;
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)step(&f->random);
+}
+
+static uint32_t id_random(void *ctx)
+{
+    struct sx_dev *d = ctx;
+    return (uint32_t)step(&d->f->random);
+}
+
+static void check(struct sx *f, int rc)
+{
+    char text[512];
+    if (rc)
+        fail_msg("error %d: %s (%s)", rc, tz_err_text(&f->err, TZ_LANG_EN, text, sizeof text), f->err.trail);
+}
+
+struct tz_store_options sx_options(struct sx *f)
+{
+    return (struct tz_store_options){.catalogue = &base->cat,
+                                     .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true},
+                                     .clock = tz_clock_fake(&f->clock),
+                                     .random = store_random,
+                                     .random_ctx = f};
+}
+
+void sx_group(struct sx *f)
+{
+    check(f, tz_store_group_begin(f->s, &f->err));
+}
+
+void sx_commit(struct sx *f)
+{
+    check(f, tz_store_group_commit(f->s, &f->err));
+}
+
+static int fake_sign(void *ctx, uint32_t device, struct tz_bytes csr, struct tz_buf *certificate,
+                     uint8_t fingerprint[TZ_FINGERPRINT_BYTES], struct tz_err *err)
+{
+    (void)ctx;
+    (void)device;
+    (void)err;
+    assert_int_equal(tz_sha256(csr, fingerprint), 0);
+    return tz_buf_put(certificate, csr.p, csr.n);
+}
+
+void sx_join(struct sx *f, struct sx_dev *dev, const char *name, const char *role, const char *area)
+{
+    struct tz_invite_spec spec = {.role = role, .area = area, .name = name};
+    uint8_t secret[16];
+    uint8_t key[32];
+    struct tz_enrolment e;
+    sx_group(f);
+    check(f, tz_store_invite_add(f->s, &spec, secret, &f->err));
+    check(f, tz_sha256(tz_bytes_str(name), key));
+    check(f, tz_store_enrol(f->s, tz_bytes_of(secret, sizeof secret), tz_bytes_str(name), key, fake_sign, NULL, &e, &f->err));
+    sx_commit(f);
+    *dev = (struct sx_dev){.f = f, .d = e.device, .user = e.user};
+    dev->ids = (struct tz_id_maker){.device = e.device.number, .random = id_random, .random_ctx = dev};
+    tz_buf_deinit(&e.certificate);
+    sx_see(dev);
+}
+
+/* ---- life ---- */
+
+static void open_store(struct sx *f)
+{
+    struct tz_store_options o = sx_options(f);
+    check(f, tz_store_open(f->path, &o, &f->s, &f->err));
+}
+
+static void each_dev(struct sx *f, struct sx_dev *out[7])
+{
+    struct sx_dev *all[7] = {&f->fi, &f->fi2, &f->d1, &f->d1b, &f->d2, &f->s1, &f->c1};
+    memcpy(out, all, sizeof all);
+}
+
+int sx_group_setup(void **state)
+{
+    (void)state;
+    base = calloc(1, sizeof *base);
+    assert_non_null(base);
+    tz_memvfs_register();
+    tz_memvfs_seed(1);
+    base->clock.wall.ms = INT64_C(1700000000000);
+    base->disk = tz_memdisk_new();
+    tz_memdisk_path(base->disk, "central.db", base->path, sizeof base->path);
+    check(base, tz_catalogue_load_dir(TZ_SOURCE_DIR "/common/catalogue", &base->cat, &base->err));
+    struct tz_store_options o = sx_options(base);
+    check(base, tz_store_create(base->path, &o, &base->err));
+    open_store(base);
+    sx_join(base, &base->fi, "fi", "F_INSP", "120101");
+    sx_join(base, &base->fi2, "fi2", "F_INSP", "120101");
+    sx_join(base, &base->d1, "d1", "D_CLERK", "120101");
+    sx_join(base, &base->d1b, "d1b", "D_CLERK", "120101");
+    sx_join(base, &base->d2, "d2", "D_CLERK", "120102");
+    sx_join(base, &base->s1, "s1", "S_CLERK", "120101001");
+    sx_join(base, &base->c1, "c1", "C_CLERK", "120000");
+    tz_store_close(base->s);
+    base->s = NULL;
+    return 0;
+}
+
+int sx_group_teardown(void **state)
+{
+    (void)state;
+    tz_memdisk_free(base->disk);
+    tz_catalogue_deinit(&base->cat);
+    free(base);
+    base = NULL;
+    return 0;
+}
+
+int sx_setup(void **state)
+{
+    struct sx *f = calloc(1, sizeof *f);
+    struct sx_dev *devs[7];
+    assert_non_null(f);
+    *f = *base;
+    f->disk = tz_memdisk_clone(base->disk);
+    tz_memdisk_path(f->disk, "central.db", f->path, sizeof f->path);
+    tz_arena_init(&f->a, 512U << 20);
+    each_dev(f, devs);
+    open_store(f);
+    for (size_t i = 0; i < 7; i++) {
+        devs[i]->f = f;
+        devs[i]->ids.random_ctx = devs[i];
+        sx_see(devs[i]);
+    }
+    *state = f;
+    return 0;
+}
+
+int sx_teardown(void **state)
+{
+    struct sx *f = *state;
+    tz_store_close(f->s);
+    tz_memdisk_free(f->disk);
+    tz_arena_deinit(&f->a);
+    free(f);
+    return 0;
+}
+
+void sx_reopen(struct sx *f)
+{
+    tz_store_close(f->s);
+    open_store(f);
+}
+
+void sx_see(struct sx_dev *dev)
+{
+    dev->seen = tz_store_head(dev->f->s);
+    dev->seen_seq = dev->seq;
+}
+
+/* ---- changesets ---- */
+
+const struct tz_type *sx_type(struct sx *f, const char *name)
+{
+    (void)f;
+    const struct tz_type *t = tz_catalogue_type(&base->cat, name);
+    assert_non_null(t);
+    return t;
+}
+
+struct sx_cs *sx_begin(struct sx_dev *dev)
+{
+    struct sx_cs *c = tz_arena_calloc(&dev->f->a, 1, sizeof *c);
+    assert_non_null(c);
+    int64_t wall = dev->f->clock.wall.ms + dev->skew_ms;
+    c->dev = dev;
+    c->cs = (struct tz_changeset){.device = dev->d.number,
+                                  .incarnation = dev->d.incarnation,
+                                  .seq = ++dev->seq,
+                                  .user = dev->user,
+                                  .hlc = tz_hlc_of(wall, 0) + ++dev->hlc_step,
+                                  .catalogue_version = base->cat.version,
+                                  .reason = "",
+                                  .base_checkpoint = dev->seen,
+                                  .ops = c->ops};
+    return c;
+}
+
+struct tz_op *sx_op(struct sx_cs *c, enum tz_op_kind kind, const char *type, struct tz_id id)
+{
+    struct tz_op *op = &c->ops[c->cs.nops++];
+    assert_true(c->cs.nops <= SX_OPS_MAX);
+    *op = (struct tz_op){.kind = kind,
+                         .type = type ? sx_type(c->dev->f, type)->id : 0,
+                         .id = id,
+                         .base_ver = c->dev->seen,
+                         .base_seq = c->dev->seen_seq,
+                         .action = "",
+                         .expected_state = ""};
+    return op;
+}
+
+/** "field=value" arguments into the op's values and cleared list. */
+static void op_fields(struct sx_cs *c, struct tz_op *op, const struct tz_type *t, va_list ap)
+{
+    struct sx *f = c->dev->f;
+    struct tz_record *rec = tz_arena_alloc(&f->a, sizeof *rec);
+    uint32_t *cleared = tz_arena_calloc(&f->a, TZ_FIELDS_MAX, sizeof *cleared);
+    struct tz_buf body;
+    const char *arg;
+    tz_record_init(rec, t);
+    while ((arg = va_arg(ap, const char *)) != NULL) {
+        char name[TZ_NAME_MAX + 1] = "";
+        const char *eq = strchr(arg, '=');
+        assert_non_null(eq);
+        memcpy(name, arg, (size_t)(eq - arg));
+        if (strcmp(name, "_deleted") == 0) {
+            op->deleted = eq[1] == '1';
+            op->field = TZ_FIELD_DELETED;
+            continue;
+        }
+        const struct tz_field *field = tz_type_field(t, name);
+        if (!field)
+            fail_msg("%s has no field %s", t->name, name);
+        if (eq[1] == '\0')
+            cleared[op->ncleared++] = field->id;
+        else
+            check(f, tz_value_parse(field, eq + 1, &f->a, &rec->v[field->index], &f->err));
+    }
+    op->cleared = cleared;
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
+    check(f, tz_record_encode(rec, &body));
+    struct tz_bytes b = tz_buf_unread(&body);
+    op->values = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.n), b.n);
+    tz_buf_deinit(&body);
+}
+
+static void create_as(struct sx_cs *c, struct tz_id id, const char *type, va_list ap)
+{
+    const struct tz_type *t = sx_type(c->dev->f, type);
+    op_fields(c, sx_op(c, t->append ? TZ_OP_APPEND : TZ_OP_CREATE, type, id), t, ap);
+}
+
+void sx_op_create_as(struct sx_cs *c, struct tz_id id, const char *type, ...)
+{
+    va_list ap;
+    va_start(ap, type);
+    create_as(c, id, type, ap);
+    va_end(ap);
+}
+
+struct tz_id sx_op_create(struct sx_cs *c, const char *type, ...)
+{
+    struct tz_id id = tz_id_make(&c->dev->ids, c->dev->f->clock.wall);
+    va_list ap;
+    va_start(ap, type);
+    create_as(c, id, type, ap);
+    va_end(ap);
+    return id;
+}
+
+void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...)
+{
+    va_list ap;
+    va_start(ap, id);
+    op_fields(c, sx_op(c, TZ_OP_SET, type, id), sx_type(c->dev->f, type), ap);
+    va_end(ap);
+}
+
+int sx_apply_raw(struct sx_dev *dev, struct tz_bytes raw)
+{
+    struct sx *f = dev->f;
+    struct tz_apply_ctx ctx = {.device = dev->d.number, .offset_ms = dev->offset_ms, .received = f->clock.wall};
+    f->raw = raw;
+    f->err = (struct tz_err){0};
+    int rc = tz_store_apply(f->s, &ctx, raw, &f->a, &f->out, &f->err);
+    if (rc)
+        return rc;
+    f->all = f->out.results;
+    f->nall = f->out.n;
+    assert_true(f->nall >= 1);
+    check(f, tz_msg_read_result(f->all[0].result, &f->a, &f->res, &f->err));
+    return 0;
+}
+
+int sx_apply(struct sx_cs *c)
+{
+    struct sx *f = c->dev->f;
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_CHANGESET_BYTES_MAX);
+    check(f, tz_msg_put_changeset(&b, &c->cs));
+    struct tz_bytes all = tz_buf_unread(&b);
+    struct tz_bytes raw = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
+    tz_buf_deinit(&b);
+    return sx_apply_raw(c->dev, raw);
+}
+
+const struct tz_result *sx_push(struct sx_cs *c)
+{
+    struct sx *f = c->dev->f;
+    sx_group(f);
+    check(f, sx_apply(c));
+    sx_commit(f);
+    return &f->res;
+}
+
+/* ---- one op ---- */
+
+struct tz_id sx_create(struct sx_dev *dev, const char *type, ...)
+{
+    struct sx_cs *c = sx_begin(dev);
+    struct tz_id id = tz_id_make(&dev->ids, dev->f->clock.wall);
+    va_list ap;
+    va_start(ap, type);
+    create_as(c, id, type, ap);
+    va_end(ap);
+    sx_expect(sx_push(c), TZ_OUT_APPLIED, 0);
+    return id;
+}
+
+const struct tz_result *sx_set(struct sx_dev *dev, const char *type, struct tz_id id, ...)
+{
+    struct sx_cs *c = sx_begin(dev);
+    va_list ap;
+    va_start(ap, id);
+    op_fields(c, sx_op(c, TZ_OP_SET, type, id), sx_type(dev->f, type), ap);
+    va_end(ap);
+    return sx_push(c);
+}
+
+const struct tz_result *sx_delete(struct sx_dev *dev, const char *type, struct tz_id id)
+{
+    struct sx_cs *c = sx_begin(dev);
+    sx_op(c, TZ_OP_DELETE, type, id);
+    return sx_push(c);
+}
+
+const struct tz_result *sx_restore(struct sx_dev *dev, const char *type, struct tz_id id)
+{
+    struct sx_cs *c = sx_begin(dev);
+    sx_op(c, TZ_OP_RESTORE, type, id);
+    return sx_push(c);
+}
+
+const struct tz_result *sx_withdraw(struct sx_dev *dev, uint64_t seq)
+{
+    struct sx_cs *c = sx_begin(dev);
+    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = seq;
+    return sx_push(c);
+}
+
+const struct tz_result *sx_resolve(struct sx_dev *dev, struct tz_id case_id, uint32_t generation, ...)
+{
+    struct sx *f = dev->f;
+    const struct tz_row *row = sx_row(f, "case", case_id);
+    assert_non_null(row);
+    const char *target = sx_case_text(f, row, "target_type");
+    struct sx_cs *c = sx_begin(dev);
+    struct tz_op *op = sx_op(c, TZ_OP_RESOLVE, "case", case_id);
+    va_list ap;
+    op->generation = generation;
+    op->choice = TZ_CHOICE_TYPED;
+    va_start(ap, generation);
+    op_fields(c, op, sx_type(f, target), ap);
+    va_end(ap);
+    return sx_push(c);
+}
+
+struct tz_id sx_org(struct sx *f, const char *name)
+{
+    char arg[160];
+    struct sx_dev *devs[7];
+    (void)snprintf(arg, sizeof arg, "name=%s", name);
+    struct tz_id id = sx_create(&f->d1, "organisation", arg, "district_code=120101", NULL);
+    each_dev(f, devs);
+    for (size_t i = 0; i < 7; i++)
+        sx_see(devs[i]);
+    return id;
+}
+
+/* ---- what stands ---- */
+
+const struct tz_row *sx_row(struct sx *f, const char *type, struct tz_id id)
+{
+    struct tz_row *row = tz_arena_alloc(&f->a, sizeof *row);
+    int rc = tz_replica_get(f->s->rep, sx_type(f, type), id, &f->a, row, &f->err);
+    check(f, rc < 0 ? rc : 0);
+    return rc ? row : NULL;
+}
+
+static const char *text_of(struct sx *f, const struct tz_row *row, const char *field)
+{
+    const struct tz_field *fd = tz_type_field(row->rec.type, field);
+    assert_non_null(fd);
+    struct tz_value v = row->rec.v[fd->index];
+    char number[24];
+    if (v.kind == TZ_V_NULL)
+        return "";
+    if (v.kind == TZ_V_INT) {
+        (void)snprintf(number, sizeof number, "%lld", (long long)v.i);
+        return tz_arena_strdup(&f->a, number);
+    }
+    if (v.kind == TZ_V_BLOB && v.n == TZ_ID_BYTES) {
+        struct tz_id id;
+        memcpy(id.b, v.p, sizeof id.b);
+        return sx_hex(f, id);
+    }
+    return tz_arena_dup(&f->a, v.p, v.n);
+}
+
+const char *sx_text(struct sx *f, const char *type, struct tz_id id, const char *field)
+{
+    const struct tz_row *row = sx_row(f, type, id);
+    assert_non_null(row);
+    return text_of(f, row, field);
+}
+
+bool sx_deleted(struct sx *f, const char *type, struct tz_id id)
+{
+    const struct tz_row *row = sx_row(f, type, id);
+    assert_non_null(row);
+    return row->deleted;
+}
+
+struct case_search {
+    const char *subject;
+    int64_t generation;
+    struct tz_id id;
+    bool found;
+};
+
+static int on_case(void *ctx, const struct tz_row *row)
+{
+    struct case_search *s = ctx;
+    const struct tz_type *t = row->rec.type;
+    if (row->rec.v[tz_type_field(t, "generation")->index].i != s->generation ||
+        !tz_value_is_text(row->rec.v[tz_type_field(t, "subject")->index], s->subject))
+        return 1;
+    s->id = row->id;
+    s->found = true;
+    return 0;
+}
+
+const struct tz_row *sx_case(struct sx *f, struct tz_id target, const char *subject, int64_t generation)
+{
+    const struct tz_type *t = sx_type(f, "case");
+    struct case_search s = {.subject = subject, .generation = generation};
+    check(f, tz_replica_find(f->s->rep, tz_type_field(t, "target_id"), t, tz_value_blob(target.b, TZ_ID_BYTES), on_case, &s,
+                             &f->err));
+    return s.found ? sx_row(f, "case", s.id) : NULL;
+}
+
+const char *sx_case_text(struct sx *f, const struct tz_row *c, const char *field)
+{
+    assert_non_null(c);
+    return text_of(f, c, field);
+}
+
+json_t *sx_candidates(struct sx *f, const struct tz_row *c, const char *field)
+{
+    const char *text = sx_case_text(f, c, field);
+    return json_loads(text[0] ? text : "[]", 0, NULL);
+}
+
+size_t sx_ncandidates(struct sx *f, const struct tz_row *c)
+{
+    json_t *list = sx_candidates(f, c, "candidates");
+    size_t n = json_array_size(list);
+    json_decref(list);
+    return n;
+}
+
+const char *sx_candidate(struct sx *f, const struct tz_row *c, size_t i, const char *field)
+{
+    json_t *list = sx_candidates(f, c, "candidates");
+    const json_t *v = json_object_get(json_object_get(json_array_get(list, i), "values"), field);
+    char number[24];
+    const char *out = "(none)";
+    if (json_is_string(v)) {
+        out = tz_arena_strdup(&f->a, json_string_value(v));
+    } else if (json_is_integer(v)) {
+        (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
+        out = tz_arena_strdup(&f->a, number);
+    } else if (json_is_null(v)) {
+        out = "null";
+    }
+    json_decref(list);
+    return out;
+}
+
+const char *sx_hex(struct sx *f, struct tz_id id)
+{
+    char hex[TZ_ID_HEX + 1];
+    tz_id_print(id, hex);
+    return tz_arena_strdup(&f->a, hex);
+}
+
+const char *sx_ref(struct sx *f, const char *field, struct tz_id id)
+{
+    char arg[128];
+    (void)snprintf(arg, sizeof arg, "%s=%s", field, sx_hex(f, id));
+    return tz_arena_strdup(&f->a, arg);
+}
+
+int64_t sx_query(struct sx *f, const char *sql)
+{
+    int64_t n = 0;
+    check(f, tz_db_query_int(tz_store_db(f->s), sql, &n, &f->err));
+    return n;
+}
+
+void sx_exec(struct sx *f, const char *sql)
+{
+    check(f, tz_db_exec(tz_store_db(f->s), sql, &f->err));
+}
+
+/** Every row of one table into the digest. */
+static void digest_table(struct sx *f, struct tz_sha256 *h, const char *table)
+{
+    char sql[160];
+    sqlite3_stmt *st = NULL;
+    (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\"", table);
+    assert_int_equal(sqlite3_prepare_v2(tz_db_handle(tz_store_db(f->s)), sql, -1, &st, NULL), SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW)
+        for (int i = 0; i < sqlite3_column_count(st); i++) {
+            const void *p = sqlite3_column_blob(st, i);
+            size_t n = (size_t)sqlite3_column_bytes(st, i);
+            assert_int_equal(tz_sha256_update(h, tz_bytes_of(&n, sizeof n)), 0);
+            if (n)
+                assert_int_equal(tz_sha256_update(h, tz_bytes_of(p, n)), 0);
+        }
+    sqlite3_finalize(st);
+}
+
+void sx_digest(struct sx *f, uint8_t out[32])
+{
+    static const char *const own[] = {"change", "left_area", "claim", "case_head", "commit_log", "_tombstone"};
+    struct tz_sha256 h = {0};
+    assert_int_equal(tz_sha256_init(&h), 0);
+    for (size_t i = 0; i < base->cat.ntypes; i++)
+        digest_table(f, &h, base->cat.types[i].name);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        digest_table(f, &h, own[i]);
+    assert_int_equal(tz_sha256_final(&h, out), 0);
+    tz_sha256_deinit(&h);
+}
+
+void sx_expect(const struct tz_result *r, enum tz_outcome outcome, int code)
+{
+    if (r->outcome != outcome || r->code != code)
+        fail_msg("seq %llu: outcome %d code %s, expected %d %s", (unsigned long long)r->seq, (int)r->outcome,
+                 r->code ? tz_err_info(r->code)->symbol : "-", (int)outcome, code ? tz_err_info(code)->symbol : "-");
+}

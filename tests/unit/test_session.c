@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One peer's session against a real store and an executor played by hand: frames in, frames and jobs out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pki.h"
+#include "session.h"
+#include "store_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SENT_MAX = 256, JOBS_MAX = 16 };
+
+struct sent {
+    uint8_t type;
+    uint16_t lane;
+    struct tz_bytes body;
+};
+
+struct h {
+    struct sx *f;
+    struct tz_session *s;
+    struct sent sent[SENT_MAX];
+    size_t nsent;
+    struct tz_sjob *jobs[JOBS_MAX];
+    size_t njobs;
+    unsigned authenticated, closed;
+    int close_code;
+};
+
+/* ---- the owner ---- */
+
+static void on_send(void *ctx, uint8_t type, uint16_t lane, struct tz_bytes body)
+{
+    struct h *h = ctx;
+    assert_int_equal(h->closed, 0); /* nothing after the end */
+    assert_true(h->nsent < SENT_MAX);
+    assert_true(body.n <= TZ_FRAME_BODY_MAX);
+    h->sent[h->nsent++] = (struct sent){type, lane, {tz_arena_dup(&h->f->a, body.p, body.n), body.n}};
+}
+
+static void on_submit(void *ctx, struct tz_sjob *j)
+{
+    struct h *h = ctx;
+    assert_true(h->njobs < JOBS_MAX);
+    h->jobs[h->njobs++] = j;
+}
+
+static void on_authenticated(void *ctx)
+{
+    ((struct h *)ctx)->authenticated++;
+}
+
+static void on_close(void *ctx, int code)
+{
+    struct h *h = ctx;
+    h->closed++;
+    h->close_code = code;
+}
+
+static int sign(void *ctx, uint32_t device, struct tz_bytes csr, struct tz_buf *certificate,
+                uint8_t fingerprint[TZ_FINGERPRINT_BYTES], struct tz_err *err)
+{
+    (void)ctx;
+    (void)device;
+    (void)err;
+    assert_int_equal(tz_sha256(csr, fingerprint), 0);
+    return tz_buf_puts(certificate, "certificate");
+}
+
+static void open_session(struct h *h, const char *device)
+{
+    struct sx *f = h->f;
+    struct tz_session_config c = {.id = 1,
+                                  .enrolling = device == NULL,
+                                  .sign = sign,
+                                  .ca = tz_bytes_str("ca"),
+                                  .clock = tz_clock_fake(&f->clock),
+                                  .software = "test",
+                                  .catalogue = f->s->cat};
+    struct tz_session_io io = {on_send, on_submit, on_authenticated, on_close, h};
+    if (device) /* the fixture's certificates are the devices' names */
+        assert_int_equal(tz_sha256(tz_bytes_str(device), c.fingerprint), 0);
+    assert_int_equal(tz_session_new(&c, &io, &h->s), 0);
+}
+
+static int setup(void **state)
+{
+    struct h *h = calloc(1, sizeof *h);
+    void *f = NULL;
+    assert_non_null(h);
+    assert_int_equal(sx_setup(&f), 0);
+    h->f = f;
+    *state = h;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct h *h = *state;
+    void *f = h->f;
+    for (size_t i = 0; i < h->njobs; i++)
+        tz_sjob_free(h->jobs[i]);
+    tz_session_free(h->s);
+    sx_teardown(&f);
+    free(h);
+    return 0;
+}
+
+static struct tz_sjob *take_job(struct h *h)
+{
+    assert_true(h->njobs > 0);
+    struct tz_sjob *j = h->jobs[0];
+    memmove(h->jobs, h->jobs + 1, --h->njobs * sizeof *h->jobs);
+    return j;
+}
+
+/** Run the oldest job to its end. */
+static void run(struct h *h)
+{
+    struct tz_sjob *j = take_job(h);
+    struct tz_err err = {0};
+    bool writer = tz_sjob_where(j) == TZ_JOB_WRITER;
+    if (writer)
+        sx_group(h->f);
+    assert_int_equal(tz_sjob_run(j, h->f->s, &err), 0);
+    if (writer) {
+        sx_commit(h->f);
+        tz_sjob_settle(j, 0);
+    }
+    tz_session_on_job(h->s, j);
+}
+
+static void run_all(struct h *h)
+{
+    while (h->njobs)
+        run(h);
+}
+
+/* ---- the peer ---- */
+
+static void frame_on(struct h *h, uint8_t type, uint16_t lane, const struct tz_buf *b)
+{
+    struct tz_frame fr = {.type = type, .lane = lane, .body = tz_buf_unread(b)};
+    tz_session_on_frame(h->s, &fr);
+}
+
+static void hello(struct h *h)
+{
+    struct tz_msg_hello m = {.protocol = TZ_PROTOCOL_VERSION,
+                             .software = "peer",
+                             .catalogue_version = h->f->s->cat->version,
+                             .incarnation = 1,
+                             .wall_ms = h->f->clock.wall.ms - 5000};
+    struct tz_buf b;
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_msg_put_hello(&b, &m), 0);
+    frame_on(h, TZ_MSG_HELLO, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+}
+
+static void ready(struct h *h)
+{
+    open_session(h, "d1");
+    hello(h);
+    run(h);
+    assert_string_equal(tz_session_state_name(h->s), "ready");
+    h->nsent = 0;
+}
+
+/** Push whatever changesets there are in one frame. */
+static void push(struct h *h, struct sx_cs **cs, size_t n)
+{
+    struct tz_bytes raw[TZ_MSG_CHANGESETS_MAX];
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_FRAME_BODY_MAX);
+    for (size_t i = 0; i < n; i++) {
+        tz_buf_clear(&b);
+        assert_int_equal(tz_msg_put_changeset(&b, &cs[i]->cs), 0);
+        raw[i] = tz_bytes_of(tz_arena_dup(&h->f->a, b.p, b.len), b.len);
+    }
+    tz_buf_clear(&b);
+    assert_int_equal(tz_msg_put_push(&b, raw, n), 0);
+    frame_on(h, TZ_MSG_PUSH, TZ_LANE_UP, &b);
+    tz_buf_deinit(&b);
+}
+
+static struct sx_cs *create(struct h *h)
+{
+    struct sx_cs *c = sx_begin(&h->f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    return c;
+}
+
+static void push_one(struct h *h)
+{
+    struct sx_cs *c = create(h);
+    push(h, &c, 1);
+}
+
+static void pull(struct h *h)
+{
+    struct tz_cursor c[4] = {{.tier = 0}, {.tier = 1}, {.area = {.district = "120101"}, .tier = 0},
+                             {.area = {.district = "120101"}, .tier = 1}};
+    struct tz_buf b;
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_msg_put_pull(&b, c, 4), 0);
+    frame_on(h, TZ_MSG_PULL, TZ_LANE_DOWN, &b);
+    tz_buf_deinit(&b);
+}
+
+static void ack(struct h *h, uint32_t n)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    assert_int_equal(tz_msg_put_ack(&b, n), 0);
+    frame_on(h, TZ_MSG_ACK, TZ_LANE_DOWN, &b);
+    tz_buf_deinit(&b);
+}
+
+static void verify(struct h *h)
+{
+    struct tz_msg_verify m = {0};
+    struct tz_buf b;
+    tz_buf_init(&b, 256);
+    assert_int_equal(tz_msg_put_verify(&b, &m), 0);
+    frame_on(h, TZ_MSG_VERIFY, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+}
+
+static size_t count(const struct h *h, uint8_t type)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < h->nsent; i++)
+        n += h->sent[i].type == type;
+    return n;
+}
+
+static const struct sent *last(const struct h *h)
+{
+    assert_true(h->nsent > 0);
+    return &h->sent[h->nsent - 1];
+}
+
+/** The peer was told @code and the session closed with @close_code. */
+static void assert_failed_with(struct h *h, int told, int close_code)
+{
+    struct tz_msg_error m;
+    assert_int_equal(last(h)->type, TZ_MSG_ERROR);
+    assert_int_equal(tz_msg_read_error(last(h)->body, &h->f->a, &m, &h->f->err), 0);
+    assert_int_equal(m.code, told);
+    assert_true(m.fatal);
+    assert_int_equal(h->closed, 1);
+    assert_int_equal(h->close_code, close_code);
+    assert_string_equal(tz_session_state_name(h->s), "closed");
+}
+
+/* ---- greeting ---- */
+
+static void hello_is_answered_with_welcome(void **state)
+{
+    struct h *h = *state;
+    struct tz_msg_welcome w;
+    open_session(h, "d1");
+    hello(h);
+    assert_string_equal(tz_session_state_name(h->s), "opening");
+    assert_int_equal(h->nsent, 0);
+    run(h);
+    assert_int_equal(h->authenticated, 1);
+    assert_int_equal(h->nsent, 1);
+    assert_int_equal(h->sent[0].type, TZ_MSG_WELCOME);
+    assert_int_equal(tz_msg_read_welcome(h->sent[0].body, &h->f->a, &w, &h->f->err), 0);
+    assert_int_equal(w.device, h->f->d1.d.number);
+    assert_string_equal(w.role, "D_CLERK");
+    assert_int_equal(w.nareas, 2);
+    assert_string_equal(w.areas[1].district, "120101");
+    assert_true(w.reads_secret);
+    assert_int_equal(w.head, tz_store_head(h->f->s));
+    assert_true(w.nusers >= 2);
+    assert_int_equal(tz_session_device(h->s), h->f->d1.d.number);
+}
+
+static void anything_before_hello_is_refused(void **state)
+{
+    struct h *h = *state;
+    open_session(h, "d1");
+    push_one(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+    assert_int_equal(h->njobs, 0);
+}
+
+static void second_hello_is_refused(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    hello(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void frame_while_opening_is_refused_and_the_late_job_is_dropped(void **state)
+{
+    struct h *h = *state;
+    open_session(h, "d1");
+    hello(h);
+    pull(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+    run(h); /* nothing more is sent: on_send would fail */
+}
+
+static void unknown_certificate_is_told_it_is_revoked(void **state)
+{
+    struct h *h = *state;
+    open_session(h, "nobody");
+    hello(h);
+    run(h);
+    assert_failed_with(h, TZ_E_REVOKED, TZ_E_REVOKED);
+    assert_int_equal(h->authenticated, 0);
+}
+
+static void wrong_lane_is_refused(void **state)
+{
+    struct h *h = *state;
+    struct tz_buf b;
+    ready(h);
+    tz_buf_init(&b, 64);
+    assert_int_equal(tz_msg_put_ack(&b, 1), 0);
+    frame_on(h, TZ_MSG_ACK, TZ_LANE_UP, &b);
+    tz_buf_deinit(&b);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void other_protocol_version_is_told(void **state)
+{
+    struct h *h = *state;
+    struct tz_msg_hello m = {.protocol = TZ_PROTOCOL_VERSION + 1, .software = "peer"};
+    struct tz_buf b;
+    open_session(h, "d1");
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_msg_put_hello(&b, &m), 0);
+    frame_on(h, TZ_MSG_HELLO, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+    assert_failed_with(h, TZ_E_VERSION, TZ_E_VERSION);
+}
+
+static void ping_is_answered(void **state)
+{
+    struct h *h = *state;
+    struct tz_buf b;
+    uint64_t nonce = 0;
+    ready(h);
+    tz_buf_init(&b, 64);
+    assert_int_equal(tz_msg_put_ping(&b, 77), 0);
+    frame_on(h, TZ_MSG_PING, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+    assert_int_equal(last(h)->type, TZ_MSG_PONG);
+    assert_int_equal(tz_msg_read_ping(last(h)->body, &nonce, &h->f->err), 0);
+    assert_int_equal(nonce, 77);
+}
+
+static void silent_peer_has_a_deadline(void **state)
+{
+    struct h *h = *state;
+    open_session(h, "d1");
+    int64_t greeting = tz_session_deadline(h->s).ms - h->f->clock.mono.ms;
+    assert_int_equal(greeting, 5000);
+    hello(h);
+    run(h);
+    assert_true(tz_session_deadline(h->s).ms - h->f->clock.mono.ms > greeting);
+}
+
+/* ---- up ---- */
+
+static void results_leave_only_when_the_commit_is_known(void **state)
+{
+    struct h *h = *state;
+    struct tz_err err = {0};
+    const struct tz_area *areas = NULL;
+    size_t n = 0;
+    ready(h);
+    push_one(h);
+    struct tz_sjob *j = take_job(h);
+    sx_group(h->f);
+    assert_int_equal(tz_sjob_run(j, h->f->s, &err), 0);
+    assert_int_equal(h->nsent, 0);
+    sx_commit(h->f);
+    tz_sjob_settle(j, 0);
+    assert_true(tz_sjob_changed(j, &areas, &n));
+    assert_int_equal(n, 1);
+    assert_string_equal(areas[0].district, "120101");
+    assert_int_equal(h->nsent, 0);
+    tz_session_on_job(h->s, j);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 1);
+}
+
+static void error_of_this_machine_tells_the_peer_nothing_but_internal(void **state)
+{
+    struct h *h = *state;
+    struct tz_err err = {0};
+    const struct tz_area *areas = NULL;
+    size_t n = 0;
+    ready(h);
+    push_one(h);
+    struct tz_sjob *j = take_job(h);
+    sx_group(h->f);
+    assert_int_equal(tz_sjob_run(j, h->f->s, &err), 0);
+    tz_store_group_rollback(h->f->s);
+    tz_sjob_settle(j, TZ_E_DISK_FULL);
+    assert_false(tz_sjob_changed(j, &areas, &n));
+    tz_session_on_job(h->s, j);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 0);
+    assert_failed_with(h, TZ_E_INTERNAL, TZ_E_DISK_FULL);
+}
+
+static void job_may_run_again_after_a_rollback(void **state)
+{
+    struct h *h = *state;
+    struct tz_err err = {0};
+    struct tz_signed_result *r = NULL;
+    size_t n = 0;
+    ready(h);
+    push_one(h);
+    struct tz_sjob *j = take_job(h);
+    sx_group(h->f);
+    assert_int_equal(tz_sjob_run(j, h->f->s, &err), 0);
+    tz_store_group_rollback(h->f->s);
+    sx_group(h->f);
+    assert_int_equal(tz_sjob_run(j, h->f->s, &err), 0);
+    sx_commit(h->f);
+    tz_sjob_settle(j, 0);
+    tz_session_on_job(h->s, j);
+    assert_int_equal(tz_msg_read_results(last(h)->body, &h->f->a, &r, &n, &err), 0);
+    assert_int_equal(n, 1);
+}
+
+static void too_many_pushes_in_flight_break_the_protocol(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    for (int i = 0; i < TZ_PUSH_IN_FLIGHT_MAX; i++)
+        push_one(h);
+    assert_int_equal(h->njobs, TZ_PUSH_IN_FLIGHT_MAX);
+    assert_int_equal(h->closed, 0);
+    push_one(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void answered_push_makes_room_for_another(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    for (int i = 0; i < TZ_PUSH_IN_FLIGHT_MAX; i++)
+        push_one(h);
+    run(h);
+    push_one(h);
+    assert_int_equal(h->closed, 0);
+    run_all(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), TZ_PUSH_IN_FLIGHT_MAX + 1);
+}
+
+static void what_was_judged_before_a_hole_is_answered(void **state)
+{
+    struct h *h = *state;
+    struct tz_signed_result *r = NULL;
+    struct tz_err err = {0};
+    size_t n = 0;
+    struct sx_cs *cs[3];
+    ready(h);
+    for (int i = 0; i < 3; i++) {
+        h->f->d1.seq += i == 2; /* one is missing */
+        cs[i] = create(h);
+    }
+    push(h, cs, 3);
+    run(h);
+    assert_failed_with(h, TZ_E_SEQ_HOLE, TZ_E_SEQ_HOLE);
+    assert_int_equal(h->sent[0].type, TZ_MSG_RESULTS);
+    assert_int_equal(tz_msg_read_results(h->sent[0].body, &h->f->a, &r, &n, &err), 0);
+    assert_int_equal(n, 2);
+}
+
+static void very_many_released_results_come_in_frames_a_peer_accepts(void **state)
+{
+    struct h *h = *state;
+    struct sx *f = h->f;
+    enum { WAITERS = 300 };
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    for (int i = 0; i < WAITERS; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id, i % 2 ? "address=一" : "address=二", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    ready(h);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲", "district_code=120101", NULL);
+    push(h, &c, 1);
+    run(h);
+    size_t total = 0;
+    for (size_t i = 0; i < h->nsent; i++) {
+        struct tz_signed_result *r = NULL;
+        size_t n = 0;
+        assert_int_equal(h->sent[i].type, TZ_MSG_RESULTS);
+        assert_int_equal(tz_msg_read_results(h->sent[i].body, &f->a, &r, &n, &f->err), 0);
+        total += n;
+    }
+    assert_int_equal(total, WAITERS + 1);
+}
+
+/* ---- down ---- */
+
+static void checkpoint_comes_after_the_rows(void **state)
+{
+    struct h *h = *state;
+    struct tz_msg_checkpoint c;
+    ready(h);
+    pull(h);
+    while (h->njobs) {
+        run(h);
+        ack(h, 1);
+    }
+    assert_true(count(h, TZ_MSG_ROWS) >= 1);
+    assert_int_equal(count(h, TZ_MSG_CHECKPOINT), 1);
+    assert_int_equal(last(h)->type, TZ_MSG_CHECKPOINT);
+    assert_int_equal(last(h)->lane, TZ_LANE_DOWN);
+    assert_int_equal(tz_msg_read_checkpoint(last(h)->body, &c, &h->f->err), 0);
+    assert_int_equal(c.ver, tz_store_head(h->f->s));
+}
+
+/** Enough rows for several frames. */
+static void much_data(struct sx *f)
+{
+    static char text[20000];
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "former_names=", 13);
+    for (int i = 0; i < 100; i++)
+        sx_create(&f->d1, "organisation", "name=大", "district_code=120101", text, NULL);
+}
+
+static void no_more_frames_are_in_flight_than_the_peer_acknowledges(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    much_data(h->f);
+    pull(h);
+    run_all(h);
+    assert_int_equal(h->nsent, TZ_ROWS_IN_FLIGHT_MAX);
+    run_all(h);
+    assert_int_equal(h->nsent, TZ_ROWS_IN_FLIGHT_MAX);
+    assert_int_equal(h->njobs, 0); /* not read ahead either */
+    while (count(h, TZ_MSG_CHECKPOINT) == 0) {
+        size_t before = h->nsent;
+        ack(h, 1);
+        run_all(h);
+        assert_true(h->nsent <= before + 1);
+    }
+    assert_true(h->nsent > TZ_ROWS_IN_FLIGHT_MAX);
+}
+
+static void ack_of_more_than_was_sent_is_refused(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    ack(h, 1);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void second_pull_is_refused(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    pull(h);
+    pull(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void foreign_cursor_is_refused(void **state)
+{
+    struct h *h = *state;
+    struct tz_cursor c = {.area = {.district = "120102"}, .tier = 1};
+    struct tz_buf b;
+    ready(h);
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_msg_put_pull(&b, &c, 1), 0);
+    frame_on(h, TZ_MSG_PULL, TZ_LANE_DOWN, &b);
+    tz_buf_deinit(&b);
+    run(h);
+    assert_failed_with(h, TZ_E_AREA, TZ_E_AREA);
+}
+
+static void full_down_lane_does_not_stop_the_up_lane(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    much_data(h->f);
+    pull(h);
+    run_all(h); /* waits for Ack */
+    push_one(h);
+    run_all(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 1);
+}
+
+static void news_of_other_areas_wakes_nobody(void **state)
+{
+    struct h *h = *state;
+    struct tz_area there = {.district = "120102"};
+    struct tz_area here = {.district = "120101", .street = "120101002"};
+    ready(h);
+    pull(h);
+    run_all(h);
+    ack(h, (uint32_t)h->nsent);
+    run_all(h);
+    assert_int_equal(h->njobs, 0);
+    tz_session_on_head(h->s, tz_store_head(h->f->s), &there, 1);
+    assert_int_equal(h->njobs, 0);
+    tz_session_on_head(h->s, tz_store_head(h->f->s), &here, 1);
+    assert_int_equal(h->njobs, 1);
+    tz_session_on_head(h->s, tz_store_head(h->f->s), &here, 1); /* idempotent */
+    assert_int_equal(h->njobs, 1);
+}
+
+static void verify_is_answered_one_at_a_time(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    verify(h);
+    run_all(h);
+    assert_int_equal(count(h, TZ_MSG_VERIFIED), 1);
+    verify(h);
+    verify(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+/* ---- ending ---- */
+
+static void kick_says_why_and_closes_once(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    push_one(h);
+    tz_session_kick(h->s, TZ_E_REVOKED);
+    assert_failed_with(h, TZ_E_REVOKED, TZ_E_REVOKED);
+    tz_session_kick(h->s, TZ_E_DRAINING);
+    assert_int_equal(h->closed, 1);
+    run_all(h); /* its job ends without a word */
+    assert_true(tz_session_idle(h->s));
+}
+
+static void session_is_idle_between_messages_only(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    assert_true(tz_session_idle(h->s));
+    push_one(h);
+    assert_false(tz_session_idle(h->s));
+    run_all(h);
+    assert_true(tz_session_idle(h->s));
+}
+
+/* ---- enrolment ---- */
+
+static void enrol(struct h *h, struct tz_bytes secret, struct tz_bytes csr)
+{
+    struct tz_msg_enrol m = {.protocol = TZ_PROTOCOL_VERSION, .software = "peer", .secret = secret, .csr = csr};
+    struct tz_buf b;
+    tz_buf_init(&b, 8192);
+    assert_int_equal(tz_msg_put_enrol(&b, &m), 0);
+    frame_on(h, TZ_MSG_ENROL, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+}
+
+static struct tz_bytes new_csr(struct h *h)
+{
+    struct tz_buf key;
+    struct tz_buf csr;
+    tz_buf_init(&key, TZ_PKI_PEM_MAX);
+    tz_buf_init(&csr, TZ_PKI_PEM_MAX);
+    assert_int_equal(tz_pki_key_new(&key, &h->f->err), 0);
+    assert_int_equal(tz_pki_csr_new(tz_buf_unread(&key), &csr, &h->f->err), 0);
+    struct tz_bytes out = tz_bytes_of(tz_arena_dup(&h->f->a, csr.p, csr.len), csr.len);
+    tz_buf_deinit_secret(&key);
+    tz_buf_deinit(&csr);
+    return out;
+}
+
+static void invited_device_is_enrolled_and_the_session_ends(void **state)
+{
+    struct h *h = *state;
+    static uint8_t secret[16];
+    struct tz_invite_spec spec = {"D_CLERK", "120103", "fresh"};
+    struct tz_msg_enrolled m;
+    sx_group(h->f);
+    assert_int_equal(tz_store_invite_add(h->f->s, &spec, secret, &h->f->err), 0);
+    sx_commit(h->f);
+    open_session(h, NULL);
+    enrol(h, tz_bytes_of(secret, 16), new_csr(h));
+    run(h);
+    assert_int_equal(last(h)->type, TZ_MSG_ENROLLED);
+    assert_int_equal(tz_msg_read_enrolled(last(h)->body, &h->f->a, &m, &h->f->err), 0);
+    assert_string_equal(m.name, "fresh");
+    assert_true(tz_bytes_eq(m.ca, tz_bytes_str("ca")));
+    assert_int_equal(h->closed, 1);
+    assert_int_equal(h->close_code, 0);
+}
+
+static void unknown_invite_is_told(void **state)
+{
+    struct h *h = *state;
+    static const uint8_t secret[16] = {1};
+    open_session(h, NULL);
+    enrol(h, tz_bytes_of(secret, 16), new_csr(h));
+    run(h);
+    assert_failed_with(h, TZ_E_INVITE, TZ_E_INVITE);
+}
+
+static void damaged_request_is_told_and_uses_nothing(void **state)
+{
+    struct h *h = *state;
+    static uint8_t secret[16];
+    struct tz_invite_spec spec = {"D_CLERK", "120103", "fresh"};
+    sx_group(h->f);
+    assert_int_equal(tz_store_invite_add(h->f->s, &spec, secret, &h->f->err), 0);
+    sx_commit(h->f);
+    open_session(h, NULL);
+    enrol(h, tz_bytes_of(secret, 16), tz_bytes_str("not a request"));
+    run(h);
+    assert_failed_with(h, TZ_E_FORMAT, TZ_E_FORMAT);
+    assert_int_equal(sx_query(h->f, "SELECT count(*) FROM device WHERE name='fresh'"), 0);
+}
+
+static void hello_on_the_enrolment_protocol_is_refused(void **state)
+{
+    struct h *h = *state;
+    open_session(h, NULL);
+    hello(h);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(hello_is_answered_with_welcome),
+        T(anything_before_hello_is_refused),
+        T(second_hello_is_refused),
+        T(frame_while_opening_is_refused_and_the_late_job_is_dropped),
+        T(unknown_certificate_is_told_it_is_revoked),
+        T(wrong_lane_is_refused),
+        T(other_protocol_version_is_told),
+        T(ping_is_answered),
+        T(silent_peer_has_a_deadline),
+        T(results_leave_only_when_the_commit_is_known),
+        T(error_of_this_machine_tells_the_peer_nothing_but_internal),
+        T(job_may_run_again_after_a_rollback),
+        T(too_many_pushes_in_flight_break_the_protocol),
+        T(answered_push_makes_room_for_another),
+        T(what_was_judged_before_a_hole_is_answered),
+        T(very_many_released_results_come_in_frames_a_peer_accepts),
+        T(checkpoint_comes_after_the_rows),
+        T(no_more_frames_are_in_flight_than_the_peer_acknowledges),
+        T(ack_of_more_than_was_sent_is_refused),
+        T(second_pull_is_refused),
+        T(foreign_cursor_is_refused),
+        T(full_down_lane_does_not_stop_the_up_lane),
+        T(news_of_other_areas_wakes_nobody),
+        T(verify_is_answered_one_at_a_time),
+        T(kick_says_why_and_closes_once),
+        T(session_is_idle_between_messages_only),
+        T(invited_device_is_enrolled_and_the_session_ends),
+        T(unknown_invite_is_told),
+        T(damaged_request_is_told_and_uses_nothing),
+        T(hello_on_the_enrolment_protocol_is_refused),
+    };
+    return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
+}

@@ -1,0 +1,924 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The central store: exactly once, order and holes, who may do what, references, what waits for what, clocks, accounting. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DAY_MS = 86400000 };
+
+/* ---- exactly once ---- */
+
+static void resend_gives_the_same_bytes_and_changes_nothing(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=甲公司", "district_code=120101", NULL);
+    struct tz_bytes raw = f->raw;
+    struct tz_signed_result first = f->all[0];
+    uint64_t entries = 0;
+    uint8_t head[32];
+    sx_digest(f, before);
+    assert_int_equal(tz_store_audit_head(f->s, &entries, head, &f->err), 0);
+    for (int i = 0; i < 3; i++) {
+        uint64_t n = 0;
+        sx_group(f);
+        assert_int_equal(sx_apply_raw(&f->d1, raw), 0);
+        sx_commit(f);
+        assert_true(tz_bytes_eq(f->all[0].result, first.result));
+        assert_true(tz_bytes_eq(f->all[0].mac, first.mac));
+        assert_false(f->out.changed);
+        assert_int_equal(tz_store_audit_head(f->s, &n, head, &f->err), 0);
+        assert_int_equal(n, entries);
+    }
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    sx_text_is(f, "organisation", id, "name", "甲公司");
+}
+
+static void resend_within_the_group_gives_the_same_bytes(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), 0);
+    struct tz_bytes first = f->all[0].result;
+    assert_int_equal(sx_apply_raw(&f->d1, f->raw), 0);
+    sx_commit(f);
+    assert_true(tz_bytes_eq(f->all[0].result, first));
+}
+
+static void other_content_under_a_known_seq_is_held_as_a_fork(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    sx_org(f, "甲公司");
+    struct tz_bytes first = f->raw;
+    sx_digest(f, before);
+    f->d1.seq--;
+    struct sx_cs *copy = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(copy, "organisation", "name=乙公司", "district_code=120101", NULL);
+    const struct tz_result *r = sx_push(copy);
+    sx_expect(r, TZ_OUT_HELD, TZ_E_FORKED);
+    assert_int_equal(r->ops[0].outcome, TZ_OUT_HELD);
+    assert_null(sx_row(f, "organisation", id));
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    sx_group(f); /* the first one's answer stays */
+    assert_int_equal(sx_apply_raw(&f->d1, first), 0);
+    sx_commit(f);
+    sx_applied(&f->res);
+}
+
+static void result_is_proved_to_its_device(void **state)
+{
+    struct sx *f = *state;
+    uint8_t mac[32];
+    uint8_t text[1024] = {0, 0, 0, (uint8_t)f->d1.d.number};
+    sx_org(f, "甲公司");
+    struct tz_bytes r = f->all[0].result;
+    assert_true(r.n + 4 <= sizeof text);
+    memcpy(text + 4, r.p, r.n);
+    assert_int_equal(tz_hmac_sha256(tz_bytes_of(f->s->mac_key, 32), tz_bytes_of(text, r.n + 4), mac), 0);
+    assert_true(tz_bytes_eq(f->all[0].mac, tz_bytes_of(mac, 32)));
+}
+
+/* ---- order ---- */
+
+static void hole_in_the_seqs_is_an_error_that_leaves_nothing(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    sx_digest(f, before);
+    int64_t results = sx_query(f, "SELECT count(*) FROM result");
+    f->d1.seq++; /* this one was never sent */
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), TZ_E_SEQ_HOLE);
+    assert_string_equal(f->err.args[0], "1");
+    struct sx_cs *other = sx_begin(&f->d2); /* the group goes on */
+    sx_op_create(other, "organisation", "name=乙公司", "district_code=120102", NULL);
+    assert_int_equal(sx_apply(other), 0);
+    sx_applied(&f->res);
+    tz_store_group_rollback(f->s);
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM result"), results);
+}
+
+static void declare_lost(struct sx_dev *d, const uint64_t *seqs, size_t n)
+{
+    struct tz_msg_hello h = {.incarnation = d->d.incarnation, .lost_seqs = seqs, .nlost = n};
+    sx_group(d->f);
+    assert_int_equal(tz_store_session_begin(d->f->s, d->d.number, &h, 0, &d->f->err), 0);
+    sx_commit(d->f);
+}
+
+static void nothing_waits_for_a_seq_declared_lost(void **state)
+{
+    struct sx *f = *state;
+    const uint64_t lost[] = {1, 2};
+    struct tz_balance b;
+    f->d1.seq = 2;
+    declare_lost(&f->d1, lost, 2);
+    sx_create(&f->d1, "organisation", "name=甲公司", "district_code=120101", NULL);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.lost, 2);
+    assert_int_equal(b.applied, 1);
+}
+
+static void seq_that_was_judged_cannot_be_declared_lost(void **state)
+{
+    struct sx *f = *state;
+    const uint64_t lost[] = {1};
+    struct tz_balance b;
+    sx_org(f, "甲公司");
+    declare_lost(&f->d1, lost, 1);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.lost, 0);
+    assert_int_equal(b.applied, 1);
+}
+
+static void seq_declared_lost_cannot_come_back(void **state)
+{
+    struct sx *f = *state;
+    const uint64_t lost[] = {1};
+    f->d1.seq = 1;
+    declare_lost(&f->d1, lost, 1);
+    sx_org(f, "甲公司"); /* seq 2 */
+    f->d1.seq = 0;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=乙公司", "district_code=120101", NULL);
+    sx_expect(sx_push(c), TZ_OUT_HELD, TZ_E_FORKED);
+    assert_null(sx_row(f, "organisation", id));
+}
+
+static void changeset_of_another_device_is_a_protocol_error(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    c->cs.device = f->d2.d.number;
+    sx_group(f);
+    assert_int_equal(sx_apply(c), TZ_E_PROTOCOL);
+    c->cs.device = f->d1.d.number;
+    c->cs.incarnation++;
+    assert_int_equal(sx_apply(c), TZ_E_PROTOCOL);
+    tz_store_group_rollback(f->s);
+}
+
+static void damaged_bytes_leave_the_group_alone(void **state)
+{
+    struct sx *f = *state;
+    sx_group(f);
+    assert_true(sx_apply_raw(&f->d1, tz_bytes_str("\xff\xff\xff")) < 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    sx_applied(&f->res);
+    sx_commit(f);
+}
+
+/* ---- who may ---- */
+
+static void id_of_another_maker_is_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id foreign = tz_id_make(&f->d2.ids, f->clock.wall);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, foreign, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_refused(sx_push(c), TZ_E_ID_MAKER);
+}
+
+/** The result with what must differ (seq, hash) made the same, as bytes. */
+static struct tz_bytes comparable(struct sx *f)
+{
+    struct tz_result r = f->res;
+    struct tz_buf b;
+    r.seq = 0;
+    memset(r.hash, 0, sizeof r.hash);
+    tz_buf_init(&b, 64 * 1024);
+    assert_int_equal(tz_msg_put_result(&b, &r), 0);
+    struct tz_bytes all = tz_buf_unread(&b);
+    struct tz_bytes out = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
+    tz_buf_deinit(&b);
+    return out;
+}
+
+static void unknown_and_foreign_records_give_the_same_bytes(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id foreign = sx_org(f, "甲公司"); /* 120101 */
+    struct tz_id never = tz_id_make(&f->d1.ids, f->clock.wall);
+    enum tz_op_kind const kinds[] = {TZ_OP_DELETE, TZ_OP_RESTORE};
+    sx_see(&f->d2);
+    sx_refused(sx_set(&f->d2, "organisation", foreign, "address=路", NULL), TZ_E_UNKNOWN_RECORD);
+    struct tz_bytes a = comparable(f);
+    sx_withdraw(&f->d2, f->d2.seq);
+    sx_refused(sx_set(&f->d2, "organisation", never, "address=路", NULL), TZ_E_UNKNOWN_RECORD);
+    assert_true(tz_bytes_eq(a, comparable(f)));
+    for (size_t i = 0; i < 2; i++) {
+        struct sx_cs *c = sx_begin(&f->d2);
+        sx_op(c, kinds[i], "organisation", foreign);
+        sx_refused(sx_push(c), TZ_E_UNKNOWN_RECORD);
+        a = comparable(f);
+        c = sx_begin(&f->d2);
+        sx_op(c, kinds[i], "organisation", never);
+        sx_refused(sx_push(c), TZ_E_UNKNOWN_RECORD);
+        assert_true(tz_bytes_eq(a, comparable(f)));
+    }
+}
+
+static void unknown_and_foreign_references_give_the_same_bytes(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id foreign = sx_org(f, "甲公司");
+    struct tz_id never = tz_id_make(&f->d1.ids, f->clock.wall);
+    struct tz_bytes answer[2];
+    struct tz_id target[2] = {foreign, never};
+    for (int i = 0; i < 2; i++) {
+        struct sx_cs *c = sx_begin(&f->d2);
+        sx_op_create(c, "coverage", sx_ref(f, "org_id", target[i]), "mode=own", "since=2023-01-01", NULL);
+        sx_refused(sx_push(c), TZ_E_REF);
+        answer[i] = comparable(f);
+    }
+    assert_true(tz_bytes_eq(answer[0], answer[1]));
+}
+
+static void fields_are_edited_by_the_roles_the_catalogue_names(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "status=active", NULL));
+    sx_see(&f->fi);
+    sx_see(&f->c1);
+    sx_applied(sx_set(&f->fi, "organisation", id, "address=一路", NULL));
+    sx_refused(sx_set(&f->fi, "organisation", id, "status=suspended", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_refused(sx_set(&f->c1, "organisation", id, "name=乙", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_applied(sx_set(&f->c1, "organisation", id, "decoupled_on=2019", NULL));
+    sx_see(&f->d1b);
+    sx_refused(sx_set(&f->d1b, "organisation", id, "decoupled_on=2020", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_refused(sx_set(&f->d1b, "organisation", id, "verified_at=2023-01-01", NULL), TZ_E_NO_RIGHT_FIELD);
+}
+
+static void types_are_made_by_the_roles_the_catalogue_names(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->fi);
+    sx_op_create(c, "branch", "name=党支部", "branch_type=branch", "district_code=120101", "established_on=2020", NULL);
+    sx_refused(sx_push(c), TZ_E_NO_RIGHT_TYPE);
+    c = sx_begin(&f->d1);
+    sx_op_create(c, "case", "subject=name", NULL);
+    sx_refused(sx_push(c), TZ_E_NO_RIGHT_TYPE);
+    c = sx_begin(&f->d1);
+    sx_op_create(c, "unit", "code=X1", "name=甲局", NULL);
+    sx_refused(sx_push(c), TZ_E_NO_RIGHT_TYPE);
+}
+
+static void inspector_shapes_what_he_made_until_it_is_taken_over(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_create(&f->fi, "organisation", "name=甲公司", "district_code=120101", "industry_code=I", NULL);
+    sx_see(&f->fi);
+    sx_applied(sx_set(&f->fi, "organisation", id, "registrar=市局", NULL)); /* a D field */
+    sx_refused(sx_set(&f->fi, "organisation", id, "verified_at=2023-01-01", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_see(&f->fi2);
+    sx_refused(sx_set(&f->fi2, "organisation", id, "registrar=区局", NULL), TZ_E_NO_RIGHT_FIELD); /* not his */
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "organisation", id, "status=active", NULL));
+    sx_see(&f->fi);
+    sx_refused(sx_set(&f->fi, "organisation", id, "registrar=区局", NULL), TZ_E_NO_RIGHT_FIELD);
+}
+
+static void record_outside_the_authors_area_cannot_be_made(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=999999", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+}
+
+static void street_grant_reaches_its_street_only(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id in = sx_create(&f->d1, "organisation", "name=甲", "district_code=120101", "street_code=120101001", NULL);
+    struct tz_id out = sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", "street_code=120101002", NULL);
+    struct tz_id none = sx_create(&f->d1, "organisation", "name=丙", "district_code=120101", NULL);
+    sx_see(&f->s1);
+    sx_applied(sx_set(&f->s1, "organisation", in, "address=一路", NULL));
+    sx_refused(sx_set(&f->s1, "organisation", out, "address=一路", NULL), TZ_E_UNKNOWN_RECORD);
+    sx_refused(sx_set(&f->s1, "organisation", none, "address=一路", NULL), TZ_E_UNKNOWN_RECORD);
+    sx_refused(sx_set(&f->s1, "organisation", in, "street_code=120101002", NULL), TZ_E_AREA);
+}
+
+static void disabled_user_is_refused_and_the_seq_is_used(void **state)
+{
+    struct sx *f = *state;
+    sx_group(f);
+    assert_int_equal(tz_store_user_disable(f->s, "d1", &f->err), 0);
+    sx_commit(f);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    const struct tz_result *r = sx_push(c);
+    sx_refused(r, TZ_E_USER_DISABLED);
+    assert_int_equal(r->ops[0].outcome, TZ_OUT_REFUSED);
+    f->d1.user = f->d1b.user; /* a colleague at the same machine */
+    sx_create(&f->d1, "organisation", "name=甲公司", "district_code=120101", NULL);
+}
+
+static void user_of_another_area_may_not_write_from_this_machine(void **state)
+{
+    struct sx *f = *state;
+    f->d1.user = f->d2.user;
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_USER_DISABLED);
+}
+
+static void revoked_device_is_told_and_nothing_is_stored(void **state)
+{
+    struct sx *f = *state;
+    sx_group(f);
+    assert_int_equal(tz_store_device_revoke(f->s, f->d1.d.number, &f->err), 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), TZ_E_REVOKED);
+    sx_commit(f);
+}
+
+static void append_records_never_change(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    struct tz_id v = sx_create(&f->fi, "visit", sx_ref(f, "org_id", org), sx_ref(f, "by_ref", f->fi.user),
+                               "visited_on=2023-11-01", "way=on_site", NULL);
+    sx_see(&f->fi);
+    sx_refused(sx_set(&f->fi, "visit", v, "note=改", NULL), TZ_E_APPEND_ONLY);
+    sx_refused(sx_delete(&f->fi, "visit", v), TZ_E_APPEND_ONLY);
+}
+
+static void state_of_a_type_with_events_is_not_set_by_hand(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id b = sx_create(&f->d1, "branch", "name=党支部", "branch_type=branch", "district_code=120101",
+                               "established_on=2020", NULL);
+    sx_see(&f->d1);
+    sx_refused(sx_set(&f->d1, "branch", b, "state=dissolved", NULL), TZ_E_EVENTS_LATER);
+}
+
+/* ---- what a save must hold ---- */
+
+static void missing_required_field_refuses_a_create(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "district_code=120101", NULL);
+    const struct tz_result *r = sx_push(c);
+    sx_refused(r, TZ_E_REQUIRED);
+    assert_string_equal(r->args[0], "name");
+    c = sx_begin(&f->d1); /* a client of an older catalogue could not know */
+    c->cs.catalogue_version--;
+    sx_op_create(c, "organisation", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+}
+
+static void defaults_are_given_by_the_server(void **state)
+{
+    struct sx *f = *state;
+    sx_text_is(f, "organisation", sx_org(f, "甲公司"), "status", "unverified");
+}
+
+static void record_too_large_to_send_is_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    static uint8_t extra[200 * 1024];
+    for (uint32_t number = 15000; number < 15002; number++) {
+        struct tz_buf b;
+        tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+        assert_int_equal(tz_wire_put_bytes(&b, number, tz_bytes_of(extra, sizeof extra)), 0);
+        struct sx_cs *c = sx_begin(&f->d1);
+        struct tz_bytes all = tz_buf_unread(&b);
+        sx_op(c, TZ_OP_SET, "organisation", id)->values = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
+        tz_buf_deinit(&b);
+        if (number == 15000)
+            sx_applied(sx_push(c));
+        else
+            sx_refused(sx_push(c), TZ_E_LIMIT);
+    }
+}
+
+static void reference_to_a_deleted_record_revives_it_unless_the_author_knew(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    sx_applied(sx_delete(&f->d1, "organisation", org));
+    const char *by = sx_ref(f, "by_ref", f->fi.user);
+    struct tz_id v = sx_create(&f->fi, "visit", sx_ref(f, "org_id", org), by, "visited_on=2023-11-01", "way=on_site", NULL);
+    assert_false(sx_deleted(f, "organisation", org));
+    assert_non_null(sx_case(f, org, "_deleted", 1));
+    assert_non_null(sx_row(f, "visit", v));
+    struct tz_id other = sx_org(f, "乙公司");
+    sx_applied(sx_delete(&f->d1, "organisation", other));
+    sx_see(&f->fi);
+    struct sx_cs *c = sx_begin(&f->fi);
+    sx_op_create(c, "visit", sx_ref(f, "org_id", other), by, "visited_on=2023-11-01", "way=on_site", NULL);
+    sx_refused(sx_push(c), TZ_E_REF);
+    assert_true(sx_deleted(f, "organisation", other));
+}
+
+/* ---- all or nothing ---- */
+
+static void one_refusal_refuses_the_whole_save_without_a_trace(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    uint8_t before[32];
+    uint8_t after[32];
+    sx_applied(sx_delete(&f->d1, "organisation", sx_org(f, "乙公司")));
+    sx_applied(sx_set(&f->d1b, "organisation", org, "address=一路", NULL));
+    f->d1.seen = f->d1.seen - 1; /* concurrent with that */
+    sx_digest(f, before);
+    tz_ver head = tz_store_head(f->s);
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id made = sx_op_create(c, "organisation", "name=丙公司", "district_code=120101", NULL);
+    sx_op_set(c, "organisation", org, "address=二路", "grid_no=7", NULL); /* would open a case */
+    sx_op_create(c, "organisation", "name=丁公司", "district_code=120102", NULL);
+    const struct tz_result *r = sx_push(c);
+    sx_refused(r, TZ_E_AREA);
+    assert_int_equal(r->ver, 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(r->ops[i].outcome, TZ_OUT_REFUSED);
+    assert_int_equal(r->ops[0].code, 0);
+    assert_int_equal(r->ops[2].code, TZ_E_AREA);
+    assert_null(sx_row(f, "organisation", made));
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(tz_store_head(f->s), head);
+}
+
+static void ops_of_an_import_are_judged_alone(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id a = sx_op_create(c, "organisation", "name=甲", "district_code=120101", NULL);
+    struct tz_id b = sx_op_create(c, "organisation", "name=乙", "district_code=120102", NULL);
+    struct tz_id d = sx_op_create(c, "organisation", "name=丙", "district_code=120101", NULL);
+    c->cs.independent = true;
+    const struct tz_result *r = sx_push(c);
+    sx_applied(r);
+    assert_int_equal(r->ops[0].outcome, TZ_OUT_APPLIED);
+    assert_int_equal(r->ops[1].outcome, TZ_OUT_REFUSED);
+    assert_int_equal(r->ops[1].code, TZ_E_AREA);
+    assert_int_equal(r->ops[2].outcome, TZ_OUT_APPLIED);
+    assert_non_null(sx_row(f, "organisation", a));
+    assert_null(sx_row(f, "organisation", b));
+    assert_non_null(sx_row(f, "organisation", d));
+    assert_int_equal(sx_row(f, "organisation", a)->ver, sx_row(f, "organisation", d)->ver);
+}
+
+/* ---- waiting ---- */
+
+/** CREATE that is refused, then a SET of it that waits. Returns the seq of the CREATE. */
+static uint64_t refused_and_waiting(struct sx *f, struct tz_id *id)
+{
+    struct sx_cs *c = sx_begin(&f->d1);
+    *id = sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    const struct tz_result *r = sx_set(&f->d1, "organisation", *id, "address=一路", NULL);
+    sx_expect(r, TZ_OUT_WAITING, TZ_E_DEPENDS);
+    assert_int_equal(r->blocked_by, c->cs.seq);
+    assert_int_equal(r->ops[0].outcome, TZ_OUT_WAITING);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 1);
+    return c->cs.seq;
+}
+
+static void mended_create_releases_what_waits_for_it(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    struct tz_id other = sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", NULL); /* not delayed */
+    assert_non_null(sx_row(f, "organisation", other));
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(f->nall, 2);
+    struct tz_result released;
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &released, &f->err), 0);
+    sx_expect(&released, TZ_OUT_APPLIED, 0);
+    assert_int_equal(released.seq, 2);
+    sx_text_is(f, "organisation", id, "address", "一路");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM blocked"), 0);
+}
+
+static void withdrawn_cause_lets_waiters_be_judged(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    uint64_t seq = refused_and_waiting(f, &id);
+    sx_applied(sx_withdraw(&f->d1, seq));
+    assert_int_equal(f->nall, 2);
+    struct tz_result released;
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &released, &f->err), 0);
+    sx_expect(&released, TZ_OUT_REFUSED, TZ_E_UNKNOWN_RECORD); /* the record never came to be */
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+}
+
+static void withdrawn_waiter_ends_as_withdrawn(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    struct tz_balance b;
+    refused_and_waiting(f, &id);
+    struct tz_bytes raw = f->raw;
+    sx_applied(sx_withdraw(&f->d1, 2));
+    struct tz_result r;
+    assert_int_equal(f->nall, 2);
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(r.ops[0].outcome, TZ_OUT_WITHDRAWN);
+    sx_group(f); /* sent again: the same answer */
+    assert_int_equal(sx_apply_raw(&f->d1, raw), 0);
+    sx_commit(f);
+    sx_expect(&f->res, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.withdrawn, 1);
+    assert_int_equal(b.waiting, 0);
+    assert_int_equal(b.refused, 1);
+    assert_int_equal(b.applied, 1);
+    assert_int_equal(b.changesets, 3);
+}
+
+static void withdrawal_in_a_refused_save_does_not_happen(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = 2;
+    sx_op_create(c, "organisation", "name=丁", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    assert_int_equal(f->nall, 1);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 1);
+    uint64_t entries = 0;
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+}
+
+static void same_field_waits_and_another_field_does_not(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_refused(sx_set(&f->d1, "organisation", id, "decoupled_on=2020", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_expect(sx_set(&f->d1, "organisation", id, "decoupled_on=2021", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一路", NULL));
+    sx_applied(sx_set(&f->d1b, "organisation", id, "grid_no=3", NULL)); /* other devices never wait */
+}
+
+static void child_of_a_refused_create_waits_and_so_does_its_child(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    c = sx_begin(&f->d1);
+    struct tz_id cov = sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=own", "since=2023-01-01", NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_expect(sx_set(&f->d1, "coverage", cov, "basis=文", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, org, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(f->nall, 3);
+    sx_text_is(f, "coverage", cov, "basis", "文");
+}
+
+static void released_mend_releases_earlier_waiters_too(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id site = sx_op_create(c, "site", "name=园", "site_type=park", "level=district", "street_code=120102001", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA); /* 1 */
+    c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);                                                              /* 2 */
+    sx_expect(sx_set(&f->d1, "organisation", org, "address=一路", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS); /* 3 on 2 */
+    c = sx_begin(&f->d1); /* 4 mends 2 but waits for 1 */
+    sx_op_create_as(c, org, "organisation", "name=甲", "district_code=120101", sx_ref(f, "site_id", site), NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1); /* 5 mends 1: releases 4, which releases 3 */
+    sx_op_create_as(c, site, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", org, "address", "一路");
+}
+
+/* ---- clocks ---- */
+
+static tz_hlc effective_of(struct sx *f, tz_ver ver)
+{
+    return tz_store_commit_of(f->s, ver).effective;
+}
+
+static void clock_ten_years_wrong_is_clamped_and_never_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    const int64_t years = 3650LL * DAY_MS;
+    f->d1.skew_ms = years; /* fast, and the handshake did not tell */
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=快", NULL));
+    tz_hlc fast = effective_of(f, f->res.ver);
+    assert_true(tz_hlc_ms(fast) <= f->clock.wall.ms + 120000);
+    f->clock.wall.ms += 180000; /* three minutes later somebody with a good clock has the later word */
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=准", NULL));
+    sx_text_is(f, "organisation", id, "address", "准");
+    f->fi.skew_ms = -years; /* slow: behind everything, but nothing is lost */
+    sx_superseded(sx_set(&f->fi, "organisation", id, "address=慢", NULL));
+    sx_text_is(f, "organisation", id, "address", "准");
+    assert_int_equal(sx_ncandidates(f, sx_case(f, id, "address", 1)), 2);
+}
+
+static void measured_offset_corrects_a_wrong_clock(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    const int64_t years = 3650LL * DAY_MS;
+    f->d1.skew_ms = -years;
+    f->d1.offset_ms = years;
+    f->clock.wall.ms += DAY_MS;
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一", NULL));
+    assert_int_equal(tz_hlc_ms(effective_of(f, f->res.ver)), f->clock.wall.ms);
+}
+
+static void effective_time_ascends_on_each_device(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    tz_hlc last = 0;
+    for (int i = 0; i < 6; i++) {
+        f->d1.skew_ms = i % 2 ? -DAY_MS : DAY_MS;
+        char address[32];
+        (void)snprintf(address, sizeof address, "address=%d路", i);
+        sx_see(&f->d1);
+        sx_applied(sx_set(&f->d1, "organisation", id, address, NULL));
+        tz_hlc now = effective_of(f, f->res.ver);
+        assert_true(now > last);
+        last = now;
+    }
+}
+
+static void who_saw_wins_whatever_his_clock_says(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一", NULL));
+    sx_see(&f->d1b);
+    f->d1b.skew_ms = -3650LL * DAY_MS;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=二", NULL));
+    sx_text_is(f, "organisation", id, "address", "二");
+    assert_null(sx_case(f, id, "address", 1));
+    assert_true(effective_of(f, f->res.ver) > effective_of(f, f->d1b.seen));
+}
+
+static void base_beyond_the_head_is_no_licence(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    f->fi.seen = tz_store_head(f->s) + 100;
+    sx_applied(sx_set(&f->fi, "organisation", id, "address=一", NULL));
+    for (int i = 0; i < 5; i++)
+        sx_org(f, "别的");
+    f->fi2.seen = INT64_MAX; /* reads as "everything there is", no more */
+    sx_applied(sx_set(&f->fi2, "organisation", id, "address=二", NULL));
+    assert_true(tz_store_commit_of(f->s, f->res.ver).effective < tz_hlc_of(f->clock.wall.ms + 200000, 0));
+}
+
+/* ---- accounting, groups, power cuts ---- */
+
+static void balance_adds_up(void **state)
+{
+    struct sx *f = *state;
+    struct tz_balance b;
+    struct tz_id id;
+    size_t ops = 0;
+    refused_and_waiting(f, &id); /* 1 refused, 1 waiting */
+    ops += 2;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_op_create(c, "organisation", "name=乙", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    ops += 2;
+    sx_see(&f->d1b);
+    sx_applied(sx_set(&f->d1b, "organisation", org, "address=一", NULL));
+    f->d1.skew_ms = -DAY_MS;
+    f->d1.seen_seq = f->d1.seq;
+    f->clock.wall.ms += 1000;
+    c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", org, "address=二", NULL);
+    sx_push(c);
+    ops += 1;
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn, ops);
+    assert_int_equal(b.waiting, 1);
+    assert_int_equal(b.refused, 1);
+    assert_int_equal(b.changesets, 4);
+}
+
+static void rolled_back_group_never_was(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    uint8_t hash[2][32];
+    uint64_t n[2];
+    tz_ver head = tz_store_head(f->s);
+    sx_digest(f, before);
+    assert_int_equal(tz_store_audit_head(f->s, &n[0], hash[0], &f->err), 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), 0);
+    tz_ver given = f->res.ver;
+    assert_int_equal(tz_store_head(f->s), head); /* nothing is promised before the commit */
+    tz_store_group_rollback(f->s);
+    assert_int_equal(tz_store_head(f->s), head);
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(tz_store_audit_head(f->s, &n[1], hash[1], &f->err), 0);
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(hash[0], hash[1], 32);
+    sx_applied(sx_push(c)); /* sent again: the same version is given now */
+    assert_int_equal(f->res.ver, given);
+    assert_non_null(sx_row(f, "organisation", id));
+}
+
+static uint32_t keep_nothing(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void power_cut_keeps_what_was_committed_and_nothing_else(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    struct tz_id id = sx_org(f, "甲公司");
+    tz_ver head = tz_store_head(f->s);
+    uint64_t entries = 0;
+    sx_digest(f, before);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", id, "address=一", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), 0);
+    tz_memdisk_crash(f->disk, keep_nothing, NULL);
+    sx_reopen(f);
+    assert_int_equal(tz_store_head(f->s), head);
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+    sx_applied(sx_push(c));
+    sx_text_is(f, "organisation", id, "address", "一");
+}
+
+static void group_of_many_devices_is_one_transaction(void **state)
+{
+    struct sx *f = *state;
+    tz_ver head = tz_store_head(f->s);
+    struct sx_dev *devs[] = {&f->d1, &f->d2, &f->fi};
+    sx_group(f);
+    for (size_t i = 0; i < 3; i++) {
+        struct sx_cs *c = sx_begin(devs[i]);
+        sx_op_create(c, "organisation", "name=甲", i == 1 ? "district_code=120102" : "district_code=120101", NULL);
+        assert_int_equal(sx_apply(c), 0);
+        assert_int_equal(f->res.ver, head + 1 + i);
+    }
+    sx_commit(f);
+    assert_int_equal(tz_store_head(f->s), head + 3);
+}
+
+/* ---- enrolment ---- */
+
+static int sign_nothing(void *ctx, uint32_t device, struct tz_bytes csr, struct tz_buf *certificate,
+                        uint8_t fingerprint[TZ_FINGERPRINT_BYTES], struct tz_err *err)
+{
+    (void)device;
+    (void)err;
+    ++*(int *)ctx;
+    memset(fingerprint, 0x55, TZ_FINGERPRINT_BYTES);
+    return tz_buf_put(certificate, csr.p, csr.n);
+}
+
+static void invite_is_used_once_and_repeats_for_the_same_key_only(void **state)
+{
+    struct sx *f = *state;
+    struct tz_invite_spec spec = {.role = "D_CLERK", .area = "120103", .name = "new"};
+    uint8_t secret[16];
+    const uint8_t key[32] = {1};
+    const uint8_t other[32] = {2};
+    struct tz_enrolment e[3];
+    int signed_count = 0;
+    sx_group(f);
+    assert_int_equal(tz_store_invite_add(f->s, &spec, secret, &f->err), 0);
+    struct tz_bytes s = tz_bytes_of(secret, 16);
+    assert_int_equal(tz_store_enrol(f->s, s, tz_bytes_str("csr"), key, sign_nothing, &signed_count, &e[0], &f->err), 0);
+    assert_int_equal(tz_store_enrol(f->s, s, tz_bytes_str("csr2"), key, sign_nothing, &signed_count, &e[1], &f->err), 0);
+    assert_int_equal(tz_store_enrol(f->s, s, tz_bytes_str("csr"), other, sign_nothing, &signed_count, &e[2], &f->err),
+                     TZ_E_INVITE);
+    sx_commit(f);
+    assert_int_equal(signed_count, 1);
+    assert_int_equal(e[0].device.number, e[1].device.number);
+    assert_true(tz_id_eq(e[0].user, e[1].user));
+    assert_true(tz_bytes_eq(tz_buf_unread(&e[0].certificate), tz_buf_unread(&e[1].certificate)));
+    for (int i = 0; i < 3; i++)
+        tz_buf_deinit(&e[i].certificate);
+}
+
+static void grants_fit_their_role(void **state)
+{
+    struct sx *f = *state;
+    uint8_t secret[16];
+    const struct tz_invite_spec bad[] = {{"D_CLERK", "120000", "x"},
+                                         {"C_CLERK", "120101", "x"},
+                                         {"S_CLERK", "120101", "x"},
+                                         {"D_CLERK", "999999", "x"},
+                                         {"KING", "120101", "x"},
+                                         {"D_CLERK", "120101", ""}};
+    sx_group(f);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(tz_store_invite_add(f->s, &bad[i], secret, &f->err), TZ_E_VALUE);
+    const struct tz_invite_spec taken = {"D_CLERK", "120101", "d1"};
+    assert_int_equal(tz_store_invite_add(f->s, &taken, secret, &f->err), TZ_E_EXISTS);
+    tz_store_group_rollback(f->s);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(resend_gives_the_same_bytes_and_changes_nothing),
+        T(resend_within_the_group_gives_the_same_bytes),
+        T(other_content_under_a_known_seq_is_held_as_a_fork),
+        T(result_is_proved_to_its_device),
+        T(hole_in_the_seqs_is_an_error_that_leaves_nothing),
+        T(nothing_waits_for_a_seq_declared_lost),
+        T(seq_that_was_judged_cannot_be_declared_lost),
+        T(seq_declared_lost_cannot_come_back),
+        T(changeset_of_another_device_is_a_protocol_error),
+        T(damaged_bytes_leave_the_group_alone),
+        T(id_of_another_maker_is_refused),
+        T(unknown_and_foreign_records_give_the_same_bytes),
+        T(unknown_and_foreign_references_give_the_same_bytes),
+        T(fields_are_edited_by_the_roles_the_catalogue_names),
+        T(types_are_made_by_the_roles_the_catalogue_names),
+        T(inspector_shapes_what_he_made_until_it_is_taken_over),
+        T(record_outside_the_authors_area_cannot_be_made),
+        T(street_grant_reaches_its_street_only),
+        T(disabled_user_is_refused_and_the_seq_is_used),
+        T(user_of_another_area_may_not_write_from_this_machine),
+        T(revoked_device_is_told_and_nothing_is_stored),
+        T(append_records_never_change),
+        T(state_of_a_type_with_events_is_not_set_by_hand),
+        T(missing_required_field_refuses_a_create),
+        T(defaults_are_given_by_the_server),
+        T(record_too_large_to_send_is_refused),
+        T(reference_to_a_deleted_record_revives_it_unless_the_author_knew),
+        T(one_refusal_refuses_the_whole_save_without_a_trace),
+        T(ops_of_an_import_are_judged_alone),
+        T(mended_create_releases_what_waits_for_it),
+        T(withdrawn_cause_lets_waiters_be_judged),
+        T(withdrawn_waiter_ends_as_withdrawn),
+        T(withdrawal_in_a_refused_save_does_not_happen),
+        T(same_field_waits_and_another_field_does_not),
+        T(child_of_a_refused_create_waits_and_so_does_its_child),
+        T(released_mend_releases_earlier_waiters_too),
+        T(clock_ten_years_wrong_is_clamped_and_never_refused),
+        T(measured_offset_corrects_a_wrong_clock),
+        T(effective_time_ascends_on_each_device),
+        T(who_saw_wins_whatever_his_clock_says),
+        T(base_beyond_the_head_is_no_licence),
+        T(balance_adds_up),
+        T(rolled_back_group_never_was),
+        T(power_cut_keeps_what_was_committed_and_nothing_else),
+        T(group_of_many_devices_is_one_transaction),
+        T(invite_is_used_once_and_repeats_for_the_same_key_only),
+        T(grants_fit_their_role),
+    };
+    return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
+}
