@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent is a connection with retry, a control socket, and a tick that looks into the outbox once a second (another program
- * may have saved and its poke may have been lost).
+ * The agent is a connection with retry, a control socket, and a tick that looks into the outbox once a second (another
+ * program may have saved and its poke may have been lost).
  *
- * A "sync" begins a fresh session: what it reports as caught up then covers every save before the request, by the same rule
- * as a round of its own. Requests that come during one wait for the next, because they may follow a later save.
+ * A "sync" begins a fresh session: what it reports as caught up then covers every save before the request, by the same
+ * rule as a round of its own. Requests that come during one wait for the next, because they may follow a later save.
  *
  *   askers: NEW ──fresh session begins──> RIDING ──caught up, numbers read──> answered
  */
@@ -125,8 +125,7 @@ static void serve_riders(struct agent *g)
 {
     if (!g->reading && any(g, ASK_SYNC, true))
         g->reading = tz_conn_call(g->conn, run_status, on_after, g) == 0;
-    if (g->compare == NULL && any(g, ASK_VERIFY, true) &&
-        tz_compare_start(g->conn, on_compared, g, &g->compare) != 0)
+    if (g->compare == NULL && any(g, ASK_VERIFY, true) && tz_compare_start(g->conn, on_compared, g, &g->compare) != 0)
         g->compare = NULL;
 }
 
@@ -277,8 +276,11 @@ static void on_signal(void *ctx, int signum)
 static int start_all(struct agent *g, struct tz_loop *loop, struct tz_err *err)
 {
     char path[PATH_MAX];
-    const struct tz_conn_options opt = {.loop = tz_loop_uv(loop), .office = g->opt->office, .dir = g->opt->dir,
-                                        .software = g->opt->software, .retry = true};
+    const struct tz_conn_options opt = {.loop = tz_loop_uv(loop),
+                                        .office = g->opt->office,
+                                        .dir = g->opt->dir,
+                                        .software = g->opt->software,
+                                        .retry = true};
     const struct tz_conn_cb cb = {on_event, on_end, on_stopped, g};
     int rc = tz_folder_path(g->opt->dir, TZ_FOLDER_SOCKET, path, err);
     if (rc == 0)

@@ -3,7 +3,8 @@
 #define TZ_AGENT_H
 
 /*
- * The agent: holds the sync lease and a live session, comes back after every loss, and answers requests on DIR/agent.sock:
+ * The agent: holds the sync lease and a live session, comes back after every loss, and answers requests on
+ * DIR/agent.sock:
  *
  *   poke     ok                            somebody saved
  *   status   {"connected": …, "state": …, "pid": …, "error": …}
@@ -20,8 +21,8 @@ struct tz_agent_options {
     const char *dir;
     struct tz_office *office; /* borrowed for the call; used on another thread meanwhile */
     const char *software;
-    void (*on_ready)(void *ctx);                           /* listening; the first attempt begins */
-    void (*on_end)(void *ctx, const struct tz_err *err);   /* a session ended and will be tried again; may be NULL */
+    void (*on_ready)(void *ctx);                         /* listening; the first attempt begins */
+    void (*on_end)(void *ctx, const struct tz_err *err); /* a session ended and will be tried again; may be NULL */
     void *ctx;
 };
 
@@ -31,7 +32,9 @@ struct tz_agent_options {
  */
 TZ_MUST_USE int tz_agent_run(const struct tz_agent_options *opt, struct tz_err *err);
 
-/** Ask the agent of @dir. TZ_E_NOT_FOUND when none runs; the error it reports; else *@out is its reply, owned by the caller. */
-TZ_MUST_USE int tz_agent_ask(const char *dir, const char *request, uint32_t timeout_ms, json_t **out, struct tz_err *err);
+/** Ask the agent of @dir. TZ_E_NOT_FOUND when none runs; the error it reports; else *@out is its reply, owned by the
+ * caller. */
+TZ_MUST_USE int tz_agent_ask(const char *dir, const char *request, uint32_t timeout_ms, json_t **out,
+                             struct tz_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * include/taizhang/client.h over the functions that the command line program uses too. Nothing is decided here: errors and
- * numbers are translated into structs that hold no pointers.
+ * include/taizhang/client.h over the functions that the command line program uses too. Nothing is decided here: errors
+ * and numbers are translated into structs that hold no pointers.
  */
 #include "taizhang/client.h"
 #include "catalogue_dir.h"
@@ -127,12 +127,18 @@ int tz_client_sync(struct tz_client *c, tz_client_progress_cb *progress, void *c
     struct tz_err e = {0};
     struct tz_round_report r;
     struct progress p = {progress, ctx};
-    const struct tz_round_options opt = {.dir = c->dir, .office = c->office, .software = "taizhang " TZ_VERSION,
-                                         .progress = on_progress, .ctx = &p};
+    const struct tz_round_options opt = {
+        .dir = c->dir, .office = c->office, .software = "taizhang " TZ_VERSION, .progress = on_progress, .ctx = &p};
     if (tz_request_round(&opt, &r, &e) == 0)
         e = (struct tz_err){0};
-    const struct tz_client_report out = {.size = sizeof out, .sent = r.sent, .applied = r.applied, .refused = r.refused,
-                                         .waiting = r.waiting, .held = r.held, .open_cases = r.cases, .rows = r.rows};
+    const struct tz_client_report out = {.size = sizeof out,
+                                         .sent = r.sent,
+                                         .applied = r.applied,
+                                         .refused = r.refused,
+                                         .waiting = r.waiting,
+                                         .held = r.held,
+                                         .open_cases = r.cases,
+                                         .rows = r.rows};
     if (report != NULL)
         give(report, &out, sizeof out);
     return tell(&e, err);

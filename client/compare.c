@@ -81,7 +81,8 @@ static void judge(struct tz_compare *p)
     p->result.rows_here = p->own.rows;
     p->result.rows_server = p->server.rows;
     p->result.audit_ok = p->server.audit_ok;
-    p->result.same = p->own.rows == p->server.rows && memcmp(p->own.digest, p->server.digest, sizeof p->own.digest) == 0;
+    p->result.same =
+        p->own.rows == p->server.rows && memcmp(p->own.digest, p->server.digest, sizeof p->own.digest) == 0;
     finish(p, 0);
 }
 

@@ -3,8 +3,8 @@
 #define TZ_COMPARE_H
 
 /*
- * Verify: is this replica what the server says it should be? Asks for the server's digest, waits until the own checkpoint is
- * there, makes the own digest, compares; asks again when the server has moved on meanwhile.
+ * Verify: is this replica what the server says it should be? Asks for the server's digest, waits until the own
+ * checkpoint is there, makes the own digest, compares; asks again when the server has moved on meanwhile.
  */
 
 #include "conn.h"
@@ -23,8 +23,8 @@ struct tz_compare_result {
  * @conn must have a running session. @cb comes once, on the loop (also from within
  * this call when a digest cannot be made); the object is gone then. TZ_E_NOMEM.
  */
-TZ_MUST_USE int tz_compare_start(struct tz_conn *conn, void (*cb)(void *ctx, const struct tz_compare_result *r), void *ctx,
-                                 struct tz_compare **out);
+TZ_MUST_USE int tz_compare_start(struct tz_conn *conn, void (*cb)(void *ctx, const struct tz_compare_result *r),
+                                 void *ctx, struct tz_compare **out);
 /** From the owner's on_event. */
 void tz_compare_on_event(struct tz_compare *p, enum tz_sync_event e);
 /** The session ended: answers with @code. */

@@ -4,8 +4,8 @@
  *
  * Invariants
  *  1. The loop thread never touches the office: everything goes through jobs on `thread`.
- *  2. One session at a time. A job remembers the session it was made for; a result that comes back to another one is dropped
- *     (sync.c then asks again, nothing depends on it).
+ *  2. One session at a time. A job remembers the session it was made for; a result that comes back to another one is
+ * dropped (sync.c then asks again, nothing depends on it).
  *  3. The stream ends before the next attempt begins, so there are never two sessions of one device.
  *  4. Stopping: stream, then thread (which finishes its jobs), then timers; the last close callback frees.
  *
@@ -68,7 +68,7 @@ bool tz_conn_passes(int code, bool from_server)
 {
     const struct tz_err_info *info = tz_err_info(code);
     if (code == 0 || info->cls == TZ_ERR_RETRY || code == TZ_E_TLS || code == TZ_E_DISK_FULL)
-        return true; /* TZ_E_TLS: a captive portal answers in the server's place */
+        return true;                                 /* TZ_E_TLS: a captive portal answers in the server's place */
     return from_server && info->cls == TZ_ERR_LOCAL; /* its machine, not ours */
 }
 
@@ -343,8 +343,11 @@ static int load_tls(struct tz_conn *c, const char *dir, struct tz_err *err)
             (void)tz_err_set(err, rc, TZ_FOLDER_PIN, NULL, NULL, NULL);
     }
     if (rc == 0) {
-        const struct tz_tls_client_opts opts = {.alpn = TZ_TLS_ALPN_SESSION, .cert = tz_buf_unread(&cert),
-                                                .key = tz_buf_unread(&key), .ca_cert = tz_buf_unread(&ca), .pin = pin};
+        const struct tz_tls_client_opts opts = {.alpn = TZ_TLS_ALPN_SESSION,
+                                                .cert = tz_buf_unread(&cert),
+                                                .key = tz_buf_unread(&key),
+                                                .ca_cert = tz_buf_unread(&ca),
+                                                .pin = pin};
         rc = tz_tls_config_client(&opts, &c->tls, err);
     }
     tz_buf_deinit_secret(&key);
@@ -361,7 +364,8 @@ static void start_timer(struct tz_conn *c, uv_timer_t *t)
     c->open_handles++;
 }
 
-int tz_conn_start(const struct tz_conn_options *opt, const struct tz_conn_cb *cb, struct tz_conn **out, struct tz_err *err)
+int tz_conn_start(const struct tz_conn_options *opt, const struct tz_conn_cb *cb, struct tz_conn **out,
+                  struct tz_err *err)
 {
     struct tz_conn *c = calloc(1, sizeof *c);
     *out = NULL;

@@ -3,13 +3,14 @@
 #define TZ_CONN_H
 
 /*
- * The shell around sync.h: connects, gives the state machine frames, timers and a thread with the office, and connects again.
+ * The shell around sync.h: connects, gives the state machine frames, timers and a thread with the office, and connects
+ * again.
  *
- *   start ──> CONNECTING ──on_open──> UP ──end──> WAITING (backoff) ──> CONNECTING …      any ──stop──> STOPPING ──> gone
- *                                                 └─ an error that only a person can mend, or retry off: DOWN
+ *   start ──> CONNECTING ──on_open──> UP ──end──> WAITING (backoff) ──> CONNECTING …      any ──stop──> STOPPING ──>
+ * gone └─ an error that only a person can mend, or retry off: DOWN
  *
- * All functions belong to the loop's thread. The office belongs to the connection's own thread from start until on_stopped:
- * reach it through tz_conn_call.
+ * All functions belong to the loop's thread. The office belongs to the connection's own thread from start until
+ * on_stopped: reach it through tz_conn_call.
  */
 
 #include "sync.h"
@@ -54,7 +55,8 @@ void tz_conn_poke(struct tz_conn *c);
 /** A fresh session, now: its TZ_SYNC_CAUGHT_UP covers everything saved before this call. Not while STOPPING. */
 void tz_conn_renew(struct tz_conn *c);
 /** Run @run with the office on its thread, then @done on the loop. TZ_E_NOMEM, TZ_E_TOO_MANY: nothing happens. */
-TZ_MUST_USE int tz_conn_call(struct tz_conn *c, void (*run)(void *ctx, struct tz_office *o), void (*done)(void *ctx), void *ctx);
+TZ_MUST_USE int tz_conn_call(struct tz_conn *c, void (*run)(void *ctx, struct tz_office *o), void (*done)(void *ctx),
+                             void *ctx);
 
 enum tz_conn_state tz_conn_state(const struct tz_conn *c);
 /** The running session, NULL when there is none. Do not stop or free it. */

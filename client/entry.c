@@ -2,11 +2,11 @@
 /*
  * Text to value with the replica at hand.
  *
- * A reference is looked up by its target's single-field business keys first, which are indexed; only text that is not plain ASCII
- * is then tried as a title, because codes are ASCII and a wrong one must not cost a walk over the table.
+ * A reference is looked up by its target's single-field business keys first, which are indexed; only text that is not
+ * plain ASCII is then tried as a title, because codes are ASCII and a wrong one must not cost a walk over the table.
  *
- * The rules on values here (credit code, dates in the future, formulas) are those a form and an import check; the server records
- * and marks, it does not refuse.
+ * The rules on values here (credit code, dates in the future, formulas) are those a form and an import check; the
+ * server records and marks, it does not refuse.
  */
 #include "entry.h"
 
@@ -282,7 +282,8 @@ int tz_entry_value(struct tz_entry *e, const struct tz_record *rec, const struct
 
 /* ---- field=value ---- */
 
-int tz_entry_split(const struct tz_type *t, const char *arg, const struct tz_field **f, const char **text, struct tz_err *err)
+int tz_entry_split(const struct tz_type *t, const char *arg, const struct tz_field **f, const char **text,
+                   struct tz_err *err)
 {
     const char *eq = strchr(arg, '=');
     char name[TZ_ERR_ARG_BYTES];
@@ -303,8 +304,8 @@ static bool comes_second(const struct tz_record *rec, const struct tz_field *f)
     return f->ftype == TZ_FT_REF_ANY || rec->type->street_field == f->index;
 }
 
-int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a, struct tz_record *rec,
-                    bool *names, unsigned *warnings, struct tz_err *err)
+int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a,
+                    struct tz_record *rec, bool *names, unsigned *warnings, struct tz_err *err)
 {
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < nargs; i++) {
@@ -356,8 +357,8 @@ static int count_hit(void *ctx, const struct tz_row *row)
     return h->n < 2;
 }
 
-static int find_by(struct tz_entry *e, const struct tz_type *t, const struct tz_field *f, const char *text, struct hits *h,
-                   struct tz_err *err)
+static int find_by(struct tz_entry *e, const struct tz_type *t, const struct tz_field *f, const char *text,
+                   struct hits *h, struct tz_err *err)
 {
     struct tz_arena a;
     struct tz_value v;

@@ -3,8 +3,9 @@
 #define TZ_ENTRY_H
 
 /*
- * What people type or sheets hold → values and ids. tz_value_parse knows one field; this knows the replica as well: business keys
- * stand for ids, names for division codes, and what the offices' rules say about a single value or record. One owner.
+ * What people type or sheets hold → values and ids. tz_value_parse knows one field; this knows the replica as well:
+ * business keys stand for ids, names for division codes, and what the offices' rules say about a single value or
+ * record. One owner.
  */
 
 #include "division.h"
@@ -28,17 +29,18 @@ enum tz_entry_warning {
 const char *tz_entry_warning_text(unsigned warnings, enum tz_lang lang);
 
 /**
- * One value of @f. @rec: the record so far (a street's district, the type of a ref(any)). @text "" gives NULL. Ors into @warnings
- * (may be NULL). Values live in @a. As tz_value_parse, plus TZ_E_REF when a key finds nothing.
+ * One value of @f. @rec: the record so far (a street's district, the type of a ref(any)). @text "" gives NULL. Ors into
+ * @warnings (may be NULL). Values live in @a. As tz_value_parse, plus TZ_E_REF when a key finds nothing.
  */
-TZ_MUST_USE int tz_entry_value(struct tz_entry *e, const struct tz_record *rec, const struct tz_field *f, const char *text,
-                               struct tz_arena *a, struct tz_value *out, unsigned *warnings, struct tz_err *err);
+TZ_MUST_USE int tz_entry_value(struct tz_entry *e, const struct tz_record *rec, const struct tz_field *f,
+                               const char *text, struct tz_arena *a, struct tz_value *out, unsigned *warnings,
+                               struct tz_err *err);
 /** `field=value`: name, label or alias, then a value. Splits @arg; TZ_E_USAGE without '=', TZ_E_UNKNOWN_FIELD. */
 TZ_MUST_USE int tz_entry_split(const struct tz_type *t, const char *arg, const struct tz_field **f, const char **text,
                                struct tz_err *err);
 /**
- * All of `field=value …` into @rec (what it holds already counts as the record so far); @names tells which were named. Streets come
- * after districts whatever the order given.
+ * All of `field=value …` into @rec (what it holds already counts as the record so far); @names tells which were named.
+ * Streets come after districts whatever the order given.
  */
 TZ_MUST_USE int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a,
                                 struct tz_record *rec, bool *names, unsigned *warnings, struct tz_err *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of the data folder. Every file is written beside its place, made durable, and renamed, so that a power cut leaves the
- * old one or the new one. All of them are private to their owner (0600 in a 0700 folder): the key because it is a key, the
- * database because of what is in it.
+ * Files of the data folder. Every file is written beside its place, made durable, and renamed, so that a power cut
+ * leaves the old one or the new one. All of them are private to their owner (0600 in a 0700 folder): the key because it
+ * is a key, the database because of what is in it.
  */
 #include "folder.h"
 #include "hash.h"

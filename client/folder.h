@@ -3,7 +3,8 @@
 #define TZ_FOLDER_H
 
 /*
- * The data folder of a client (mode 0700) and the files in it. Blocking file work; never on a loop thread while sessions run.
+ * The data folder of a client (mode 0700) and the files in it. Blocking file work; never on a loop thread while
+ * sessions run.
  *
  *   office.db    the replica and the outbox
  *   device.key   the private key, 0600, kept whatever happens to a join

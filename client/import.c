@@ -8,8 +8,8 @@
  *   4. rows into changesets: each of at most 256 ops, independent, its own transaction
  *   5. what stayed behind stands in FOLDER/<id>/rejected.csv with its reason; the account in FOLDER/<id>/import.json
  *
- * An open changeset holds the database's write lock, so it is committed after 256 rows even when few of them changed anything.
- * Counts of rows follow commits: what a failed changeset held is not counted.
+ * An open changeset holds the database's write lock, so it is committed after so many rows even when few of them
+ * changed anything. Counts of rows follow commits: what a failed changeset held is not counted.
  */
 #include "import_int.h"
 
@@ -18,7 +18,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SAVE_ROWS_MAX = TZ_INDEPENDENT_OPS_MAX };
+/* An open changeset holds the write lock also while rows are read that change nothing; looking one up costs about eight
+ * times as much as passing it over for a filter. The sum bounds the lock to well under a second. */
+enum { LOOKED_UP_COST = 8, OTHER_COST = 1, SAVE_COST_MAX = 32768 };
 
 static int io_error(const char *path, struct tz_err *err)
 {
@@ -32,7 +34,7 @@ static int save_open(struct tz_import *im, struct tz_err *err)
     struct tz_save_options o = {.user = im->opt->user, .independent = true, .import_id = im->opt->import_id};
     if (im->save)
         return 0;
-    im->save_rows = 0;
+    im->save_cost = 0;
     return tz_save_begin(im->o, &o, &im->save, err);
 }
 
@@ -201,7 +203,8 @@ static int settle(struct tz_import *im, const struct tz_bytes *cells, size_t n, 
     count(im);
     if (p->verdict == TZ_IMPORT_REJECT || p->verdict == TZ_IMPORT_REVIEW)
         rc = keep_rejected(im, cells, n, err);
-    if (!rc && im->save && (++im->save_rows >= SAVE_ROWS_MAX || tz_save_ops(im->save) >= TZ_INDEPENDENT_OPS_MAX))
+    im->save_cost += p->verdict == TZ_IMPORT_OTHER ? OTHER_COST : LOOKED_UP_COST;
+    if (!rc && im->save && (im->save_cost >= SAVE_COST_MAX || tz_save_ops(im->save) >= TZ_INDEPENDENT_OPS_MAX))
         rc = save_close(im, err);
     return rc;
 }
@@ -270,17 +273,19 @@ static int write_account(const struct tz_import *im, const char *source, struct 
     tz_buf_init(&b, 16 * 1024);
     tz_id_print(im->opt->import_id, id);
     (void)snprintf(path, sizeof path, "%s/import.json", r->kept);
-    int rc = tz_buf_printf(&b, "{\"import_id\":\"%s\",\"type\":\"%s\",\"sha256\":\"%s\",\"encoding\":\"%s\",\"file\":", id,
-                           im->type->name, r->sha256, r->encoding == TZ_IMPORT_UTF8 ? "utf-8" : "gb18030");
+    int rc =
+        tz_buf_printf(&b, "{\"import_id\":\"%s\",\"type\":\"%s\",\"sha256\":\"%s\",\"encoding\":\"%s\",\"file\":", id,
+                      im->type->name, r->sha256, r->encoding == TZ_IMPORT_UTF8 ? "utf-8" : "gb18030");
     if (!rc)
         rc = tz_json_string(&b, source, strlen(source));
     if (!rc)
-        rc = tz_buf_printf(&b,
-                           ",\"rows\":%llu,\"accepted\":%llu,\"skipped\":%llu,\"warned\":%llu,\"review\":%llu,"
-                           "\"rejected\":%llu,\"filtered\":%llu,\"changesets\":%llu}\n",
-                           (unsigned long long)r->rows, (unsigned long long)r->accepted, (unsigned long long)r->skipped,
-                           (unsigned long long)r->warned, (unsigned long long)r->review, (unsigned long long)r->rejected,
-                           (unsigned long long)r->other, (unsigned long long)r->changesets);
+        rc =
+            tz_buf_printf(&b,
+                          ",\"rows\":%llu,\"accepted\":%llu,\"skipped\":%llu,\"warned\":%llu,\"review\":%llu,"
+                          "\"rejected\":%llu,\"filtered\":%llu,\"changesets\":%llu}\n",
+                          (unsigned long long)r->rows, (unsigned long long)r->accepted, (unsigned long long)r->skipped,
+                          (unsigned long long)r->warned, (unsigned long long)r->review, (unsigned long long)r->rejected,
+                          (unsigned long long)r->other, (unsigned long long)r->changesets);
     FILE *f = rc ? NULL : fopen(path, "wb");
     if (!rc && (!f || fwrite(b.p, 1, b.len, f) != b.len))
         rc = io_error(path, err);
@@ -296,8 +301,8 @@ static int read_filters(struct tz_import *im, struct tz_err *err)
 {
     tz_record_init(&im->filter, im->type);
     tz_arena_init(&im->filter_arena, 256 * 1024);
-    return tz_entry_fields(im->entry, im->opt->filters, im->opt->nfilters, &im->filter_arena, &im->filter, im->filtered, NULL,
-                           err);
+    return tz_entry_fields(im->entry, im->opt->filters, im->opt->nfilters, &im->filter_arena, &im->filter, im->filtered,
+                           NULL, err);
 }
 
 static int make_folder(struct tz_import *im, char *copy, size_t copy_bytes, struct tz_err *err)
@@ -349,7 +354,8 @@ static int run(struct tz_import *im, struct tz_err *err)
     return rc;
 }
 
-int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, struct tz_import_result *out, struct tz_err *err)
+int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, struct tz_import_result *out,
+                  struct tz_err *err)
 {
     struct tz_err mine = {0};
     struct tz_import *im = calloc(1, sizeof *im);

@@ -3,11 +3,12 @@
 #define TZ_IMPORT_H
 
 /*
- * Sheets (CSV) → records. A file is judged row by row: bad rows stay behind with their reasons, good ones become independent
- * changesets of at most 256 ops, each durable by itself. The same file again changes nothing: rows that are there already, with
- * equal values, are passed over; rows that differ become edits of what differs.
+ * Sheets (CSV) → records. A file is judged row by row: bad rows stay behind with their reasons, good ones become
+ * independent changesets of at most 256 ops, each durable by itself. The same file again changes nothing: rows that are
+ * there already, with equal values, are passed over; rows that differ become edits of what differs.
  *
- * Memory: one row, one changeset, and 16 bytes per record of types whose names are compared. The file is read from disk twice.
+ * Memory: one row, one changeset, and 16 bytes per record of types whose names are compared. The file is read from disk
+ * twice.
  */
 
 #include "entry.h"
@@ -18,7 +19,7 @@ enum tz_import_verdict {
     TZ_IMPORT_SKIP,   /* there already, or said twice in the file */
     TZ_IMPORT_REVIEW, /* maybe the same as another record: a person decides, nothing is written */
     TZ_IMPORT_REJECT,
-    TZ_IMPORT_OTHER,  /* not what --filter asked for */
+    TZ_IMPORT_OTHER, /* not what --filter asked for */
 };
 enum tz_import_encoding { TZ_IMPORT_DETECT, TZ_IMPORT_UTF8, TZ_IMPORT_GB18030 };
 
@@ -37,31 +38,33 @@ struct tz_import_options {
     struct tz_id import_id, user;
     enum tz_lang lang;
     enum tz_import_encoding encoding;
-    bool dry_run;        /* judge, write nothing */
-    bool all_or_nothing; /* one bad row and nothing is imported */
+    bool dry_run;            /* judge, write nothing */
+    bool all_or_nothing;     /* one bad row and nothing is imported */
     const char *const *maps; /* "heading=field"; "heading=" leaves the column out */
     size_t nmaps;
     const char *const *filters; /* "field=value": other rows are passed over */
     size_t nfilters;
-    void (*column)(void *ctx, const char *heading, const struct tz_field *f); /* each heading; @f NULL = not used. May be NULL */
-    void (*note)(void *ctx, const struct tz_import_note *n);                  /* warn, review, reject. May be NULL */
-    void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes);     /* May be NULL */
+    void (*column)(void *ctx, const char *heading,
+                   const struct tz_field *f);                /* each heading; @f NULL = not used. May be NULL */
+    void (*note)(void *ctx, const struct tz_import_note *n); /* warn, review, reject. May be NULL */
+    void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes); /* May be NULL */
     void *ctx;
 };
 
 struct tz_import_result {
-    uint64_t rows, accepted, warned, skipped, review, rejected, other, held; /* rows = all but warned, which is of accepted */
-    uint64_t created, edited;                                          /* of accepted */
-    uint64_t changesets; /* held above: good rows that all_or_nothing kept out */
+    uint64_t rows, accepted, warned, skipped, review, rejected, other,
+        held;                 /* rows = all but warned, which is of accepted */
+    uint64_t created, edited; /* of accepted */
+    uint64_t changesets;      /* held above: good rows that all_or_nothing kept out */
     char sha256[65];
     enum tz_import_encoding encoding; /* as read */
     char kept[512];                   /* folder of this import; "" in a dry run */
 };
 
 /**
- * Run it. What was committed before an error stays (and @out counts it): running again goes on. TZ_E_CSV (line, reason) before
- * anything is written when the file cannot be read to its end, TZ_E_IO, TZ_E_USAGE (a map or filter, no known column), and what
- * saving returns. Rejected rows are not an error; with all_or_nothing they leave accepted at 0.
+ * Run it. What was committed before an error stays (and @out counts it): running again goes on. TZ_E_CSV (line, reason)
+ * before anything is written when the file cannot be read to its end, TZ_E_IO, TZ_E_USAGE (a map or filter, no known
+ * column), and what saving returns. Rejected rows are not an error; with all_or_nothing they leave accepted at 0.
  */
 TZ_MUST_USE int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, struct tz_import_result *out,
                               struct tz_err *err);

@@ -26,19 +26,20 @@ struct tz_source_info {
     char sha256[65];
 };
 /** Read all of @path: length, digest and encoding; copy it to @copy (durable) unless NULL. */
-TZ_MUST_USE int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding asked, struct tz_source_info *out,
-                               struct tz_err *err);
+TZ_MUST_USE int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding asked,
+                               struct tz_source_info *out, struct tz_err *err);
 /** Rows of @path as UTF-8. TZ_E_CSV (line, reason) when it does not parse; what the callback returned otherwise. */
 TZ_MUST_USE int tz_source_rows(const char *path, const struct tz_source_info *info, tz_csv_row_cb row_cb, void *ctx,
-                               void (*progress)(void *ctx, uint64_t done, uint64_t all), void *progress_ctx, struct tz_err *err);
+                               void (*progress)(void *ctx, uint64_t done, uint64_t all), void *progress_ctx,
+                               struct tz_err *err);
 
 /* ---- import_map.c ---- */
 
 struct tz_columns {
     size_t n;
-    char *headings[IMPORT_COLUMNS_MAX];          /* in the arena */
+    char *headings[IMPORT_COLUMNS_MAX];                /* in the arena */
     const struct tz_field *fields[IMPORT_COLUMNS_MAX]; /* NULL = not used */
-    size_t order[IMPORT_COLUMNS_MAX];            /* used columns, in the order their values must be read */
+    size_t order[IMPORT_COLUMNS_MAX];                  /* used columns, in the order their values must be read */
     size_t used;
     struct tz_arena a;
 };
@@ -62,7 +63,7 @@ struct tz_row_plan {
     unsigned warnings;
     const char *column; /* what it is about; "" = the row */
     char reason[512];
-    bool exists;          /* then an edit of @id as @seen */
+    bool exists; /* then an edit of @id as @seen */
     struct tz_id id;
     struct tz_seen seen;
     struct tz_record rec; /* values of the named fields */
@@ -79,15 +80,15 @@ struct tz_import {
     struct tz_record filter;
     bool filtered[TZ_FIELDS_MAX];
     struct tz_arena filter_arena;
-    struct tz_hashes names;  /* folded titles of records, where names are compared */
-    struct tz_hashes keys;   /* dry run only: key of rows already judged → hash of the row */
+    struct tz_hashes names; /* folded titles of records, where names are compared */
+    struct tz_hashes keys;  /* dry run only: key of rows already judged → hash of the row */
     uint8_t hash_key[32];
     struct tz_row_plan plan;
     bool header_done;
-    bool dry;            /* this pass writes nothing */
-    bool quiet;          /* this pass tells nothing */
-    struct tz_save *save; /* the open changeset */
-    size_t save_rows;     /* rows since it was opened */
+    bool dry;                                                 /* this pass writes nothing */
+    bool quiet;                                               /* this pass tells nothing */
+    struct tz_save *save;                                     /* the open changeset */
+    size_t save_cost;                                         /* of the rows since it was opened */
     uint64_t pending_created, pending_edited, pending_warned; /* in the open changeset */
     FILE *rejected;
     struct tz_import_result *res;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which column holds which field. Headings are names, labels or aliases in any order; what the person maps by hand comes first.
- * Columns nobody knows are told and left out. Two columns may name one field (a code and its label); their values must then agree,
- * which is judged row by row.
+ * Which column holds which field. Headings are names, labels or aliases in any order; what the person maps by hand
+ * comes first. Columns nobody knows are told and left out. Two columns may name one field (a code and its label); their
+ * values must then agree, which is judged row by row.
  */
 #include "import_int.h"
 
@@ -40,7 +40,8 @@ static int apply_map(struct tz_columns *c, const struct tz_import_options *opt, 
     return any ? 0 : tz_err_set(err, TZ_E_USAGE, map, NULL, NULL, NULL);
 }
 
-/** A street is read after its district and a ref(any) after its type; two columns of one field: the first as it stands. */
+/** A street is read after its district and a ref(any) after its type; two columns of one field: the first as it stands.
+ */
 static void put_in_order(struct tz_columns *c, const struct tz_type *t)
 {
     c->used = 0;

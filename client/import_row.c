@@ -11,8 +11,8 @@
  *   no key, and a record with all the same values           skip
  *   else                                                    new record
  *
- * Names count for types whose records are merged by name and key (types.csv auto_merge). A dry run writes nothing, so what
- * earlier rows of the file would have made is remembered as hashes.
+ * Names count for types whose records are merged by name and key (types.csv auto_merge). A dry run writes nothing, so
+ * what earlier rows of the file would have made is remembered as hashes.
  */
 #include "import_int.h"
 
@@ -361,7 +361,8 @@ static void compare_dry(struct tz_import *im)
         return;
     if (!key || *before == hash_values(im, NULL))
         decide(im, TZ_IMPORT_SKIP, "", "");
-    else if (names_count(im) && !hashes_get(&im->names, name_hash(im, im->plan.rec.v[im->type->title_field], &im->plan.a)))
+    else if (names_count(im) &&
+             !hashes_get(&im->names, name_hash(im, im->plan.rec.v[im->type->title_field], &im->plan.a)))
         decide(im, TZ_IMPORT_REVIEW, im->type->fields[im->type->title_field].label[im->opt->lang],
                say(im, "代码相同、名称不同，请人工核对", "same code, another name: please compare"));
     im->plan.exists = true;

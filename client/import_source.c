@@ -2,9 +2,9 @@
 /*
  * A file on disk as UTF-8 rows, in pieces of 64 KiB.
  *
- * The encoding is what the file says (byte order mark), else UTF-8 if every byte of it is, else GB18030, which every spreadsheet of
- * the offices writes. The first reading decides that, takes the digest and makes the copy that is kept; later readings use the copy,
- * so that a file that changes meanwhile is not half one thing and half another.
+ * The encoding is what the file says (byte order mark), else UTF-8 if every byte of it is, else GB18030, which every
+ * spreadsheet of the offices writes. The first reading decides that, takes the digest and makes the copy that is kept;
+ * later readings use the copy, so that a file that changes meanwhile is not half one thing and half another.
  */
 #include "hash.h"
 #include "import_int.h"

@@ -3,11 +3,11 @@
  * Enrolment: code ─> key ─> request ─> Enrolled ─> files ─> office.
  *
  * Invariants
- *  1. The key is durable before anything is sent: when the answer is lost, a repeat asks with the same key and gets the same
- *     device.
+ *  1. The key is durable before anything is sent: when the answer is lost, a repeat asks with the same key and gets the
+ * same device.
  *  2. The office is made last. A folder without it has not joined and may be joined again; one with it never is.
- *  3. `server.pin` holds the pin and a hash of the invitation's secret, so that a repeat is recognised without the secret
- *     lying on the disk.
+ *  3. `server.pin` holds the pin and a hash of the invitation's secret, so that a repeat is recognised without the
+ * secret lying on the disk.
  */
 #include "join.h"
 #include "addr.h"
@@ -20,8 +20,11 @@
 #include "stream.h"
 #include "text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HEX_BYTES = 2 * TZ_SHA256_BYTES, PIN_FILE_BYTES = 2 * (HEX_BYTES + 1), ANSWER_BODY_MAX = 64 * 1024 };
 
@@ -112,7 +115,8 @@ static void on_open(void *ctx, const struct tz_tls_peer *peer)
     struct join *j = ctx;
     struct tz_buf out;
     (void)peer; /* the pin was checked by the TLS engine */
-    const struct tz_msg_enrol m = {.protocol = TZ_PROTOCOL_VERSION, .software = j->opt->software,
+    const struct tz_msg_enrol m = {.protocol = TZ_PROTOCOL_VERSION,
+                                   .software = j->opt->software,
                                    .secret = tz_bytes_of(j->invite.secret, sizeof j->invite.secret),
                                    .csr = tz_buf_unread(&j->csr)};
     tz_buf_init(&out, TZ_FRAME_BODY_MAX_ANON);
@@ -199,6 +203,16 @@ static int ask(struct join *j, struct tz_err *err)
 
 /* ---- keeping the answer ---- */
 
+/** The database is private from its first byte; SQLite gives the files beside it the same mode. */
+static int make_private(const char *path, struct tz_err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return tz_err_setf(err, errno == ENOSPC ? TZ_E_DISK_FULL : TZ_E_IO, "%s: %s", path, strerror(errno));
+    (void)close(fd);
+    return 0;
+}
+
 static int write_cert(const char *dir, const char *name, struct tz_bytes cert, struct tz_err *err)
 {
     struct tz_buf pem;
@@ -240,6 +254,8 @@ static int keep(struct join *j, struct tz_identity *out, struct tz_err *err)
         rc = tz_folder_write(dir, TZ_FOLDER_PIN, tz_bytes_str(j->pin_file), err);
     if (rc == 0)
         rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
+    if (rc == 0)
+        rc = make_private(path, err);
     return rc != 0 ? rc : tz_office_create(path, &opt, out, err);
 }
 

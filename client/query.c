@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three locks, each enough alone: the file is opened read-only, `query_only` is on, and an authoriser lets pass only what a SELECT
- * does. The last one also keeps ATTACH from reading other files and PRAGMA from changing how the file is read.
+ * Three locks, each enough alone: the file is opened read-only, `query_only` is on, and an authoriser lets pass only
+ * what a SELECT does. The last one also keeps ATTACH from reading other files and PRAGMA from changing how the file is
+ * read.
  */
 #include "query.h"
 

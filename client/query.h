@@ -24,9 +24,10 @@ struct tz_query_handler {
 };
 
 /**
- * Run @sql on a connection of its own that can only read. TZ_E_SQL (what SQLite says, or why not) for anything but one statement
- * that reads: writes, several statements, PRAGMA, ATTACH.
+ * Run @sql on a connection of its own that can only read. TZ_E_SQL (what SQLite says, or why not) for anything but one
+ * statement that reads: writes, several statements, PRAGMA, ATTACH.
  */
-TZ_MUST_USE int tz_query_run(struct tz_office *o, const char *sql, const struct tz_query_handler *h, struct tz_err *err);
+TZ_MUST_USE int tz_query_run(struct tz_office *o, const char *sql, const struct tz_query_handler *h,
+                             struct tz_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who does the round? The lease decides, not the socket: an agent that died leaves a socket file but no lease. A lease without
- * an agent is another round of this folder, which will be over soon.
+ * Who does the round? The lease decides, not the socket: an agent that died leaves a socket file but no lease. A lease
+ * without an agent is another round of this folder, which will be over soon.
  */
 #include "request.h"
 

@@ -7,8 +7,8 @@
 #include "agent.h"
 
 /**
- * As tz_round_run; when the lease is taken, asks the agent, and when no agent answers, waits for the lease for a while before
- * TZ_E_LEASE.
+ * As tz_round_run; when the lease is taken, asks the agent, and when no agent answers, waits for the lease for a while
+ * before TZ_E_LEASE.
  */
 TZ_MUST_USE int tz_request_round(const struct tz_round_options *opt, struct tz_round_report *r, struct tz_err *err);
 

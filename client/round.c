@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connect ─> CAUGHT_UP ─> (compare) ─> stop. The office is read before and after on this thread, in between it belongs to the
- * connection's. The lease keeps two programs from having two sessions of one device.
+ * connect ─> CAUGHT_UP ─> (compare) ─> stop. The office is read before and after on this thread, in between it belongs
+ * to the connection's. The lease keeps two programs from having two sessions of one device.
  */
 #include "round.h"
 #include "folder.h"
@@ -28,8 +28,8 @@ static uint64_t growth(uint64_t before, uint64_t after)
     return after > before ? after - before : 0;
 }
 
-void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before, const struct tz_office_status *after,
-                   const struct tz_sync_counters *n)
+void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before,
+                   const struct tz_office_status *after, const struct tz_sync_counters *n)
 {
     uint64_t kept = growth(before->refused_changesets, after->refused_changesets) +
                     growth(before->waiting_changesets, after->waiting_changesets) +
@@ -142,7 +142,7 @@ static void on_event(void *ctx, enum tz_sync_event e)
 static void on_end(void *ctx, const struct tz_err *err, bool final)
 {
     struct round *r = ctx;
-    (void)final; /* one round, one session */
+    (void) final; /* one round, one session */
     r->counters = *tz_conn_counters(r->conn);
     if (!r->done)
         r->why = *err;
@@ -176,8 +176,8 @@ static void on_signal(void *ctx, int signum)
 
 static int run_loop(struct round *r, struct tz_loop *loop, struct tz_err *err)
 {
-    const struct tz_conn_options opt = {.loop = tz_loop_uv(loop), .office = r->opt->office, .dir = r->opt->dir,
-                                        .software = r->opt->software};
+    const struct tz_conn_options opt = {
+        .loop = tz_loop_uv(loop), .office = r->opt->office, .dir = r->opt->dir, .software = r->opt->software};
     const struct tz_conn_cb cb = {on_event, on_end, on_stopped, r};
     int rc = tz_conn_start(&opt, &cb, &r->conn, err);
     if (rc == 0) {

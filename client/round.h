@@ -3,8 +3,8 @@
 #define TZ_ROUND_H
 
 /*
- * One round of syncing: connect, until everything saved before is judged and everything written before is here, then stop.
- * Also what is reported about one, also when the agent did it. Blocks; runs a loop of its own.
+ * One round of syncing: connect, until everything saved before is judged and everything written before is here, then
+ * stop. Also what is reported about one, also when the agent did it. Blocks; runs a loop of its own.
  */
 
 #include "compare.h"
@@ -12,21 +12,21 @@
 #include <jansson.h>
 
 struct tz_round_report {
-    uint64_t sent;      /* changesets that went out */
-    uint64_t answered;  /* judged */
-    uint64_t applied;   /* of those: neither refused nor waiting nor held */
-    uint64_t rows;      /* received */
+    uint64_t sent;                   /* changesets that went out */
+    uint64_t answered;               /* judged */
+    uint64_t applied;                /* of those: neither refused nor waiting nor held */
+    uint64_t rows;                   /* received */
     uint64_t refused, waiting, held; /* now, changesets that need attention */
-    uint64_t cases;     /* open now */
-    uint64_t unsent;    /* left */
-    int64_t offset_ms;  /* server − this machine */
+    uint64_t cases;                  /* open now */
+    uint64_t unsent;                 /* left */
+    int64_t offset_ms;               /* server − this machine */
     bool compared;
     struct tz_compare_result compare;
 };
 
 /** @before and @after are the office's, @n the session's. */
-void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before, const struct tz_office_status *after,
-                   const struct tz_sync_counters *n);
+void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before,
+                   const struct tz_office_status *after, const struct tz_sync_counters *n);
 /** As one JSON object, NULL out of memory. */
 json_t *tz_round_json(const struct tz_round_report *r);
 /** The reverse; what is absent becomes 0. */
@@ -36,8 +36,8 @@ struct tz_round_options {
     const char *dir;
     struct tz_office *office; /* borrowed for the call; used on another thread meanwhile */
     const char *software;
-    bool compare;  /* then verify against the server */
-    bool signals;  /* SIGINT and SIGTERM end the round with TZ_E_INTERRUPTED */
+    bool compare; /* then verify against the server */
+    bool signals; /* SIGINT and SIGTERM end the round with TZ_E_INTERRUPTED */
     void (*progress)(void *ctx, const struct tz_sync_counters *n); /* may be NULL */
     void *ctx;
 };

@@ -5,6 +5,7 @@
 #include "catalogue_dir.h"
 #include "catalogue_find.h"
 #include "log.h"
+#include "store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +61,16 @@ int tz_cli_catalogue(struct tz_cli *c)
     }
     int rc = tz_catalogue_find(tz_config_text(&c->config, TZ_CONFIG_CATALOGUE), dir);
     return rc ? tz_err_set(&c->err, rc, dir, NULL, NULL, NULL) : tz_catalogue_load_dir(dir, &c->catalogue, &c->err);
+}
+
+int tz_cli_store(struct tz_cli *c, struct tz_store **out)
+{
+    char path[PATH_MAX];
+    int rc = tz_cli_open(c, false);
+    if (!rc)
+        rc = tz_cli_catalogue(c);
+    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
+    return rc ? rc : tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, out, &c->err);
 }
 
 void tz_cli_say(const struct tz_cli *c, const char *fmt, ...)

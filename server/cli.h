@@ -38,6 +38,8 @@ enum tz_opt {
 };
 #define TZ_OPT_BIT(o) (UINT32_C(1) << (o))
 
+struct tz_store;
+
 struct tz_cli {
     enum tz_lang lang;
     bool json;
@@ -69,6 +71,8 @@ __attribute__((format_arg(2), format_arg(3))) static inline const char *tr(const
 TZ_MUST_USE int tz_cli_open(struct tz_cli *c, bool fresh);
 /** Load the catalogue the settings name. */
 TZ_MUST_USE int tz_cli_catalogue(struct tz_cli *c);
+/** tz_cli_open, tz_cli_catalogue and the store, read-only: beside a running server too. */
+TZ_MUST_USE int tz_cli_store(struct tz_cli *c, struct tz_store **out);
 /** A message for the person, on stderr, with a newline. */
 void tz_cli_say(const struct tz_cli *c, const char *fmt, ...) TZ_PRINTF(2, 3);
 /** Print @o (taken) as one line. */

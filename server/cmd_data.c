@@ -13,16 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_readonly(struct tz_cli *c, struct tz_store **out)
-{
-    char path[PATH_MAX];
-    int rc = tz_cli_open(c, false);
-    if (!rc)
-        rc = tz_cli_catalogue(c);
-    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
-    return rc ? rc : tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, out, &c->err);
-}
-
 /* ---- init ---- */
 
 static int write_example(struct tz_cli *c)
@@ -147,7 +137,7 @@ int tz_cmd_dump(struct tz_cli *c)
     struct tz_grant g;
     struct dump d;
     const char *as = c->opt[TZ_OPT_AS_DEVICE];
-    int rc = open_readonly(c, &s);
+    int rc = tz_cli_store(c, &s);
     if (rc)
         return rc;
     rc = as ? grant_named(c, s, as, &g) : whole_city(c, s, &g);
@@ -166,7 +156,7 @@ int tz_cmd_verify(struct tz_cli *c)
 {
     struct tz_store *s = NULL;
     uint64_t entries = 0;
-    int rc = open_readonly(c, &s);
+    int rc = tz_cli_store(c, &s);
     if (rc)
         return rc;
     rc = tz_db_check(tz_store_db(s), false, &c->err);

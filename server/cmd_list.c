@@ -16,16 +16,6 @@ struct listing {
     json_t *online; /* {"devices":[…]}, or NULL without a server */
 };
 
-static int open_store(struct tz_cli *c, struct tz_store **out)
-{
-    char path[PATH_MAX];
-    int rc = tz_cli_open(c, false);
-    if (!rc)
-        rc = tz_cli_catalogue(c);
-    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
-    return rc ? rc : tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, out, &c->err);
-}
-
 /* ---- status ---- */
 
 int tz_cmd_status(struct tz_cli *c)
@@ -87,7 +77,7 @@ static int open_listing(struct tz_cli *c, struct listing *l, struct tz_store **s
 {
     struct tz_err quiet;
     *l = (struct listing){c, NULL};
-    int rc = open_store(c, s);
+    int rc = tz_cli_store(c, s);
     if (rc)
         return rc;
     quiet = c->err;
@@ -147,7 +137,7 @@ static int print_user(void *ctx, const struct tz_user *u)
 int tz_cmd_user_list(struct tz_cli *c)
 {
     struct tz_store *s = NULL;
-    int rc = open_store(c, &s);
+    int rc = tz_cli_store(c, &s);
     if (rc)
         return rc;
     rc = tz_store_users(s, print_user, c, &c->err);
@@ -187,7 +177,7 @@ static int print_entry(void *ctx, const struct tz_backlog_entry *e)
 int tz_cmd_backlog(struct tz_cli *c)
 {
     struct backlog b = {c, NULL};
-    int rc = open_store(c, &b.s);
+    int rc = tz_cli_store(c, &b.s);
     if (rc)
         return rc;
     rc = tz_store_backlog(b.s, print_entry, &b, &c->err);
@@ -305,7 +295,7 @@ static int print_total(struct balance *l)
 int tz_cmd_balance(struct tz_cli *c)
 {
     struct balance l = {.c = c};
-    int rc = open_store(c, &l.s);
+    int rc = tz_cli_store(c, &l.s);
     if (rc)
         return rc;
     /* One snapshot for both counts, or a changeset between them would seem lost. */

@@ -32,7 +32,8 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
 {
     struct tz_judge *j = judge;
     if (ver == j->edit.ver)
-        return (struct tz_commit){ver, j->edit.device, j->edit.incarnation, j->edit.seq, j->edit.user, j->edit.effective};
+        return (struct tz_commit){ver,         j->edit.device, j->edit.incarnation,
+                                  j->edit.seq, j->edit.user,   j->edit.effective};
     return tz_store_commit_of(j->s, ver);
 }
 
@@ -61,7 +62,8 @@ int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, 
     return rc ? rc : 1;
 }
 
-/** A record that its field-level creator may still shape: made by this device and not yet taken over (status at its default). */
+/** A record that its field-level creator may still shape: made by this device and not yet taken over (status at its
+ * default). */
 static bool own_unverified(const struct tz_judge *j, const struct tz_row *row)
 {
     const struct tz_field *status = tz_type_field(row->rec.type, "status");
@@ -122,7 +124,8 @@ int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps 
 /* ---- what the op carries ---- */
 
 /** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
-static int take_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in, bool *names)
+static int take_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
+                       bool *names)
 {
     struct tz_err why = {0};
     memset(names, 0, t->nfields * sizeof *names);
@@ -204,7 +207,8 @@ static int check_ref_apart(struct tz_judge *j, const struct tz_record *rec, cons
     return rc;
 }
 
-static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_value list)
+static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f,
+                           struct tz_value list)
 {
     /* canonical: ["32 hex","32 hex",…] */
     for (size_t at = 2; at + TZ_ID_HEX <= list.n; at += TZ_ID_HEX + 3) {

@@ -2,12 +2,14 @@
 /*
  * Cases: where the words of whoever lost are kept until somebody decides.
  *
- * A case is an ordinary record of type `case`, one per (record, subject, generation); the subject is a field, a group or
- * "_deleted". Its id follows from these, so replaying the log gives the same cases. case_head remembers the newest generation.
+ * A case is an ordinary record of type `case`, one per (record, subject, generation); the subject is a field, a group
+ * or
+ * "_deleted". Its id follows from these, so replaying the log gives the same cases. case_head remembers the newest
+ * generation.
  *
  * A candidate: {"at":ms,"by":"device.incarnation.seq","device":n,"rule":…,"since":"ver it joined","user":hex,
- * "values":{field:value…},"ver":"ver it was written"}. Values of secret fields go into the *_secret twins of the JSON fields, so
- * that the ordinary projection keeps them from readers without that right.
+ * "values":{field:value…},"ver":"ver it was written"}. Values of secret fields go into the *_secret twins of the JSON
+ * fields, so that the ordinary projection keeps them from readers without that right.
  */
 #include "store_int.h"
 
@@ -376,8 +378,9 @@ static int open_or_join(struct tz_judge *j, const struct tz_row *row, const stru
     if (rc)
         return rc;
     note_case(j, c->id);
-    return head_put(j, row, s->name,
-                    &(struct head){.generation = h.open ? h.generation : h.generation + 1, .open = true, .case_id = c->id});
+    return head_put(
+        j, row, s->name,
+        &(struct head){.generation = h.open ? h.generation : h.generation + 1, .open = true, .case_id = c->id});
 }
 
 /* ---- from merges ---- */
@@ -399,7 +402,8 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
         }
         if (s.group)
             json_object_set_new(values, t->fields[t->groups[s.group - 1].as_of].name, value_json(loss[i].as_of));
-        int rc = open_or_join(j, row, &s, "conflict", loss[i].rule, candidate_json(j, loss[i].author, loss[i].rule, values));
+        int rc =
+            open_or_join(j, row, &s, "conflict", loss[i].rule, candidate_json(j, loss[i].author, loss[i].rule, values));
         if (rc)
             return rc;
     }
@@ -543,7 +547,8 @@ static json_t *chosen_json(const struct resolve *r)
     return values;
 }
 
-/** The standing values that the resolver had not seen and did not choose, as {field: value}; NULL when there are none. */
+/** The standing values that the resolver had not seen and did not choose, as {field: value}; NULL when there are none.
+ */
 static json_t *unseen_standing(struct tz_judge *j, const struct resolve *r, struct tz_commit *author)
 {
     const struct tz_type *t = r->row->rec.type;
@@ -590,7 +595,8 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
         if (!r->names[i])
             continue;
         r->row->rec.v[i] = r->in.v[i];
-        rc = tz_stamps_set(&r->stamps, (struct tz_stamp){.field = t->fields[i].id, .ver = j->edit.ver, .resolved = true});
+        rc = tz_stamps_set(&r->stamps,
+                           (struct tz_stamp){.field = t->fields[i].id, .ver = j->edit.ver, .resolved = true});
     }
     if (!rc && !r->s.life) /* the choice may move the record, or point somewhere */
         rc = tz_judge_area(j, r->row);
@@ -622,7 +628,8 @@ static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct reso
 }
 
 /** Candidates that joined after the resolver looked open the next generation. */
-static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *standing, struct tz_commit standing_author)
+static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *standing,
+                         struct tz_commit standing_author)
 {
     const char *field = subject_secret(r->row->rec.type, &r->s) ? "candidates_secret" : "candidates";
     const char *kind = r->s.life ? "deleted" : "conflict";

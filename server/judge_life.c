@@ -2,8 +2,9 @@
 /*
  * Life and death of records: DELETE, RESTORE, and bringing back what should not have gone.
  *
- * `_deleted` is a register with a stamp of its own. A DELETE stands only when it saw everything it deletes; whoever did not see a
- * deletion and writes to the record, or hangs something on it, brings it back, and a case keeps the deleter's word.
+ * `_deleted` is a register with a stamp of its own. A DELETE stands only when it saw everything it deletes; whoever did
+ * not see a deletion and writes to the record, or hangs something on it, brings it back, and a case keeps the deleter's
+ * word.
  */
 #include "store_int.h"
 
@@ -34,8 +35,7 @@ static bool saw_child(struct tz_judge *j, tz_ver child, tz_ver base_checkpoint)
 static int on_child(void *ctx, const struct tz_row *row)
 {
     struct children *c = ctx;
-    if (c->ref->field->ftype == TZ_FT_REF_ANY &&
-        tz_rows_ref_type(c->j->s->cat, &row->rec, c->ref->field) != c->target)
+    if (c->ref->field->ftype == TZ_FT_REF_ANY && tz_rows_ref_type(c->j->s->cat, &row->rec, c->ref->field) != c->target)
         return 1;
     if (!tz_judge_in_area(c->j, &row->area)) /* not the author's to see: the reference will show a tombstone */
         return 1;
@@ -153,7 +153,8 @@ int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsign
     for (size_t i = 0; i < t->nfields; i++) {
         const struct tz_field *f = &t->fields[i];
         struct tz_value v = row->rec.v[i];
-        if ((f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY) || f->on_delete == TZ_OD_IGNORES || v.kind != TZ_V_BLOB)
+        if ((f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY) || f->on_delete == TZ_OD_IGNORES ||
+            v.kind != TZ_V_BLOB)
             continue;
         const struct tz_type *pt = tz_rows_ref_type(j->s->cat, &row->rec, f);
         struct tz_row *parent = tz_arena_alloc(j->a, sizeof *parent);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A changed record and everything that hangs on it: its table row, its place in the feed, its claims, the area of its dependants.
+ * A changed record and everything that hangs on it: its table row, its place in the feed, its claims, the area of its
+ * dependants.
  *
  * Invariants
  *  1. The feed has exactly one entry per record that is not `leaving`, at the record's own _ver and area.
@@ -191,8 +192,14 @@ static bool claim_key(struct tz_store *s, const struct tz_record *rec, size_t k,
 {
     const struct tz_key *key = &rec->type->keys[k];
     struct tz_buf b;
-    uint8_t head[8] = {(uint8_t)(rec->type->id >> 24), (uint8_t)(rec->type->id >> 16), (uint8_t)(rec->type->id >> 8),
-                       (uint8_t)rec->type->id, 0, 0, (uint8_t)(k >> 8), (uint8_t)k};
+    uint8_t head[8] = {(uint8_t)(rec->type->id >> 24),
+                       (uint8_t)(rec->type->id >> 16),
+                       (uint8_t)(rec->type->id >> 8),
+                       (uint8_t)rec->type->id,
+                       0,
+                       0,
+                       (uint8_t)(k >> 8),
+                       (uint8_t)k};
     tz_buf_init(&b, TZ_ROW_BYTES_MAX);
     int rc = tz_buf_put(&b, head, sizeof head);
     bool any = false;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a session asks of the store, executed on whatever thread owns it. A job carries its input and takes its answer home; it
- * never touches the session.
+ * What a session asks of the store, executed on whatever thread owns it. A job carries its input and takes its answer
+ * home; it never touches the session.
  *
- * Errors of the peer (bad bytes, unknown device, used invite) are the job's answer and do not disturb the group; errors of this
- * machine are returned, so that the executor rolls the whole group back.
+ * Errors of the peer (bad bytes, unknown device, used invite) are the job's answer and do not disturb the group; errors
+ * of this machine are returned, so that the executor rolls the whole group back.
  */
 #include "pki.h"
 #include "session_int.h"
@@ -218,8 +218,8 @@ static int run_push(struct tz_sjob *j, struct tz_store *s)
 static int run_pull(struct tz_sjob *j, struct tz_store *s)
 {
     struct emit e = {j, &j->frames};
-    return tz_store_changes(s, j->grant, j->cursors, j->ncursors, TZ_PULL_FRAMES_MAX, keep_frame, &e, &j->done, &j->head,
-                            &j->err);
+    return tz_store_changes(s, j->grant, j->cursors, j->ncursors, TZ_PULL_FRAMES_MAX, keep_frame, &e, &j->done,
+                            &j->head, &j->err);
 }
 
 static int run_verify(struct tz_sjob *j, struct tz_store *s)

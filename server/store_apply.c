@@ -9,34 +9,18 @@
  *   released others? --> judge them too, in seq order
  *
  * Invariants
- *  1. A (device, incarnation, seq) has one result row from the moment it was judged or put aside; a resend is answered from it.
+ *  1. A (device, incarnation, seq) has one result row from the moment it was judged or put aside; a resend is answered
+ * from it.
  *  2. A judged changeset has one audit entry; a waiting one gets it when it is judged or withdrawn.
  *  3. A refused changeset leaves nothing but its result, its audit entry and its marks in `blocked`.
  */
+#include "apply_int.h"
 #include "log.h"
-#include "store_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { OP_SCRATCH_BYTES = 8 * 1024 * 1024 };
-
-/** One changeset under way. */
-struct apply {
-    struct tz_store *s;
-    uint32_t device;
-    struct tz_device dev;
-    struct tz_bytes raw;
-    uint8_t hash[TZ_HASH_BYTES];
-    struct tz_changeset *cs;
-    int64_t offset_ms;
-    struct tz_wall received;
-    struct tz_arena *a; /* results */
-    struct tz_err *err;
-    struct tz_judge *j;
-    struct tz_op_result *ops; /* cs->nops */
-    struct tz_result res;
-};
 
 struct results {
     struct tz_signed_result *v;
@@ -133,182 +117,11 @@ static int audit_changeset(struct apply *p)
     return tz_audit_add(p->s, meta, p->raw, p->err);
 }
 
-/* ---- what depends on what ---- */
-
-/** Subject 0 = the record as a whole; else the field, or of a group its as-of field. */
-static uint32_t subject_id(const struct tz_type *t, const struct tz_field *f)
-{
-    return f->group ? t->fields[t->groups[f->group - 1].as_of].id : f->id;
-}
-
-typedef int (*touch_fn)(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx);
-
-static bool makes_record(enum tz_op_kind k)
-{
-    return k == TZ_OP_CREATE || k == TZ_OP_APPEND || k == TZ_OP_RESTORE;
-}
-
-/** Every (record, subject) that an op writes. A subject may come more than once. */
-static int each_write(struct apply *p, const struct tz_op *op, touch_fn fn, void *ctx)
-{
-    const struct tz_type *t = tz_catalogue_type_id(p->s->cat, op->type);
-    struct tz_wire_iter it = {op->values};
-    struct tz_wire_field w;
-    int rc = makes_record(op->kind) ? fn(p, op->type, op->id, 0, ctx) : 0;
-    if (!t || op->kind != TZ_OP_SET)
-        return rc;
-    while (!rc && tz_wire_next(&it, &w) == 1) {
-        const struct tz_field *f = tz_type_field_id(t, w.number);
-        rc = f ? fn(p, op->type, op->id, subject_id(t, f), ctx) : 0;
-    }
-    for (size_t i = 0; i < op->ncleared && !rc; i++) {
-        const struct tz_field *f = tz_type_field_id(t, op->cleared[i]);
-        rc = f ? fn(p, op->type, op->id, subject_id(t, f), ctx) : 0;
-    }
-    return rc;
-}
-
-/** A list of references: ["32 hex",…]. */
-static int each_listed(struct apply *p, const struct tz_type *target, struct tz_value list, touch_fn fn, void *ctx)
-{
-    int rc = 0;
-    for (size_t at = 2; at + TZ_ID_HEX <= list.n && !rc; at += TZ_ID_HEX + 3) {
-        char hex[TZ_ID_HEX + 1] = "";
-        struct tz_id id;
-        memcpy(hex, list.p + at, TZ_ID_HEX);
-        rc = tz_id_parse(hex, &id) ? 0 : fn(p, target->id, id, 0, ctx);
-    }
-    return rc;
-}
-
-/** Every record that an op needs to exist: itself, and what its values refer to. */
-static int each_need(struct apply *p, const struct tz_op *op, touch_fn fn, void *ctx)
-{
-    const struct tz_type *t = tz_catalogue_type_id(p->s->cat, op->type);
-    int rc = op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND ? 0 : fn(p, op->type, op->id, 0, ctx);
-    struct tz_record *rec = t ? tz_arena_alloc(p->j->a, sizeof *rec) : NULL;
-    if (rc || !rec || !op->values.n || tz_record_decode(t, op->values, p->j->a, rec, NULL))
-        return rc;
-    for (size_t i = 0; i < t->nfields && !rc; i++) {
-        const struct tz_field *f = &t->fields[i];
-        const struct tz_type *target = f->ftype == TZ_FT_REF || f->ftype == TZ_FT_REF_ANY
-                                           ? tz_rows_ref_type(p->s->cat, rec, f)
-                                           : NULL;
-        struct tz_id id;
-        if (f->ftype == TZ_FT_REFS && rec->v[i].kind == TZ_V_TEXT)
-            rc = each_listed(p, f->ref, rec->v[i], fn, ctx);
-        if (!target || rec->v[i].kind != TZ_V_BLOB || rec->v[i].n != TZ_ID_BYTES)
-            continue;
-        memcpy(id.b, rec->v[i].p, TZ_ID_BYTES);
-        rc = fn(p, target->id, id, 0, ctx);
-    }
-    return rc;
-}
-
-/** @ctx: uint64_t *first — the least own seq that blocks; 0 none. */
-static int find_blocker(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx)
-{
-    uint64_t *first = ctx;
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BLOCKED_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, type);
-    tz_stmt_bind_id(st, 3, &id);
-    tz_stmt_bind_int(st, 4, subject);
-    tz_stmt_bind_int(st, 5, (int64_t)p->cs->seq);
-    int rc = tz_stmt_step(st, p->err);
-    uint64_t seq = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
-    tz_stmt_reset(st);
-    if (seq && (!*first || seq < *first))
-        *first = seq;
-    return rc < 0 ? rc : 0;
-}
-
-static int find_dependency(struct apply *p, uint64_t *first)
-{
-    *first = 0;
-    for (size_t i = 0; i < p->cs->nops; i++) {
-        const struct tz_op *op = &p->cs->ops[i];
-        if (op->kind == TZ_OP_WITHDRAW)
-            continue;
-        tz_arena_reset(p->j->a);
-        int rc = each_need(p, op, find_blocker, first);
-        /* A later CREATE of the same id is the mended one: it waits for nobody. */
-        if (!rc && op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND)
-            rc = each_write(p, op, find_blocker, first);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int mark_blocked(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx)
-{
-    (void)ctx;
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BLOCKED_PUT, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, type);
-    tz_stmt_bind_id(st, 3, &id);
-    tz_stmt_bind_int(st, 4, subject);
-    tz_stmt_bind_int(st, 5, p->cs->incarnation);
-    tz_stmt_bind_int(st, 6, (int64_t)p->cs->seq);
-    return tz_stmt_run(st, p->err);
-}
-
-/** Ops that did not happen block what builds on them. */
-static int mark_all_blocked(struct apply *p)
-{
-    for (size_t i = 0; i < p->cs->nops; i++) {
-        enum tz_outcome o = p->ops[i].outcome;
-        if (o != TZ_OUT_REFUSED && o != TZ_OUT_WAITING && o != TZ_OUT_HELD)
-            continue;
-        int rc = each_write(p, &p->cs->ops[i], mark_blocked, NULL);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int run_seq(struct apply *p, enum tz_sql which, uint64_t seq)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, which, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)seq);
-    return tz_stmt_run(st, p->err);
-}
-
-/** CREATEs that were applied mend earlier refused ones of the same id. */
-static int mend(struct apply *p, bool *released)
-{
-    for (size_t i = 0; i < p->cs->nops; i++) {
-        const struct tz_op *op = &p->cs->ops[i];
-        if (!makes_record(op->kind) || p->ops[i].outcome == TZ_OUT_REFUSED)
-            continue;
-        struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BLOCKED_MENDED, p->err);
-        if (!st)
-            return TZ_E_DB;
-        tz_stmt_bind_int(st, 1, p->device);
-        tz_stmt_bind_int(st, 2, op->type);
-        tz_stmt_bind_id(st, 3, &op->id);
-        tz_stmt_bind_int(st, 4, (int64_t)p->cs->seq);
-        int rc = tz_stmt_run(st, p->err);
-        if (rc)
-            return rc;
-        *released = *released || tz_db_changes(p->s->db) > 0;
-    }
-    return 0;
-}
-
 /* ---- withdraw ---- */
 
 /** The waiting or held changeset @seq ends as withdrawn. */
-static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_bytes old, struct results *out)
+static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_bytes old,
+                            struct results *out)
 {
     struct tz_result r;
     struct tz_signed_result signed_one;
@@ -326,12 +139,12 @@ static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash,
     memcpy(r.hash, hash.p, TZ_HASH_BYTES);
     rc = store_result(p->s, p->device, &r, p->a, &signed_one, p->err);
     if (!rc)
-        rc = run_seq(p, TZ_SQL_BACKLOG_DROP, seq);
+        rc = tz_wait_run_seq(p, TZ_SQL_BACKLOG_DROP, seq);
     if (!rc)
         rc = results_add(out, signed_one);
     char meta[96];
-    (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=0 received=%lld", p->device,
-                   p->cs->incarnation, (unsigned long long)seq, TZ_OUT_WITHDRAWN, (long long)p->received.ms);
+    (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=0 received=%lld",
+                   p->device, p->cs->incarnation, (unsigned long long)seq, TZ_OUT_WITHDRAWN, (long long)p->received.ms);
     return rc ? rc : tz_audit_add(p->s, meta, (struct tz_bytes){0}, p->err);
 }
 
@@ -356,7 +169,7 @@ static int withdraw(struct apply *p, uint64_t seq, bool *released, struct result
         return rc < 0 ? rc : 0;
     rc = old.p ? end_as_withdrawn(p, seq, hash, old, out) : 0;
     if (!rc)
-        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, seq);
+        rc = tz_wait_run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, seq);
     *released = *released || tz_db_changes(p->s->db) > 0;
     return rc;
 }
@@ -459,7 +272,8 @@ static int undo(struct apply *p, int rc)
 {
     struct tz_err ignored;
     if (tz_db_rollback_to(p->s->db, &ignored))
-        tz_log(TZ_LOG_WARN, "store", "rollback", "code=%d", ignored.code); /* the connection is lost, the group with it */
+        tz_log(TZ_LOG_WARN, "store", "rollback", "code=%d",
+               ignored.code); /* the connection is lost, the group with it */
     return rc;
 }
 
@@ -546,9 +360,9 @@ static int conclude(struct apply *p, struct tz_signed_result *out, bool *release
 {
     p->res.ops = p->ops;
     p->res.nops = p->cs->nops;
-    int rc = mark_all_blocked(p);
+    int rc = tz_wait_mark(p);
     if (!rc)
-        rc = mend(p, released);
+        rc = tz_wait_mend(p, released);
     if (!rc)
         rc = store_result(p->s, p->device, &p->res, p->a, out, p->err);
     if (!rc)
@@ -600,7 +414,7 @@ static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_resu
         p->ops[i].outcome = TZ_OUT_WAITING;
     p->res.ops = p->ops;
     p->res.nops = p->cs->nops;
-    int rc = p->res.args[0] ? mark_all_blocked(p) : TZ_E_NOMEM;
+    int rc = p->res.args[0] ? tz_wait_mark(p) : TZ_E_NOMEM;
     if (!rc)
         rc = store_result(p->s, p->device, &p->res, p->a, out, p->err);
     struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_BACKLOG_PUT, p->err);
@@ -653,7 +467,8 @@ static int hold_fork(struct apply *p, struct tz_signed_result *out)
     return rc ? rc : 1;
 }
 
-/** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a copy. */
+/** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a
+ * copy. */
 static int answer_resend(struct apply *p, struct tz_signed_result *out)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
@@ -722,13 +537,13 @@ static int release_next(struct apply *from, uint64_t *after, bool *released, str
     uint64_t blocker = 0;
     rc = apply_init(&p, raw);
     if (!rc) /* its own marks are not its blockers: they have its own seq */
-        rc = find_dependency(&p, &blocker);
+        rc = tz_wait_find(&p, &blocker);
     if (rc || blocker)
         return rc ? rc : 1;
     struct tz_signed_result one;
-    rc = run_seq(&p, TZ_SQL_BACKLOG_DROP, p.cs->seq);
+    rc = tz_wait_run_seq(&p, TZ_SQL_BACKLOG_DROP, p.cs->seq);
     if (!rc)
-        rc = run_seq(&p, TZ_SQL_BLOCKED_DROP_SEQ, p.cs->seq);
+        rc = tz_wait_run_seq(&p, TZ_SQL_BLOCKED_DROP_SEQ, p.cs->seq);
     if (!rc)
         rc = judge_now(&p, &one, released);
     if (!rc)
@@ -774,7 +589,8 @@ static void group_restore(struct tz_store *s, const struct group_state *was)
     memcpy(s->group_audit_hash, was->audit_hash, sizeof was->audit_hash);
 }
 
-/** Withdrawals first, since they may free the rest; undone when the changeset is refused. Leaves *blocker, or p->ops judged. */
+/** Withdrawals first, since they may free the rest; undone when the changeset is refused. Leaves *blocker, or p->ops
+ * judged. */
 static int withdraw_and_judge(struct apply *p, uint64_t *blocker, bool *released, struct results *others)
 {
     struct group_state was = group_save(p->s);
@@ -785,7 +601,7 @@ static int withdraw_and_judge(struct apply *p, uint64_t *blocker, bool *released
         if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
             rc = withdraw(p, p->cs->ops[i].target_seq, released, others);
     if (!rc)
-        rc = find_dependency(p, blocker);
+        rc = tz_wait_find(p, blocker);
     if (!rc && !*blocker)
         rc = judge_all(p);
     if (rc)

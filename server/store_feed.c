@@ -3,11 +3,12 @@
  * What a device may read: the feed since its cursors, its whole scope, and the digest over it.
  *
  * Invariants
- *  1. Every call is one read snapshot. A page ends only after a whole version, so a cursor is always "everything up to here".
- *  2. A call that reaches the end of every area is done: the version of its snapshot is a checkpoint. A row that changed while
- *     earlier pages were out has moved to a later place in the feed and comes again.
- *  3. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the reader still
- *     sees the record through another area.
+ *  1. Every call is one read snapshot. A page ends only after a whole version, so a cursor is always "everything up to
+ * here".
+ *  2. A call that reaches the end of every area is done: the version of its snapshot is a checkpoint. A row that
+ * changed while earlier pages were out has moved to a later place in the feed and comes again.
+ *  3. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the
+ * reader still sees the record through another area.
  */
 #include "planted.h"
 #include "store_int.h"
@@ -44,7 +45,7 @@ struct page {
     struct tz_buf frame;
     struct tz_buf body;
     unsigned frames, frames_max;
-    unsigned rows; /* in the frame */
+    unsigned rows;             /* in the frame */
     struct tz_cursor *cursors; /* all; those from `unsaid` on have progress that no frame reported yet */
     size_t unsaid;
     tz_ver head; /* of the snapshot */
@@ -52,7 +53,8 @@ struct page {
     struct tz_err *err;
 };
 
-/** Send the frame. @complete: how many cursors are at a whole version now; in the middle of a version, all but the present one. */
+/** Send the frame. @complete: how many cursors are at a whole version now; in the middle of a version, all but the
+ * present one. */
 static int page_flush(struct page *p, size_t complete)
 {
     int rc = 0;
@@ -148,7 +150,8 @@ static int page_cursor(struct page *p, size_t i)
     while ((rc = read_entry(st, c, &e, p->err)) == 1) {
         int go = e.ver != at ? version_ended(p, i, at) : 1;
         at = e.ver;
-        if (go == 1 && (p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES || p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
+        if (go == 1 &&
+            (p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES || p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
             go = page_flush(p, i) ? TZ_E_NOMEM : 1;
         if (go == 1 && (tz_area_covers(&c->area, &e.area) || TZ_PLANTED(3)))
             go = page_entry(p, &e) ? TZ_E_NOMEM : 1;
@@ -392,13 +395,13 @@ int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_ba
                      struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog ORDER BY device,seq",
-                           err);
+    int rc = tz_db_prepare(
+        s->db, &st, "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog ORDER BY device,seq",
+        err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
-        struct tz_backlog_entry e = {(uint32_t)tz_stmt_int(&st, 0),       (uint32_t)tz_stmt_int(&st, 1),
-                                     (uint64_t)tz_stmt_int(&st, 2),       (enum tz_outcome)tz_stmt_int(&st, 3),
-                                     (uint64_t)tz_stmt_int(&st, 4),       tz_stmt_int(&st, 5)};
+        struct tz_backlog_entry e = {(uint32_t)tz_stmt_int(&st, 0), (uint32_t)tz_stmt_int(&st, 1),
+                                     (uint64_t)tz_stmt_int(&st, 2), (enum tz_outcome)tz_stmt_int(&st, 3),
+                                     (uint64_t)tz_stmt_int(&st, 4), tz_stmt_int(&st, 5)};
         int go = cb(ctx, &e);
         rc = go < 0 ? go : 0;
         if (go <= 0)

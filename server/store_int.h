@@ -5,7 +5,7 @@
 /*
  * Inside the SQLite store. Who calls whom:
  *
- *   store_apply.c  one changeset: seen before? in order? depends? → judge → result, audit, backlog
+ *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge → result, audit, backlog
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join, resolve
  *   rows.c         a changed record: table, feed, claims, dependants' areas

@@ -26,7 +26,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { LINE_DEADLINE_MS = 5000, BACKLOG = 16, READ_BYTES = 1024 };
+enum { LINE_DEADLINE_MS = 5000, BACKLOG = 128, READ_BYTES = 1024 };
 
 struct tz_control {
     uv_pipe_t pipe;
@@ -34,6 +34,7 @@ struct tz_control {
     struct tz_list askers;
     unsigned naskers;
     unsigned refs; /* the pipe and every asker */
+    bool waiting;  /* somebody knocked while all places were taken */
     uint64_t next_id;
     tz_control_request_cb *cb;
     void *ctx;
@@ -78,6 +79,8 @@ static void on_asker_closed_cb(uv_handle_t *h)
     release(c);
 }
 
+static void take_next(struct tz_control *c);
+
 static void hang_up(struct asker *a)
 {
     if (!tz_link_linked(&a->link))
@@ -86,6 +89,7 @@ static void hang_up(struct asker *a)
     a->control->naskers--;
     uv_close((uv_handle_t *)&a->pipe, on_asker_closed_cb);
     uv_close((uv_handle_t *)&a->timer, on_asker_closed_cb);
+    take_next(a->control);
 }
 
 static void on_deadline_cb(uv_timer_t *h)
@@ -173,21 +177,39 @@ static void asker_start(struct tz_control *c, struct asker *a)
     tz_list_push_back(&c->askers, &a->link);
     c->naskers++;
     c->refs++;
-    if (uv_accept((uv_stream_t *)&c->pipe, (uv_stream_t *)&a->pipe) < 0 || c->naskers > TZ_CONTROL_ASKERS_MAX ||
+    if (uv_accept((uv_stream_t *)&c->pipe, (uv_stream_t *)&a->pipe) < 0 ||
         uv_read_start((uv_stream_t *)&a->pipe, on_alloc_cb, on_read_cb) < 0)
         hang_up(a);
 }
 
-static void on_connection_cb(uv_stream_t *server, int status)
+static void take_asker(struct tz_control *c)
 {
-    struct tz_control *c = server->data;
-    struct asker *a = status == 0 ? calloc(1, sizeof *a) : NULL;
+    struct asker *a = calloc(1, sizeof *a);
     if (a == NULL)
         return;
     if (uv_pipe_init(c->loop, &a->pipe, 0) == 0)
         asker_start(c, a);
     else
         free(a);
+}
+
+/* With all places taken the next one waits: libuv listens on only after uv_accept, so the rest queue in the kernel. */
+static void on_connection_cb(uv_stream_t *server, int status)
+{
+    struct tz_control *c = server->data;
+    if (status != 0)
+        return;
+    c->waiting = c->naskers >= TZ_CONTROL_ASKERS_MAX;
+    if (!c->waiting)
+        take_asker(c);
+}
+
+static void take_next(struct tz_control *c)
+{
+    if (!c->waiting || uv_is_closing((uv_handle_t *)&c->pipe))
+        return;
+    c->waiting = false;
+    take_asker(c);
 }
 
 /* True when somebody listens behind @u; connecting to a socket file without a listener is refused at once. */

@@ -7,3 +7,11 @@ tz_test(NAME test_catalogue_dir LABEL integration SOURCES integration/test_catal
 tz_test(NAME test_stream LABEL integration SOURCES integration/test_stream.c LINK tz_net tz_crypto PkgConfig::LIBUV)
 tz_test(NAME test_control LABEL integration SOURCES integration/test_control.c LINK tz_net PkgConfig::LIBUV Threads::Threads)
 tz_test(NAME test_office_store LABEL integration SOURCES integration/test_office_store.c LINK client_lib server_core)
+
+# server
+tz_test(NAME test_exec LABEL integration
+        SOURCES integration/test_exec.c ../server/exec.c ../server/admin.c ../server/metrics.c
+        LINK server_core tz_net tz_db tz_memvfs PkgConfig::LIBUV PkgConfig::JANSSON)
+
+# client
+tz_test(NAME test_client LABEL integration SOURCES integration/test_client.c LINK client_net)

@@ -114,6 +114,8 @@ struct saving {
     struct tz_arena a;
     struct tz_err err;
     int rc;
+    struct tz_id edited; /* what was on the screen, and since when */
+    struct tz_seen seen;
 };
 
 static void begin(struct saving *x, struct sim_client *c, struct sim_rng *r, bool independent)
@@ -148,6 +150,34 @@ static void judge_failure(struct saving *x)
     }
 }
 
+/** An edit must not claim to have seen more than was on the screen: that would be a silent overwrite (P4). A later
+ *  op of one save has seen the earlier ones. */
+static void check_base(struct saving *x)
+{
+    struct sim_client *c = x->c;
+    struct tz_changeset cs;
+    struct tz_arena a;
+    struct tz_err err = {0};
+    if (tz_id_is_zero(x->edited) || c->nsaved == 0)
+        return;
+    tz_arena_init(&a, 4 << 20);
+    const struct sim_saved *s = &c->saved[c->nsaved - 1];
+    if (tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &a, &cs, &err))
+        sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
+    else
+        for (size_t i = 0; i < cs.nops; i++)
+            if (cs.ops[i].kind == TZ_OP_SET && tz_id_eq(cs.ops[i].id, x->edited) &&
+                (cs.ops[i].base_ver > x->seen.ver ||
+                 (cs.ops[i].base_seq > x->seen.seq && (i == 0 || cs.ops[i].base_seq != cs.seq))))
+                sim_fail(c->w,
+                         "P4: %s seq %llu says it saw version %llu, own save %llu; on the screen were %llu, %llu (op "
+                         "%zu of %zu)",
+                         c->dev->name, (unsigned long long)s->seq, (unsigned long long)cs.ops[i].base_ver & 0xFFFFFF,
+                         (unsigned long long)cs.ops[i].base_seq, (unsigned long long)x->seen.ver & 0xFFFFFF,
+                         (unsigned long long)x->seen.seq, i, cs.nops);
+    tz_arena_deinit(&a);
+}
+
 static bool finish(struct saving *x)
 {
     struct sim_client *c = x->c;
@@ -170,6 +200,7 @@ static bool finish(struct saving *x)
         c->w->n.saves++;
         c->w->n.ops += ops;
         sim_client_record(c, seq);
+        check_base(x);
         if (c->sync)
             tz_sync_on_outbox(c->sync);
     }
@@ -305,6 +336,8 @@ static void edit(struct saving *x, const struct sim_record *rec, const struct tz
             in->v[f->index] = sim_value(w, x->r, f, &x->a, (unsigned)(rec - w->records));
         k--;
     }
+    x->edited = rec->id;
+    x->seen = *seen;
     if (!x->rc)
         x->rc = tz_save_set(x->s, rec->id, seen, in, names, &x->err);
 }

@@ -83,7 +83,8 @@ void sx_join(struct sx *f, struct sx_dev *dev, const char *name, const char *rol
     sx_group(f);
     check(f, tz_store_invite_add(f->s, &spec, secret, &f->err));
     check(f, tz_sha256(tz_bytes_str(name), key));
-    check(f, tz_store_enrol(f->s, tz_bytes_of(secret, sizeof secret), tz_bytes_str(name), key, fake_sign, NULL, &e, &f->err));
+    check(f, tz_store_enrol(f->s, tz_bytes_of(secret, sizeof secret), tz_bytes_str(name), key, fake_sign, NULL, &e,
+                            &f->err));
     sx_commit(f);
     *dev = (struct sx_dev){.f = f, .d = e.device, .user = e.user};
     dev->ids = (struct tz_id_maker){.device = e.device.number, .random = id_random, .random_ctx = dev};
@@ -470,8 +471,8 @@ const struct tz_row *sx_case(struct sx *f, struct tz_id target, const char *subj
 {
     const struct tz_type *t = sx_type(f, "case");
     struct case_search s = {.subject = subject, .generation = generation};
-    check(f, tz_replica_find(f->s->rep, tz_type_field(t, "target_id"), t, tz_value_blob(target.b, TZ_ID_BYTES), on_case, &s,
-                             &f->err));
+    check(f, tz_replica_find(f->s->rep, tz_type_field(t, "target_id"), t, tz_value_blob(target.b, TZ_ID_BYTES), on_case,
+                             &s, &f->err));
     return s.found ? sx_row(f, "case", s.id) : NULL;
 }
 

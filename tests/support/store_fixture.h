@@ -3,11 +3,13 @@
 #define TZ_STORE_FIXTURE_H
 
 /*
- * A central store on a disk in memory with the shipped catalogue, a clock that stands still, randomness from a counter, and a few
- * enrolled devices that speak in changesets. Everything asserts: a fixture that cannot do its part fails the test that asked.
+ * A central store on a disk in memory with the shipped catalogue, a clock that stands still, randomness from a counter,
+ * and a few enrolled devices that speak in changesets. Everything asserts: a fixture that cannot do its part fails the
+ * test that asked.
  *
- * Fields are written "name=value" as a person would type them; "name=" clears. A device edits on the base of what it last saw
- * (sx_see): everything up to that version and its own saves up to that seq. Until then it works offline on its old view.
+ * Fields are written "name=value" as a person would type them; "name=" clears. A device edits on the base of what it
+ * last saw (sx_see): everything up to that version and its own saves up to that seq. Until then it works offline on its
+ * old view.
  */
 
 #include "memvfs.h"
@@ -47,18 +49,19 @@ struct sx {
     char path[64];
     struct tz_store *s;
     struct tz_arena a; /* everything of the current test */
-    /* FI, FI2: inspectors; D1, D1B: clerks of 120101; D2: clerk of 120102; S1: clerk of street 120101001; C1: central clerk */
+    /* FI, FI2: inspectors; D1, D1B: clerks of 120101; D2: clerk of 120102; S1: clerk of street 120101001; C1: central
+     * clerk */
     struct sx_dev fi, fi2, d1, d1b, d2, s1, c1;
-    struct sx_cs one;                  /* of the one-op helpers */
-    struct tz_result res;              /* of the last push */
-    struct tz_signed_result *all;      /* with those it released */
+    struct sx_cs one;             /* of the one-op helpers */
+    struct tz_result res;         /* of the last push */
+    struct tz_signed_result *all; /* with those it released */
     size_t nall;
-    struct tz_bytes raw;               /* as it was sent */
+    struct tz_bytes raw; /* as it was sent */
     struct tz_apply_out out;
     struct tz_err err;
 };
 
-int sx_group_setup(void **state);    /* one store with its devices, copied for each test */
+int sx_group_setup(void **state); /* one store with its devices, copied for each test */
 int sx_group_teardown(void **state);
 int sx_setup(void **state);
 int sx_teardown(void **state);
@@ -66,7 +69,7 @@ int sx_teardown(void **state);
 struct tz_store_options sx_options(struct sx *f);
 /** Close and open again what is on the disk. */
 void sx_reopen(struct sx *f);
-void sx_group(struct sx *f);  /* begin */
+void sx_group(struct sx *f); /* begin */
 void sx_commit(struct sx *f);
 
 /** Enrol one more device. */
@@ -115,7 +118,7 @@ json_t *sx_candidates(struct sx *f, const struct tz_row *c, const char *field);
 size_t sx_ncandidates(struct sx *f, const struct tz_row *c);
 /** Value of a field in the @i-th candidate, as text. */
 const char *sx_candidate(struct sx *f, const struct tz_row *c, size_t i, const char *field);
-const char *sx_hex(struct sx *f, struct tz_id id); /* 32 digits */
+const char *sx_hex(struct sx *f, struct tz_id id);                    /* 32 digits */
 const char *sx_ref(struct sx *f, const char *field, struct tz_id id); /* "field=hex" */
 /** Digest over records, feed, claims, cases and the commit log: what a refused changeset must leave as it was. */
 void sx_digest(struct sx *f, uint8_t out[32]);

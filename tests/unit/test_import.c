@@ -95,7 +95,8 @@ static void on_column(void *ctx, const char *heading, const struct tz_field *f)
 
 static struct tz_import_options options(const char *path)
 {
-    struct tz_import_options o = {.type = M->f->org, .path = path, .folder = M->dir, .note = on_note, .column = on_column};
+    struct tz_import_options o = {
+        .type = M->f->org, .path = path, .folder = M->dir, .note = on_note, .column = on_column};
     o.import_id.b[0] = 1;
     o.import_id.b[15] = ++M->next_id;
     M->nnotes = M->unused_columns = 0;
@@ -306,7 +307,8 @@ static void same_code_other_name_waits_for_a_person(void **state)
 static void maps_and_filters_choose_columns_and_rows(void **state)
 {
     (void)state;
-    static const char text[] = "甲列,name,区,备注\n911201010T0000001Y,甲公司,和平,x\n,乙公司,河西区,y\n,丙公司,没有的区,z\n";
+    static const char text[] =
+        "甲列,name,区,备注\n911201010T0000001Y,甲公司,和平,x\n,乙公司,河西区,y\n,丙公司,没有的区,z\n";
     const char *maps[] = {"甲列=usci"};
     const char *filters[] = {"district_code=和平区"};
     struct tz_import_options o = options(sheet_text(text));
@@ -326,8 +328,8 @@ static void maps_and_filters_choose_columns_and_rows(void **state)
 static void two_columns_of_one_field_must_agree(void **state)
 {
     (void)state;
-    struct tz_import_options o =
-        options(sheet_text("name,district_code,industry_code,industry\n甲公司,120101,E,建筑业\n乙公司,120101,E,制造业\n"));
+    struct tz_import_options o = options(
+        sheet_text("name,district_code,industry_code,industry\n甲公司,120101,E,建筑业\n乙公司,120101,E,制造业\n"));
     struct tz_import_result r = run(&o);
     assert_int_equal(r.created, 1);
     assert_int_equal(r.rejected, 1);

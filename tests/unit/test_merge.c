@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The merge as a table: for each class of field, what two edits of one base become, in both orders of arrival; and the laws of
- * stamps. No store: commits are a small array.
+ * The merge as a table: for each class of field, what two edits of one base become, in both orders of arrival; and the
+ * laws of stamps. No store: commits are a small array.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,8 @@ static int setup(void **state)
     tz_arena_init(&m.a, 1 << 20);
     tz_record_init(&m.cur, m.t);
     tz_stamps_init(&m.stamps, &m.a);
-    m.commits[m.ncommits++] = (struct tz_commit){.ver = BORN, .device = 9, .incarnation = 1, .seq = 1, .effective = 100};
+    m.commits[m.ncommits++] =
+        (struct tz_commit){.ver = BORN, .device = 9, .incarnation = 1, .seq = 1, .effective = 100};
     *state = &m;
     return 0;
 }
@@ -148,7 +149,7 @@ enum relation { SAW, EARLIER, LATER, SAME_TIME_GREATER_DEVICE, SAME_TIME_LESSER_
 struct pair {
     const char *second; /* what the edit says; the standing one says "A" */
     enum relation how;
-    bool resolved;      /* the standing value was chosen by somebody */
+    bool resolved; /* the standing value was chosen by somebody */
     const char *stands;
     tz_ver stamp;
     int losses;
@@ -214,7 +215,8 @@ static void check_pair(struct m *m, const struct pair *p, const char *field, con
         second.device = 3;
     merge(m, &first, FIRST);
     if (p->resolved)
-        assert_int_equal(tz_stamps_set(&m->stamps, (struct tz_stamp){tz_type_field(m->t, field)->id, 0, FIRST, true}), 0);
+        assert_int_equal(tz_stamps_set(&m->stamps, (struct tz_stamp){tz_type_field(m->t, field)->id, 0, FIRST, true}),
+                         0);
     merge(m, &second, SECOND);
     text_is(m, field, stands);
     assert_int_equal(stamp_of(m, field), p->stamp);
@@ -270,7 +272,8 @@ static void order_of_arrival_does_not_matter(void **state)
             losses[order] = m->out.nlosses;
         }
         assert_true(tz_value_eq(got[0][ix(m, "name")], got[1][ix(m, "name")]));
-        bool dated = strcmp(e[0].counted_on ? e[0].counted_on : "", "-") != 0 && strcmp(e[1].counted_on ? e[1].counted_on : "", "-") != 0;
+        bool dated = strcmp(e[0].counted_on ? e[0].counted_on : "", "-") != 0 &&
+                     strcmp(e[1].counted_on ? e[1].counted_on : "", "-") != 0;
         if (!dated) /* a SET of a group names its date; the client sees to it */
             continue;
         assert_true(tz_value_eq(got[0][ix(m, "members")], got[1][ix(m, "members")]));
@@ -293,16 +296,16 @@ struct dated {
 static const struct dated DATES[] = {
     {"2023-05-31", "2023-06-30", false, true, "2023-06-30", "as_of"}, /* a later date beats a later clock */
     {"2023-06-30", "2023-05-31", true, false, "2023-06-30", "as_of"},
-    {"2023", "2023-02", false, true, "2023-02", "as_of"},       /* a year is its first day */
+    {"2023", "2023-02", false, true, "2023-02", "as_of"}, /* a year is its first day */
     {"2023-02", "2023", true, false, "2023-02", "as_of"},
-    {"2023", "2023-01", false, true, "2023-01", "as_of"},       /* same day: the finer wins */
+    {"2023", "2023-01", false, true, "2023-01", "as_of"}, /* same day: the finer wins */
     {"2023-01", "2023-01-01", false, true, "2023-01-01", "as_of"},
     {"2023-01-01", "2023", true, false, "2023-01-01", "as_of"},
-    {NULL, "2023", false, true, "2023", "as_of"},               /* no date is earliest */
+    {NULL, "2023", false, true, "2023", "as_of"}, /* no date is earliest */
     {"2023", NULL, true, false, "2023", "as_of"},
-    {"2023-06", "2023-06", true, true, "2023-06", "later"},     /* equal dates: the clock */
+    {"2023-06", "2023-06", true, true, "2023-06", "later"}, /* equal dates: the clock */
     {"2023-06", "2023-06", false, false, "2023-06", "later"},
-    {NULL, NULL, true, true, NULL, "later"},                    /* none against none stays none */
+    {NULL, NULL, true, true, NULL, "later"}, /* none against none stays none */
     {NULL, NULL, false, false, NULL, "later"},
 };
 
@@ -463,8 +466,9 @@ static void stamps_survive_the_packed_form(void **state)
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(tz_stamps_set(&m->stamps, in[i]), 0);
     for (size_t i = 1; i < m->stamps.n; i++)
-        assert_true(m->stamps.v[i - 1].field < m->stamps.v[i].field ||
-                    (m->stamps.v[i - 1].field == m->stamps.v[i].field && m->stamps.v[i - 1].element < m->stamps.v[i].element));
+        assert_true(
+            m->stamps.v[i - 1].field < m->stamps.v[i].field ||
+            (m->stamps.v[i - 1].field == m->stamps.v[i].field && m->stamps.v[i - 1].element < m->stamps.v[i].element));
     tz_buf_init(&b, 4096);
     assert_int_equal(tz_stamps_encode(&m->stamps, &b), 0);
     tz_stamps_init(&back, &m->a);

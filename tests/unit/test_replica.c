@@ -120,10 +120,12 @@ static void assert_same(const struct tz_row *a, const struct tz_row *b)
 static struct tz_row *full(struct fx *f, uint8_t n)
 {
     struct tz_row *row = thing(f, n, "甲");
-    static const char *const values[][2] = {{"members", "7"},         {"counted_on", "2023-06"}, {"colour", "red"},
-                                            {"price", "12.34"},       {"share", "1.5"},          {"made_at", "2023-01-01"},
-                                            {"owner", "张三"},        {"body", "{\"b\":1,\"a\":[]}"}, {"works", "是"},
-                                            {"total", "9"},           {"target_type", "thing"}};
+    static const char *const values[][2] = {{"members", "7"},        {"counted_on", "2023-06"},
+                                            {"colour", "red"},       {"price", "12.34"},
+                                            {"share", "1.5"},        {"made_at", "2023-01-01"},
+                                            {"owner", "张三"},       {"body", "{\"b\":1,\"a\":[]}"},
+                                            {"works", "是"},         {"total", "9"},
+                                            {"target_type", "thing"}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         set(f, row, values[i][0], values[i][1]);
     row->rec.v[tz_type_field(f->thing, "colours")->index] = tz_value_text("[\"green\",\"red\"]");
@@ -213,7 +215,9 @@ static void each_and_find_go_in_id_order_over_the_living(void **state)
     assert_int_equal(all.n, 4);
     assert_memory_equal(all.ids, ((uint8_t[]){1, 2, 4, 5}), 4);
     struct seen odd = {.n = 0};
-    assert_int_equal(tz_replica_find(f->r, tz_type_field(f->thing, "name"), f->thing, tz_value_text("奇"), on_row, &odd, &f->err), 0);
+    assert_int_equal(
+        tz_replica_find(f->r, tz_type_field(f->thing, "name"), f->thing, tz_value_text("奇"), on_row, &odd, &f->err),
+        0);
     assert_int_equal(odd.n, 2);
     assert_memory_equal(odd.ids, ((uint8_t[]){1, 5}), 2);
     struct seen one = {.stop_at = 1};
@@ -255,7 +259,9 @@ static void grown(struct fx *f, const char *types, const char *fields, struct tz
         const char *more = strcmp(name, "fields.csv") == 0 ? fields : strcmp(name, "types.csv") == 0 ? types : "";
         struct tz_buf b;
         tz_buf_init(&b, 1 << 16);
-        assert_int_equal(tz_buf_puts(&b, strcmp(name, "catalogue.csv") == 0 ? "key,value\nversion,8\n" : catalogue_fixture[i].text), 0);
+        assert_int_equal(
+            tz_buf_puts(&b, strcmp(name, "catalogue.csv") == 0 ? "key,value\nversion,8\n" : catalogue_fixture[i].text),
+            0);
         assert_int_equal(tz_buf_puts(&b, more), 0);
         files[i] = (struct tz_catalogue_file){name, tz_bytes_of(tz_arena_dup(&f->a, b.p, b.len), b.len)};
         tz_buf_deinit(&b);
@@ -387,8 +393,10 @@ static void tables_read_as_plain_sql(void **state)
     struct fx *f = *state;
     int64_t n = 0;
     put(f, full(f, 1));
-    assert_int_equal(tz_db_query_int(f->db, "SELECT price FROM thing WHERE name='甲' AND colour='red' AND share=15 AND works=1",
-                                     &n, &f->err), 0);
+    assert_int_equal(
+        tz_db_query_int(f->db, "SELECT price FROM thing WHERE name='甲' AND colour='red' AND share=15 AND works=1", &n,
+                        &f->err),
+        0);
     assert_int_equal(n, 1234);
 }
 

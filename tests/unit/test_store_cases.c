@@ -176,7 +176,8 @@ static void group_conflict_goes_by_the_date_and_is_one_case(void **state)
     struct sx *f = *state;
     struct tz_id id = sx_org(f, "甲公司");
     f->clock.wall.ms += 1000;
-    sx_applied(sx_set(&f->d1, "organisation", id, "full_members=5", "probationary_members=1", "counts_on=2023-06", NULL));
+    sx_applied(
+        sx_set(&f->d1, "organisation", id, "full_members=5", "probationary_members=1", "counts_on=2023-06", NULL));
     f->clock.wall.ms += 1000;
     /* said later, but about an earlier day; activists only here */
     sx_superseded(sx_set(&f->fi, "organisation", id, "full_members=4", "probationary_members=2", "activists=3",
@@ -362,8 +363,10 @@ static void resolved_reference_must_exist(void **state)
 {
     struct sx *f = *state;
     struct tz_id id = sx_org(f, "甲公司");
-    struct tz_id site = sx_create(&f->d1, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
-    struct tz_id site2 = sx_create(&f->d1b, "site", "name=园二", "site_type=park", "level=district", "street_code=120101001", NULL);
+    struct tz_id site =
+        sx_create(&f->d1, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
+    struct tz_id site2 =
+        sx_create(&f->d1b, "site", "name=园二", "site_type=park", "level=district", "street_code=120101001", NULL);
     f->fi.seen = f->d1.seen = tz_store_head(f->s);
     sx_applied(say(&f->d1, id, sx_ref(f, "site_id", site)));
     sx_applied(say(&f->fi, id, sx_ref(f, "site_id", site2)));
@@ -397,13 +400,14 @@ static void result_names_at_most_sixteen_cases(void **state)
 {
     struct sx *f = *state;
     struct tz_id id = sx_org(f, "甲公司");
-    static const char *const names[] = {"usci",       "former_names", "kind",       "subkind",      "grid_no",     "address",
-                                        "site_type",  "industry_code", "registrar",  "is_internet",  "founded_on",  "status_reason",
-                                        "employees",  "full_members", "has_union",  "has_league",   "commissar_state", "name"};
-    static const char *const one[] = {"A1", "甲一", "enterprise", NULL, "1", "一", "park", NULL, "一局", "是", "2001", "一",
-                                      "1", "1", "是", "是", NULL, "甲一"};
-    static const char *const two[] = {"A2", "甲二", "social_org", NULL, "2", "二", "building", NULL, "二局", "否", "2002", "二",
-                                      "2", "2", "否", "否", NULL, "甲二"};
+    static const char *const names[] = {"usci",       "former_names",    "kind",          "subkind",      "grid_no",
+                                        "address",    "site_type",       "industry_code", "registrar",    "is_internet",
+                                        "founded_on", "status_reason",   "employees",     "full_members", "has_union",
+                                        "has_league", "commissar_state", "name"};
+    static const char *const one[] = {"A1", "甲一", "enterprise", NULL, "1", "一", "park", NULL, "一局",
+                                      "是", "2001", "一",         "1",  "1", "是", "是",   NULL, "甲一"};
+    static const char *const two[] = {"A2", "甲二", "social_org", NULL, "2", "二", "building", NULL, "二局",
+                                      "否", "2002", "二",         "2",  "2", "否", "否",       NULL, "甲二"};
     size_t n = 0;
     for (int k = 0; k < 2; k++) {
         struct sx_cs *c = sx_begin(k ? &f->d1b : &f->d1);

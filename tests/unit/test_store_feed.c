@@ -98,9 +98,8 @@ static bool page(struct reader *r, unsigned frames_max)
     struct tz_cursor asked[CURSORS_MAX];
     bool done = false;
     memcpy(asked, r->cursors, sizeof asked);
-    assert_int_equal(tz_store_changes(r->f->s, &r->g, asked, r->ncursors, frames_max, on_frame, r, &done, &r->head,
-                                      &r->f->err),
-                     0);
+    assert_int_equal(
+        tz_store_changes(r->f->s, &r->g, asked, r->ncursors, frames_max, on_frame, r, &done, &r->head, &r->f->err), 0);
     if (done)
         for (size_t i = 0; i < r->ncursors; i++)
             r->cursors[i].ver = r->head.ver;
@@ -329,8 +328,10 @@ static void street_cursor_sees_its_street_only(void **state)
 {
     struct sx *f = *state;
     struct reader r;
-    struct tz_id in = sx_create(&f->d1, "organisation", "name=甲", "district_code=120101", "street_code=120101001", NULL);
-    struct tz_id out = sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", "street_code=120101002", NULL);
+    struct tz_id in =
+        sx_create(&f->d1, "organisation", "name=甲", "district_code=120101", "street_code=120101001", NULL);
+    struct tz_id out =
+        sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", "street_code=120101002", NULL);
     struct tz_id none = sx_create(&f->d1, "organisation", "name=丙", "district_code=120101", NULL);
     reader_init(&r, &f->s1);
     catch_up(&r, 10);

@@ -25,7 +25,7 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name overlay save feed sync import)
+foreach(name overlay save feed sync import entry)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
@@ -35,6 +35,7 @@ target_include_directories(tz_store_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/s
 target_compile_definitions(tz_store_fixture PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 target_link_libraries(tz_store_fixture PRIVATE tz_common PUBLIC server_core tz_memvfs PkgConfig::JANSSON PkgConfig::CMOCKA)
 tz_test(NAME test_store LABEL unit SOURCES unit/test_store.c LINK tz_store_fixture)
+tz_test(NAME test_store_order LABEL unit SOURCES unit/test_store_order.c LINK tz_store_fixture)
 tz_test(NAME test_store_life LABEL unit SOURCES unit/test_store_life.c LINK tz_store_fixture)
 tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz_store_fixture)
 tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)

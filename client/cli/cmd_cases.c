@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `taizhang cases` shows what stands and what was kept aside; `taizhang resolve` decides. Case rows carry their values
+ * as JSON (client/case_view.c says how); what this catalogue cannot read is shown as it came.
+ *
+ * Cases are numbered in the order they were opened; a number is a convenience of the last list, an id is for scripts.
+ */
+#include "desk.h"
+#include "office_int.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NUMBER_DIGITS_MAX = 6 };
+
+struct case_item {
+    struct tz_row *row;
+    struct tz_case_view view;
+    bool known;            /* view is valid */
+    struct tz_row *target; /* NULL: not on this machine */
+    unsigned number;
+    char hex[TZ_ID_HEX + 1];
+};
+
+static struct tz_value field_of(const struct tz_row *row, const char *name)
+{
+    const struct tz_field *f = tz_type_field(row->rec.type, name);
+    return f ? row->rec.v[f->index] : tz_value_null();
+}
+
+static const char *text_of(struct desk *d, const struct tz_row *row, const char *name)
+{
+    struct tz_value v = field_of(row, name);
+    const char *s = v.kind == TZ_V_TEXT ? tz_arena_dup(&d->a, v.p, v.n) : NULL;
+    return s ? s : "";
+}
+
+static int64_t int_of(const struct tz_row *row, const char *name)
+{
+    struct tz_value v = field_of(row, name);
+    return v.kind == TZ_V_INT ? v.i : 0;
+}
+
+static json_t *json_of(const struct tz_row *row, const char *name, const char *secret)
+{
+    struct tz_value v = field_of(row, name);
+    if (v.kind != TZ_V_TEXT)
+        v = field_of(row, secret);
+    return v.kind == TZ_V_TEXT ? json_loadb((const char *)v.p, v.n, 0, NULL) : NULL;
+}
+
+static int load(struct desk *d, struct tz_id id, struct case_item *out)
+{
+    struct tz_err ignored = {0};
+    memset(out, 0, sizeof *out);
+    int rc = desk_read(d, tz_catalogue_type(d->cat, "case"), id, &out->row, NULL, NULL);
+    if (rc)
+        return rc;
+    tz_id_print(id, out->hex);
+    out->known = tz_case_read(d->o, out->row, &out->view, &ignored) == 0;
+    struct tz_row *target = out->known ? tz_arena_alloc(&d->a, sizeof *target) : NULL;
+    if (target && tz_office_read(d->o, out->view.type, out->view.target, &d->a, target, NULL, NULL, &ignored) == 1)
+        out->target = target;
+    return 0;
+}
+
+typedef int (*case_fn)(struct desk *d, const struct case_item *item, void *ctx);
+
+/** Cases in the order they were opened; open ones only unless @all. What @fn is given lives until it returns. */
+static int each_case(struct desk *d, bool all, case_fn fn, void *ctx)
+{
+    struct tz_stmt st = {0};
+    struct case_item item;
+    unsigned number = 0;
+    int rc = tz_db_prepare(tz_office_db(d->o), &st,
+                           all ? "SELECT _id FROM \"case\" ORDER BY state <> 'open', opened_at, _id"
+                               : "SELECT _id FROM \"case\" WHERE state = 'open' ORDER BY opened_at, _id",
+                           &d->err);
+    struct tz_arena keep = d->a;
+    tz_arena_init(&d->a, keep.budget_bytes);
+    while (!rc && (rc = tz_stmt_step(&st, &d->err)) == 1) {
+        struct tz_id id;
+        tz_arena_reset(&d->a);
+        rc = tz_stmt_id(&st, 0, &id) ? load(d, id, &item) : TZ_E_DB_CORRUPT;
+        item.number = ++number;
+        if (!rc)
+            rc = fn(d, &item, ctx);
+    }
+    tz_arena_deinit(&d->a);
+    d->a = keep;
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
+/* ---- names of things ---- */
+
+static const char *subject_label(struct desk *d, const struct case_item *c)
+{
+    const char *subject = text_of(d, c->row, "subject");
+    if (!c->known)
+        return subject;
+    if (c->view.life)
+        return tr("删除与修改", "deletion and edit");
+    const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
+    if (f && f->group) /* a group has no label of its own: its as-of date's says best what it is about */
+        return desk_label(&c->view.type->fields[c->view.type->groups[f->group - 1].as_of]);
+    return f ? desk_label(f) : subject;
+}
+
+static const char *rule_text(const char *rule)
+{
+    static const struct {
+        const char *rule;
+        const char *text[2];
+    } rules[] = {
+        {"later", {"后改的为准", "the later edit stands"}},
+        {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
+        {"resolved", {"已处理的值为准", "the resolved value stands"}},
+        {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
+        {"revived", {"删除后送到的修改恢复了记录", "an edit that arrived after the deletion brought the record back"}},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (strcmp(rules[i].rule, rule) == 0)
+            return rules[i].text[out_lang()];
+    return rule;
+}
+
+/** Of a group, only members that somebody named are worth showing. */
+static void disputed(struct desk *d, const struct case_item *c, bool *out)
+{
+    struct tz_record rec;
+    bool named[TZ_FIELDS_MAX];
+    bool deleted = false;
+    struct tz_err ignored = {0};
+    memset(out, 0, TZ_FIELDS_MAX * sizeof *out);
+    for (size_t k = 0; k < c->view.ncandidates; k++)
+        if (tz_case_values(c->row, &c->view, (int)k, &d->a, &rec, named, &deleted, &ignored) == 0)
+            for (size_t i = 0; i < c->view.type->nfields; i++)
+                out[i] = out[i] || named[i];
+}
+
+/** "地址=乙路 2 号 · …" of the standing value (@candidate −1) or of a candidate. */
+static const char *values_text(struct desk *d, const struct case_item *c, int candidate, const json_t *raw)
+{
+    struct tz_record rec;
+    bool named[TZ_FIELDS_MAX];
+    bool deleted = false;
+    struct tz_err ignored = {0};
+    struct tz_buf b;
+    bool shown[TZ_FIELDS_MAX];
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    disputed(d, c, shown);
+    int rc = c->known ? tz_case_values(c->row, &c->view, candidate, &d->a, &rec, named, &deleted, &ignored) : -1;
+    if (rc) {
+        char *text = raw ? json_dumps(raw, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+        rc = tz_buf_puts(&b, text ? text : "");
+        free(text);
+    } else if (c->view.life) {
+        rc = tz_buf_puts(&b, deleted ? tr("删除", "deleted") : tr("保留", "kept"));
+    }
+    for (size_t i = 0; !rc && c->known && !c->view.life && i < c->view.type->nfields; i++) {
+        const struct tz_field *f = &c->view.type->fields[i];
+        if (!named[i] || (!shown[i] && rec.v[i].kind == TZ_V_NULL))
+            continue;
+        const char *v = desk_value(d, f, &rec, rec.v[i]);
+        rc = tz_buf_printf(&b, "%s%s=%s", b.len ? " · " : "", desk_label(f), *v ? v : tr("（空）", "(empty)"));
+    }
+    const char *out = rc || !b.len ? NULL : tz_arena_dup(&d->a, b.p, b.len);
+    tz_buf_deinit(&b);
+    return out ? out : "";
+}
+
+/** "张三，设备 7，2017-03-05 14:03" */
+static const char *author_text(struct desk *d, const json_t *j)
+{
+    char when[32];
+    char text[256];
+    (void)snprintf(text, sizeof text, tr("%.120s，设备 %lld，%s", "%.120s, device %lld, %s"),
+                   desk_user(d, json_string_value(json_object_get(j, "user"))),
+                   (long long)json_integer_value(json_object_get(j, "device")),
+                   out_time(json_integer_value(json_object_get(j, "at")), when, sizeof when));
+    const char *out = tz_arena_strdup(&d->a, text);
+    return out ? out : "";
+}
+
+/* ---- printing ---- */
+
+static json_t *with_name(struct desk *d, json_t *j)
+{
+    const char *user = json_string_value(json_object_get(j, "user"));
+    if (user)
+        json_object_set_new(j, "user_name", json_string(desk_user(d, user)));
+    return j ? j : json_null();
+}
+
+static int print_json(struct desk *d, const struct case_item *c)
+{
+    char target[TZ_ID_HEX + 1] = "";
+    json_t *standing = json_of(c->row, "standing", "standing_secret");
+    json_t *candidates = json_of(c->row, "candidates", "candidates_secret");
+    for (size_t i = 0; i < json_array_size(candidates); i++)
+        (void)with_name(d, json_array_get(candidates, i));
+    if (c->known)
+        tz_id_print(c->view.target, target);
+    return out_json(json_pack(
+        "{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:I}", "number", (json_int_t)c->number, "id", c->hex,
+        "type", text_of(d, c->row, "target_type"), "target", target, "title", c->target ? desk_title(d, c->target) : "",
+        "subject", text_of(d, c->row, "subject"), "label", subject_label(d, c), "kind", text_of(d, c->row, "kind"),
+        "generation", (json_int_t)int_of(c->row, "generation"), "state", text_of(d, c->row, "state"), "standing",
+        with_name(d, standing), "candidates", candidates ? candidates : json_array(), "hidden_count",
+        (json_int_t)int_of(c->row, "hidden_count"), "opened_at", (json_int_t)int_of(c->row, "opened_at")));
+}
+
+static int print_text(struct desk *d, const struct case_item *c)
+{
+    char when[32];
+    json_t *standing = json_of(c->row, "standing", "standing_secret");
+    json_t *list = json_of(c->row, "candidates", "candidates_secret");
+    const struct tz_type *t = c->known ? c->view.type : NULL;
+    bool open = strcmp(text_of(d, c->row, "state"), "open") == 0;
+    (void)printf("#%u  %.8s  %s · %s · %s  %s%s\n", c->number, c->hex, t ? t->label[out_lang()] : "",
+                 c->target ? desk_title(d, c->target) : tr("（不在本机）", "(not on this machine)"),
+                 subject_label(d, c), out_time(int_of(c->row, "opened_at"), when, sizeof when),
+                 open ? "" : tr("  已处理", "  closed"));
+    (void)printf(tr("    现值    %s\n            %s\n", "    stands  %s\n            %s\n"),
+                 values_text(d, c, -1, json_object_get(standing, "values")), author_text(d, standing));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *j = json_array_get(list, i);
+        const char *rule = json_string_value(json_object_get(j, "rule"));
+        (void)printf("    %-6zu  %s\n            %s%s%s\n", i + 1,
+                     values_text(d, c, (int)i, json_object_get(j, "values")), author_text(d, j),
+                     rule ? tr("；", "; ") : "", rule ? rule_text(rule) : "");
+    }
+    if (int_of(c->row, "hidden_count"))
+        (void)printf(tr("    另有 %lld 个值未列出\n", "    and %lld more values\n"),
+                     (long long)int_of(c->row, "hidden_count"));
+    json_decref(standing);
+    json_decref(list);
+    return 0;
+}
+
+struct print_ctx {
+    unsigned count;
+    const char *only; /* NULL: all */
+};
+
+static bool is_named(const struct case_item *c, const char *name)
+{
+    char number[16];
+    (void)snprintf(number, sizeof number, "%u", c->number);
+    if (strlen(name) <= NUMBER_DIGITS_MAX && strspn(name, "0123456789") == strlen(name))
+        return strcmp(name, number) == 0;
+    return strncmp(name, c->hex, strlen(name)) == 0;
+}
+
+static int print_case(struct desk *d, const struct case_item *c, void *ctx)
+{
+    struct print_ctx *p = ctx;
+    if (p->only && !is_named(c, p->only))
+        return 0;
+    p->count++;
+    return out_json_mode() ? print_json(d, c) : print_text(d, c);
+}
+
+int cmd_cases(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+    struct print_ctx p = {0};
+    bool all = false;
+    struct desk d;
+    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (k != 'a')
+            return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
+        all = true;
+    }
+    if (argc - optind > 1)
+        return cli_usage_error(c, "%s", tr("多余的参数", "too many arguments"));
+    p.only = argv[optind];
+    int rc = desk_open(&d, c);
+    if (!rc)
+        rc = each_case(&d, all, print_case, &p);
+    if (!rc && p.only && p.count == 0)
+        rc = tz_err_set(&d.err, TZ_E_NOT_FOUND, p.only, NULL, NULL, NULL);
+    if (!rc && p.count == 0)
+        out_note("%s", tr("没有待处理的冲突", "no open cases"));
+    return desk_close(&d, rc);
+}
+
+/* ---- resolve ---- */
+
+struct pick {
+    const char *name;
+    unsigned hits;
+    struct tz_id id;
+};
+
+static int pick_case(struct desk *d, const struct case_item *c, void *ctx)
+{
+    struct pick *p = ctx;
+    (void)d;
+    if (!is_named(c, p->name))
+        return 0;
+    p->id = c->row->id;
+    p->hits++;
+    return 0;
+}
+
+static int find_case(struct desk *d, const char *name, struct case_item *out)
+{
+    struct pick p = {.name = name};
+    int rc = each_case(d, false, pick_case, &p);
+    if (rc)
+        return rc;
+    if (p.hits == 0)
+        return tz_err_set(&d->err, TZ_E_NOT_FOUND, name, NULL, NULL, NULL);
+    if (p.hits > 1)
+        return tz_err_set(&d->err, TZ_E_AMBIGUOUS, name, NULL, NULL, NULL);
+    return load(d, p.id, out);
+}
+
+struct decision {
+    enum tz_choice choice;
+    unsigned candidate;
+    struct tz_record rec;
+    bool names[TZ_FIELDS_MAX];
+    unsigned warnings;
+};
+
+/** "theirs" with several candidates must say which: "theirs:2", or @number from --candidate. */
+static int read_theirs(struct desk *d, const struct case_item *c, const char *word, const char *number,
+                       struct decision *out)
+{
+    char *end = NULL;
+    unsigned long n = 1;
+    size_t have = c->view.ncandidates;
+    const char *said = word[6] == ':' ? word + 7 : number;
+    if (said)
+        n = strtoul(said, &end, 10);
+    else if (have > 1)
+        return tz_err_set(&d->err, TZ_E_USAGE, tr("有几个值，请写 theirs:序号", "several values: say theirs:N"), NULL,
+                          NULL, NULL);
+    if ((said && (*end || end == said)) || n == 0 || n > have)
+        return tz_err_set(&d->err, TZ_E_NOT_FOUND, said ? said : word, NULL, NULL, NULL);
+    out->choice = TZ_CHOICE_THEIRS;
+    out->candidate = (unsigned)n - 1;
+    return 0;
+}
+
+static bool is_group(const struct case_item *c)
+{
+    const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
+    return f && f->group;
+}
+
+static bool names_field(const struct case_item *c, const char *arg)
+{
+    const struct tz_field *f;
+    const char *text;
+    struct tz_err ignored = {0};
+    return tz_entry_split(c->view.type, arg, &f, &text, &ignored) == 0 && c->view.names[f->index];
+}
+
+static int read_typed(struct desk *d, const struct case_item *c, const char *const *args, size_t n,
+                      struct decision *out)
+{
+    const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
+    out->choice = TZ_CHOICE_TYPED;
+    out->rec = c->target->rec;
+    if (is_group(c) || names_field(c, args[0]))
+        return tz_entry_fields(d->entry, args, n, &d->a, &out->rec, out->names, &out->warnings, &d->err);
+    if (!f || n != 1)
+        return tz_err_set(&d->err, TZ_E_USAGE, args[0], NULL, NULL, NULL);
+    out->names[f->index] = true;
+    return tz_entry_value(d->entry, &out->rec, f, args[0], &d->a, &out->rec.v[f->index], &out->warnings, &d->err);
+}
+
+struct resolve_args {
+    const char *name, *reason, *candidate;
+    const char *const *words; /* mine, theirs, or what was typed */
+    size_t nwords;
+};
+
+static int decide(struct desk *d, const struct case_item *c, const struct resolve_args *in, struct decision *out)
+{
+    const char *const *args = in->words;
+    size_t n = in->nwords;
+    if (!c->known || !c->target)
+        return tz_err_set(&d->err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
+    if (n == 1 && strcmp(args[0], "mine") == 0) {
+        out->choice = TZ_CHOICE_MINE;
+        return 0;
+    }
+    if (n == 1 && strncmp(args[0], "theirs", 6) == 0 && (args[0][6] == '\0' || args[0][6] == ':'))
+        return read_theirs(d, c, args[0], in->candidate, out);
+    if (strcmp(args[0], "typed") == 0 && n > 1)
+        return read_typed(d, c, args + 1, n - 1, out);
+    return read_typed(d, c, args, n, out);
+}
+
+static int resolve(struct desk *d, const struct resolve_args *in)
+{
+    struct case_item c;
+    struct tz_save *s;
+    uint64_t seq;
+    struct decision *what = tz_arena_calloc(&d->a, 1, sizeof *what);
+    if (!what)
+        return tz_err_set(&d->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    int rc = find_case(d, in->name, &c);
+    if (!rc)
+        rc = decide(d, &c, in, what);
+    if (!rc)
+        rc = desk_begin(d, in->reason, &s);
+    if (rc)
+        return rc;
+    rc = tz_save_resolve(s, c.row->id, what->choice, what->candidate, &what->rec, what->names, &d->err);
+    if (rc) {
+        tz_save_cancel(s);
+        return rc;
+    }
+    rc = desk_commit(d, s, &seq);
+    if (rc)
+        return rc;
+    desk_warn(what->warnings);
+    if (out_json_mode())
+        return out_json(json_pack("{s:s,s:I}", "case", c.hex, "seq", (json_int_t)seq));
+    out_note(tr("已保存（第 %llu 次保存，等待送出）", "saved (save %llu, waiting to be sent)"),
+             (unsigned long long)seq);
+    return 0;
+}
+
+int cmd_resolve(struct cli *c, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"reason", required_argument, NULL, 'r'}, {"candidate", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    struct resolve_args in = {0};
+    struct desk d;
+    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (k == 'r')
+            in.reason = optarg;
+        else if (k == 'c')
+            in.candidate = optarg;
+        else
+            return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
+    }
+    if (argc - optind < 2)
+        return cli_usage_error(
+            c, "%s", tr("需要冲突编号和 mine、theirs[:序号] 或一个值", "a case, then mine, theirs[:N] or a value"));
+    in.name = argv[optind];
+    in.words = (const char *const *)argv + optind + 1;
+    in.nwords = (size_t)(argc - optind - 1);
+    int rc = desk_open(&d, c);
+    if (!rc)
+        rc = resolve(&d, &in);
+    return desk_close(&d, rc);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* taizhang sync: one round with the server, or through the agent when one is running. */
+#include "out.h"
+#include "request.h"
+#include "told.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct shown {
+    struct out_progress bar;
+    uint64_t to_send;
+};
+
+static void on_progress(void *ctx, const struct tz_sync_counters *n)
+{
+    struct shown *s = ctx;
+    if (s->to_send > 0 && n->results < s->to_send)
+        out_progress_step(&s->bar, n->results, s->to_send);
+    else
+        out_progress_step(&s->bar, n->rows, 0);
+}
+
+static void print_text(const struct tz_round_report *r)
+{
+    (void)printf(tr("同步完成：送出 %" PRIu64 " 次保存（生效 %" PRIu64 "），收到 %" PRIu64 " 条记录\n",
+                    "synced: %" PRIu64 " saves sent (%" PRIu64 " applied), %" PRIu64 " records received\n"),
+                 r->sent, r->applied, r->rows);
+    if (r->refused + r->waiting + r->held > 0)
+        (void)printf(tr("需要处理：被拒 %" PRIu64 "，等待 %" PRIu64 "，暂存 %" PRIu64 "（taizhang status 查看原因）\n",
+                        "attention: %" PRIu64 " refused, %" PRIu64 " waiting, %" PRIu64
+                        " held (see taizhang status)\n"),
+                     r->refused, r->waiting, r->held);
+    if (r->cases > 0)
+        (void)printf(tr("未处理的冲突 %" PRIu64 " 件（taizhang cases 查看）\n",
+                        "%" PRIu64 " open conflicts (see taizhang cases)\n"),
+                     r->cases);
+}
+
+int cmd_sync(struct cli *c, int argc, char **argv)
+{
+    struct tz_err err = {0};
+    struct shown shown = {0};
+    struct tz_round_report r = {0};
+    struct tz_office_status st;
+    struct tz_round_options opt = {
+        .software = "taizhang " TZ_VERSION, .signals = true, .progress = on_progress, .ctx = &shown};
+    (void)argv;
+    if (argc != 1)
+        return cli_usage_error(c, "%s", tr("不需要其他内容", "no arguments are needed"));
+    int rc = cli_open_office(c, &opt.office, &err);
+    if (rc == 0)
+        rc = cli_data(c, &opt.dir, &err);
+    if (rc == 0)
+        rc = tz_office_status(opt.office, &st, &err);
+    if (rc != 0)
+        return out_error(&err);
+    shown.to_send = st.unsent_changesets;
+    out_progress_start(&shown.bar, tr("同步", "syncing"));
+    rc = tz_request_round(&opt, &r, &err);
+    out_progress_end(&shown.bar);
+    if (rc != 0) {
+        rc = out_error(&err);
+        told_unsent(opt.office);
+        return rc;
+    }
+    told_clock(r.offset_ms);
+    if (!c->json)
+        print_text(&r);
+    else if (out_json(tz_round_json(&r)) != 0)
+        return CLI_FAILED;
+    return r.refused + r.waiting + r.held > 0 ? CLI_PARTLY : CLI_DONE;
+}

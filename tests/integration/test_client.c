@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client library and joining, as far as they go without a server: mistakes found offline, a key that stays, structs
+ * of older callers. What needs a server is in tests/e2e/test_join_sync.py.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "catalogue_dir.h"
+#include "folder.h"
+#include "invite.h"
+#include "join.h"
+#include "round.h"
+#include "taizhang/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CATALOGUE TZ_SOURCE_DIR "/common/catalogue"
+
+struct place {
+    char dir[64];    /* made */
+    char folder[80]; /* not yet */
+    char code[TZ_INVITE_CODE_BYTES];
+    struct tz_catalogue catalogue;
+};
+
+static int setup(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    struct tz_invite invite = {.address = "127.0.0.1:1"}; /* nobody listens there */
+    struct tz_err err = {0};
+    assert_non_null(p);
+    (void)snprintf(p->dir, sizeof p->dir, "/tmp/tz-client-XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    (void)snprintf(p->folder, sizeof p->folder, "%s/office", p->dir);
+    assert_int_equal(tz_invite_encode(&invite, p->code), 0);
+    assert_int_equal(tz_catalogue_load_dir(CATALOGUE, &p->catalogue, &err), 0);
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = {TZ_FOLDER_DB, TZ_FOLDER_KEY, TZ_FOLDER_CERT,
+                                        TZ_FOLDER_CA, TZ_FOLDER_PIN, TZ_FOLDER_LEASE};
+    struct place *p = *state;
+    char path[PATH_MAX];
+    struct tz_err err = {0};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (tz_folder_path(p->folder, names[i], path, &err) == 0)
+            (void)unlink(path);
+    (void)rmdir(p->folder);
+    (void)rmdir(p->dir);
+    tz_catalogue_deinit(&p->catalogue);
+    free(p);
+    return 0;
+}
+
+static bool there(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    struct tz_err err = {0};
+    assert_int_equal(tz_folder_path(dir, name, path, &err), 0);
+    return access(path, F_OK) == 0;
+}
+
+static void make_office(struct place *p)
+{
+    char path[PATH_MAX];
+    struct tz_err err = {0};
+    struct tz_office_options opt = tz_folder_office_options(&p->catalogue);
+    const struct tz_identity id = {.device = 7,
+                                   .incarnation = 1,
+                                   .name = "a",
+                                   .role = "D_CLERK",
+                                   .area = "120101",
+                                   .address = "127.0.0.1:1",
+                                   .user = {{1}}};
+    assert_int_equal(tz_folder_make(p->folder, &err), 0);
+    assert_int_equal(tz_folder_path(p->folder, TZ_FOLDER_DB, path, &err), 0);
+    assert_int_equal(tz_office_create(path, &opt, &id, &err), 0);
+}
+
+static void a_typo_is_found_before_anything_is_made(void **state)
+{
+    struct place *p = *state;
+    struct tz_client_error err;
+    p->code[10] = p->code[10] == '2' ? '3' : '2';
+    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_INVITE);
+    assert_string_equal(err.symbol, "TZ-NET-007");
+    assert_int_equal(err.exit_code, 4);
+    assert_int_not_equal(err.next[0], 0);
+    assert_int_equal(access(p->folder, F_OK), -1);
+}
+
+static void a_failed_join_keeps_its_key_and_uses_it_again(void **state)
+{
+    struct place *p = *state;
+    struct tz_client_error err;
+    struct tz_err e = {0};
+    struct tz_buf first, second;
+    tz_buf_init(&first, 4096);
+    tz_buf_init(&second, 4096);
+    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_UNREACHABLE);
+    assert_int_equal(err.exit_code, 5);
+    assert_int_equal(tz_folder_read(p->folder, TZ_FOLDER_KEY, &first, &e), 0);
+    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_UNREACHABLE);
+    assert_int_equal(tz_folder_read(p->folder, TZ_FOLDER_KEY, &second, &e), 0);
+    assert_true(tz_bytes_eq(tz_buf_unread(&first), tz_buf_unread(&second)));
+    assert_false(there(p->folder, TZ_FOLDER_DB));
+    tz_buf_deinit_secret(&first);
+    tz_buf_deinit_secret(&second);
+}
+
+static void a_folder_without_office_has_not_joined(void **state)
+{
+    struct place *p = *state;
+    struct tz_client *c;
+    struct tz_client_error err;
+    assert_int_equal(tz_client_open(p->folder, CATALOGUE, &c, &err), TZ_E_NOT_ENROLLED);
+    assert_null(c);
+    assert_int_equal(err.exit_code, 4);
+    assert_int_equal(tz_client_open(p->folder, CATALOGUE, &c, NULL), TZ_E_NOT_ENROLLED);
+    tz_client_close(NULL);
+}
+
+static void a_joined_folder_is_not_joined_by_another_invitation(void **state)
+{
+    struct place *p = *state;
+    struct tz_client_error err;
+    make_office(p);
+    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_JOINED);
+    assert_false(there(p->folder, TZ_FOLDER_KEY));
+}
+
+static void status_fills_no_more_than_an_older_caller_has(void **state)
+{
+    struct place *p = *state;
+    struct tz_client *c;
+    struct tz_client_status st;
+    struct tz_client_error err;
+    make_office(p);
+    assert_int_equal(tz_client_open(p->folder, CATALOGUE, &c, &err), 0);
+    memset(&st, 0x55, sizeof st);
+    st.size = offsetof(struct tz_client_status, refused_changesets);
+    assert_int_equal(tz_client_status(c, &st, &err), 0);
+    assert_int_equal(st.unsent_changesets, 0);
+    assert_int_equal(st.refused_changesets, 0x5555555555555555);
+    st.size = sizeof st;
+    assert_int_equal(tz_client_status(c, &st, &err), 0);
+    assert_int_equal(st.refused_changesets, 0);
+    assert_int_equal(st.size, sizeof st);
+    tz_client_close(c);
+}
+
+static void sync_without_certificates_says_not_enrolled(void **state)
+{
+    struct place *p = *state;
+    struct tz_client *c;
+    struct tz_client_error err;
+    make_office(p);
+    assert_int_equal(tz_client_open(p->folder, CATALOGUE, &c, &err), 0);
+    assert_int_equal(tz_client_sync(c, NULL, NULL, NULL, &err), TZ_E_NOT_ENROLLED);
+    tz_client_close(c);
+}
+
+static void the_lease_is_for_one(void **state)
+{
+    struct place *p = *state;
+    struct tz_err err = {0};
+    int first, second;
+    assert_int_equal(tz_folder_make(p->folder, &err), 0);
+    assert_int_equal(tz_folder_lease(p->folder, &first, &err), 0);
+    assert_int_equal(tz_folder_lease(p->folder, &second, &err), TZ_E_LEASE);
+    tz_folder_lease_release(first);
+    assert_int_equal(tz_folder_lease(p->folder, &second, &err), 0);
+    tz_folder_lease_release(second);
+}
+
+static void a_file_is_replaced_whole_and_private(void **state)
+{
+    struct place *p = *state;
+    struct tz_err err = {0};
+    struct tz_buf b;
+    struct stat st;
+    char path[PATH_MAX];
+    assert_int_equal(tz_folder_make(p->folder, &err), 0);
+    assert_int_equal(tz_folder_write(p->folder, TZ_FOLDER_PIN, tz_bytes_str("a longer text"), &err), 0);
+    assert_int_equal(tz_folder_write(p->folder, TZ_FOLDER_PIN, tz_bytes_str("short"), &err), 0);
+    tz_buf_init(&b, 64);
+    assert_int_equal(tz_folder_read(p->folder, TZ_FOLDER_PIN, &b, &err), 0);
+    assert_true(tz_bytes_eq(tz_buf_unread(&b), tz_bytes_str("short")));
+    tz_buf_deinit(&b);
+    assert_int_equal(tz_folder_path(p->folder, TZ_FOLDER_PIN, path, &err), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_false(there(p->folder, TZ_FOLDER_PIN ".new"));
+}
+
+static void reports_survive_the_way_through_the_agent(void **state)
+{
+    struct tz_round_report in = {.sent = 1,
+                                 .answered = 2,
+                                 .applied = 3,
+                                 .rows = 4,
+                                 .refused = 5,
+                                 .waiting = 6,
+                                 .held = 7,
+                                 .cases = 8,
+                                 .unsent = 9,
+                                 .offset_ms = -10,
+                                 .compared = true};
+    struct tz_round_report out;
+    (void)state;
+    in.compare = (struct tz_compare_result){
+        .code = TZ_E_TIMEOUT, .same = true, .rows_here = 11, .rows_server = 12, .ver = 13, .attempts = 5};
+    json_t *j = tz_round_json(&in);
+    assert_non_null(j);
+    tz_round_parse(j, &out);
+    json_decref(j);
+    assert_int_equal(out.sent + out.answered + out.applied + out.rows + out.refused, 15);
+    assert_int_equal(out.waiting * 100 + out.held * 10 + out.cases, 678);
+    assert_int_equal(out.unsent, 9);
+    assert_int_equal(out.offset_ms, -10);
+    assert_true(out.compared && out.compare.same && !out.compare.audit_ok);
+    assert_int_equal(out.compare.code, TZ_E_TIMEOUT);
+    assert_int_equal(out.compare.rows_here * 100 + out.compare.rows_server, 1112);
+    assert_int_equal(out.compare.ver * 10 + out.compare.attempts, 135);
+}
+
+static void only_what_passes_is_tried_again(void **state)
+{
+    (void)state;
+    assert_true(tz_conn_passes(TZ_E_UNREACHABLE, false));
+    assert_true(tz_conn_passes(TZ_E_TLS, false));
+    assert_true(tz_conn_passes(TZ_E_DRAINING, true));
+    assert_true(tz_conn_passes(TZ_E_DB, true));
+    assert_false(tz_conn_passes(TZ_E_DB, false));
+    assert_true(tz_conn_passes(TZ_E_DISK_FULL, false));
+    assert_false(tz_conn_passes(TZ_E_REVOKED, true));
+    assert_false(tz_conn_passes(TZ_E_SERVER_KEY, false));
+    assert_false(tz_conn_passes(TZ_E_VERSION, true));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_typo_is_found_before_anything_is_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_join_keeps_its_key_and_uses_it_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_without_office_has_not_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_joined_folder_is_not_joined_by_another_invitation, setup, teardown),
+        cmocka_unit_test_setup_teardown(status_fills_no_more_than_an_older_caller_has, setup, teardown),
+        cmocka_unit_test_setup_teardown(sync_without_certificates_says_not_enrolled, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_lease_is_for_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_replaced_whole_and_private, setup, teardown),
+        cmocka_unit_test(reports_survive_the_way_through_the_agent),
+        cmocka_unit_test(only_what_passes_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The central store: what waits for what, clocks, accounting, groups and power cuts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DAY_MS = 86400000 };
+
+/* ---- waiting ---- */
+
+/** CREATE that is refused, then a SET of it that waits. Returns the seq of the CREATE. */
+static uint64_t refused_and_waiting(struct sx *f, struct tz_id *id)
+{
+    struct sx_cs *c = sx_begin(&f->d1);
+    *id = sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    const struct tz_result *r = sx_set(&f->d1, "organisation", *id, "address=一路", NULL);
+    sx_expect(r, TZ_OUT_WAITING, TZ_E_DEPENDS);
+    assert_int_equal(r->blocked_by, c->cs.seq);
+    assert_int_equal(r->ops[0].outcome, TZ_OUT_WAITING);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 1);
+    return c->cs.seq;
+}
+
+static void mended_create_releases_what_waits_for_it(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    struct tz_id other = sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", NULL); /* not delayed */
+    assert_non_null(sx_row(f, "organisation", other));
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(f->nall, 2);
+    struct tz_result released;
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &released, &f->err), 0);
+    sx_expect(&released, TZ_OUT_APPLIED, 0);
+    assert_int_equal(released.seq, 2);
+    sx_text_is(f, "organisation", id, "address", "一路");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM blocked"), 0);
+}
+
+static void withdrawn_cause_lets_waiters_be_judged(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    uint64_t seq = refused_and_waiting(f, &id);
+    sx_applied(sx_withdraw(&f->d1, seq));
+    assert_int_equal(f->nall, 2);
+    struct tz_result released;
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &released, &f->err), 0);
+    sx_expect(&released, TZ_OUT_REFUSED, TZ_E_UNKNOWN_RECORD); /* the record never came to be */
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+}
+
+static void withdrawn_waiter_ends_as_withdrawn(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    struct tz_balance b;
+    refused_and_waiting(f, &id);
+    struct tz_bytes raw = f->raw;
+    sx_applied(sx_withdraw(&f->d1, 2));
+    struct tz_result r;
+    assert_int_equal(f->nall, 2);
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(r.ops[0].outcome, TZ_OUT_WITHDRAWN);
+    sx_group(f); /* sent again: the same answer */
+    assert_int_equal(sx_apply_raw(&f->d1, raw), 0);
+    sx_commit(f);
+    sx_expect(&f->res, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.withdrawn, 1);
+    assert_int_equal(b.waiting, 0);
+    assert_int_equal(b.refused, 1);
+    assert_int_equal(b.applied, 1);
+    assert_int_equal(b.changesets, 3);
+}
+
+static void withdrawal_in_a_refused_save_does_not_happen(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = 2;
+    sx_op_create(c, "organisation", "name=丁", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    assert_int_equal(f->nall, 1);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 1);
+    uint64_t entries = 0;
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+}
+
+static void same_field_waits_and_another_field_does_not(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_refused(sx_set(&f->d1, "organisation", id, "decoupled_on=2020", NULL), TZ_E_NO_RIGHT_FIELD);
+    sx_expect(sx_set(&f->d1, "organisation", id, "decoupled_on=2021", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一路", NULL));
+    sx_applied(sx_set(&f->d1b, "organisation", id, "grid_no=3", NULL)); /* other devices never wait */
+}
+
+static void child_of_a_refused_create_waits_and_so_does_its_child(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    c = sx_begin(&f->d1);
+    struct tz_id cov = sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=own", "since=2023-01-01", NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_expect(sx_set(&f->d1, "coverage", cov, "basis=文", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, org, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(f->nall, 3);
+    sx_text_is(f, "coverage", cov, "basis", "文");
+}
+
+static void released_mend_releases_earlier_waiters_too(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id site =
+        sx_op_create(c, "site", "name=园", "site_type=park", "level=district", "street_code=120102001", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA); /* 1 */
+    c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);                                                                  /* 2 */
+    sx_expect(sx_set(&f->d1, "organisation", org, "address=一路", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS); /* 3 on 2 */
+    c = sx_begin(&f->d1); /* 4 mends 2 but waits for 1 */
+    sx_op_create_as(c, org, "organisation", "name=甲", "district_code=120101", sx_ref(f, "site_id", site), NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1); /* 5 mends 1: releases 4, which releases 3 */
+    sx_op_create_as(c, site, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
+    sx_applied(sx_push(c));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", org, "address", "一路");
+}
+
+/* ---- clocks ---- */
+
+static tz_hlc effective_of(struct sx *f, tz_ver ver)
+{
+    return tz_store_commit_of(f->s, ver).effective;
+}
+
+static void clock_ten_years_wrong_is_clamped_and_never_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    const int64_t years = 3650LL * DAY_MS;
+    f->d1.skew_ms = years; /* fast, and the handshake did not tell */
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=快", NULL));
+    tz_hlc fast = effective_of(f, f->res.ver);
+    assert_true(tz_hlc_ms(fast) <= f->clock.wall.ms + 120000);
+    f->clock.wall.ms += 180000; /* three minutes later somebody with a good clock has the later word */
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=准", NULL));
+    sx_text_is(f, "organisation", id, "address", "准");
+    f->fi.skew_ms = -years; /* slow: behind everything, but nothing is lost */
+    sx_superseded(sx_set(&f->fi, "organisation", id, "address=慢", NULL));
+    sx_text_is(f, "organisation", id, "address", "准");
+    assert_int_equal(sx_ncandidates(f, sx_case(f, id, "address", 1)), 2);
+}
+
+static void measured_offset_corrects_a_wrong_clock(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    const int64_t years = 3650LL * DAY_MS;
+    f->d1.skew_ms = -years;
+    f->d1.offset_ms = years;
+    f->clock.wall.ms += DAY_MS;
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一", NULL));
+    assert_int_equal(tz_hlc_ms(effective_of(f, f->res.ver)), f->clock.wall.ms);
+}
+
+static void effective_time_ascends_on_each_device(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    tz_hlc last = 0;
+    for (int i = 0; i < 6; i++) {
+        f->d1.skew_ms = i % 2 ? -DAY_MS : DAY_MS;
+        char address[32];
+        (void)snprintf(address, sizeof address, "address=%d路", i);
+        sx_see(&f->d1);
+        sx_applied(sx_set(&f->d1, "organisation", id, address, NULL));
+        tz_hlc now = effective_of(f, f->res.ver);
+        assert_true(now > last);
+        last = now;
+    }
+}
+
+static void who_saw_wins_whatever_his_clock_says(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一", NULL));
+    sx_see(&f->d1b);
+    f->d1b.skew_ms = -3650LL * DAY_MS;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=二", NULL));
+    sx_text_is(f, "organisation", id, "address", "二");
+    assert_null(sx_case(f, id, "address", 1));
+    assert_true(effective_of(f, f->res.ver) > effective_of(f, f->d1b.seen));
+}
+
+static void base_beyond_the_head_is_no_licence(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    f->fi.seen = tz_store_head(f->s) + 100;
+    sx_applied(sx_set(&f->fi, "organisation", id, "address=一", NULL));
+    for (int i = 0; i < 5; i++)
+        sx_org(f, "别的");
+    f->fi2.seen = INT64_MAX; /* reads as "everything there is", no more */
+    sx_applied(sx_set(&f->fi2, "organisation", id, "address=二", NULL));
+    assert_true(tz_store_commit_of(f->s, f->res.ver).effective < tz_hlc_of(f->clock.wall.ms + 200000, 0));
+}
+
+/* ---- accounting, groups, power cuts ---- */
+
+static void balance_adds_up(void **state)
+{
+    struct sx *f = *state;
+    struct tz_balance b;
+    struct tz_id id;
+    size_t ops = 0;
+    refused_and_waiting(f, &id); /* 1 refused, 1 waiting */
+    ops += 2;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id org = sx_op_create(c, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_op_create(c, "organisation", "name=乙", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    ops += 2;
+    sx_see(&f->d1b);
+    sx_applied(sx_set(&f->d1b, "organisation", org, "address=一", NULL));
+    f->d1.skew_ms = -DAY_MS;
+    f->d1.seen_seq = f->d1.seq;
+    f->clock.wall.ms += 1000;
+    c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", org, "address=二", NULL);
+    sx_push(c);
+    ops += 1;
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn, ops);
+    assert_int_equal(b.waiting, 1);
+    assert_int_equal(b.refused, 1);
+    assert_int_equal(b.changesets, 4);
+}
+
+static void rolled_back_group_never_was(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    uint8_t hash[2][32];
+    uint64_t n[2];
+    tz_ver head = tz_store_head(f->s);
+    sx_digest(f, before);
+    assert_int_equal(tz_store_audit_head(f->s, &n[0], hash[0], &f->err), 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), 0);
+    tz_ver given = f->res.ver;
+    assert_int_equal(tz_store_head(f->s), head); /* nothing is promised before the commit */
+    tz_store_group_rollback(f->s);
+    assert_int_equal(tz_store_head(f->s), head);
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(tz_store_audit_head(f->s, &n[1], hash[1], &f->err), 0);
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(hash[0], hash[1], 32);
+    sx_applied(sx_push(c)); /* sent again: the same version is given now */
+    assert_int_equal(f->res.ver, given);
+    assert_non_null(sx_row(f, "organisation", id));
+}
+
+static uint32_t keep_nothing(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void power_cut_keeps_what_was_committed_and_nothing_else(void **state)
+{
+    struct sx *f = *state;
+    uint8_t before[32];
+    uint8_t after[32];
+    struct tz_id id = sx_org(f, "甲公司");
+    tz_ver head = tz_store_head(f->s);
+    uint64_t entries = 0;
+    sx_digest(f, before);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", id, "address=一", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), 0);
+    tz_memdisk_crash(f->disk, keep_nothing, NULL);
+    sx_reopen(f);
+    assert_int_equal(tz_store_head(f->s), head);
+    sx_digest(f, after);
+    assert_memory_equal(before, after, 32);
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+    sx_applied(sx_push(c));
+    sx_text_is(f, "organisation", id, "address", "一");
+}
+
+static void group_of_many_devices_is_one_transaction(void **state)
+{
+    struct sx *f = *state;
+    tz_ver head = tz_store_head(f->s);
+    struct sx_dev *devs[] = {&f->d1, &f->d2, &f->fi};
+    sx_group(f);
+    for (size_t i = 0; i < 3; i++) {
+        struct sx_cs *c = sx_begin(devs[i]);
+        sx_op_create(c, "organisation", "name=甲", i == 1 ? "district_code=120102" : "district_code=120101", NULL);
+        assert_int_equal(sx_apply(c), 0);
+        assert_int_equal(f->res.ver, head + 1 + i);
+    }
+    sx_commit(f);
+    assert_int_equal(tz_store_head(f->s), head + 3);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(mended_create_releases_what_waits_for_it),
+        T(withdrawn_cause_lets_waiters_be_judged),
+        T(withdrawn_waiter_ends_as_withdrawn),
+        T(withdrawal_in_a_refused_save_does_not_happen),
+        T(same_field_waits_and_another_field_does_not),
+        T(child_of_a_refused_create_waits_and_so_does_its_child),
+        T(released_mend_releases_earlier_waiters_too),
+        T(clock_ten_years_wrong_is_clamped_and_never_refused),
+        T(measured_offset_corrects_a_wrong_clock),
+        T(effective_time_ascends_on_each_device),
+        T(who_saw_wins_whatever_his_clock_says),
+        T(base_beyond_the_head_is_no_licence),
+        T(balance_adds_up),
+        T(rolled_back_group_never_was),
+        T(power_cut_keeps_what_was_committed_and_nothing_else),
+        T(group_of_many_devices_is_one_transaction),
+    };
+    return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
+}
