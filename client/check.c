@@ -285,6 +285,8 @@ int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct 
             return tz_err_set(err, TZ_E_EVENTS_LATER, label, NULL, NULL, NULL);
         if (!tz_check_may_edit(o, who, row, &t->fields[i]))
             return tz_err_set(err, TZ_E_NO_RIGHT_FIELD, t->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
+        if (in->v[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
+            return tz_err_set(err, TZ_E_REQUIRED, t->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
         whole->v[i] = in->v[i];
     }
     struct tz_area area;

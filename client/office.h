@@ -3,19 +3,19 @@
 #define TZ_OFFICE_H
 
 /*
- * The local replica of one office or laptop: what the person sees, what is not yet safe, and how the server's answers come in.
+ * The local replica of one office or laptop: what the person sees, what is not yet safe, and how the server's answers
+ * come in.
  *
  * Invariants
- *  1. Typed tables show the view: confirmed state with own pending edits on top. Only rows with pending edits have their confirmed
- *     image aside, in `_shadow`.
+ *  1. Typed tables show the view: confirmed state with own pending edits on top. Only rows with pending edits have
+ * their confirmed image aside, in `_shadow`.
  *  2. A save is one changeset in `outbox`, written in the same transaction as the view rows it changes.
- *  3. A Result never writes a row: a pending edit leaves the overlay when its result is stored and the visible checkpoint ≥ its
- *     version; a refused, withdrawn one leaves at once; waiting and held ones stay on top.
+ *  3. A Result never writes a row: a pending edit leaves the overlay when its result is stored and the visible
+ * checkpoint ≥ its version; a refused, withdrawn one leaves at once; waiting and held ones stay on top.
  *  4. Cursors and checkpoint move in the same transaction as the rows they cover.
- *  5. A download never raises the base of a pending edit: an edit of a field that shows an own pending value inherits that
- *     op's base.
- * Several processes may have the same database open (CLI beside agent): every write is BEGIN IMMEDIATE, short, and re-reads seq
- * and hlc inside. Not thread-safe: one handle per thread.
+ *  5. A download never raises the base of a pending edit: an edit of a field that shows an own pending value inherits
+ * that op's base. Several processes may have the same database open (CLI beside agent): every write is BEGIN IMMEDIATE,
+ * short, and re-reads seq and hlc inside. Not thread-safe: one handle per thread.
  */
 
 #include "area.h"
@@ -31,9 +31,9 @@ enum { TZ_OFFICE_NAME_BYTES = 128 };
 struct tz_identity {
     uint32_t device, incarnation;
     char name[TZ_OFFICE_NAME_BYTES], role[TZ_OFFICE_NAME_BYTES];
-    char area[TZ_STREET_BYTES];              /* division code; 120000 = city */
-    char address[TZ_OFFICE_NAME_BYTES];      /* host:port of the server */
-    struct tz_id user;                       /* the device's first user */
+    char area[TZ_STREET_BYTES];         /* division code; 120000 = city */
+    char address[TZ_OFFICE_NAME_BYTES]; /* host:port of the server */
+    struct tz_id user;                  /* the device's first user */
 };
 
 struct tz_office_options {
@@ -47,7 +47,8 @@ struct tz_office_options {
 /** Make the database after enrolment. TZ_E_JOINED when there is one. */
 TZ_MUST_USE int tz_office_create(const char *path, const struct tz_office_options *o, const struct tz_identity *id,
                                  struct tz_err *err);
-TZ_MUST_USE int tz_office_open(const char *path, const struct tz_office_options *o, struct tz_office **out, struct tz_err *err);
+TZ_MUST_USE int tz_office_open(const char *path, const struct tz_office_options *o, struct tz_office **out,
+                               struct tz_err *err);
 void tz_office_close(struct tz_office *o);
 const struct tz_identity *tz_office_identity(const struct tz_office *o);
 struct tz_db *tz_office_db(struct tz_office *o);
@@ -56,18 +57,21 @@ struct tz_replica *tz_office_replica(struct tz_office *o);
 /* ---- reading ---- */
 /** What the person saw: goes back into the save. Prints as "ver.seq.checkpoint". */
 struct tz_seen {
-    tz_ver ver;          /* _ver of the row when it was read; 0 = own new record */
-    uint64_t seq;        /* last own seq */
-    tz_ver checkpoint;   /* then visible */
+    tz_ver ver;        /* _ver of the row when it was read; 0 = own new record */
+    uint64_t seq;      /* last own seq */
+    tz_ver checkpoint; /* then visible */
 };
-/** The view of one record (live or deleted): 1 found, 0 none. @pending: an own edit of it is not settled. Values live in @a. */
-int tz_office_read(struct tz_office *o, const struct tz_type *t, struct tz_id id, struct tz_arena *a, struct tz_row *row,
-                   struct tz_seen *seen, bool *pending, struct tz_err *err);
+/** The view of one record (live or deleted): 1 found, 0 none. @pending: an own edit of it is not settled. Values live
+ * in @a. */
+int tz_office_read(struct tz_office *o, const struct tz_type *t, struct tz_id id, struct tz_arena *a,
+                   struct tz_row *row, struct tz_seen *seen, bool *pending, struct tz_err *err);
 /** Confirmed state, without the overlay: what dump and digests use. 1 found, 0 none. */
 int tz_office_read_confirmed(struct tz_office *o, const struct tz_type *t, struct tz_id id, struct tz_arena *a,
                              struct tz_row *row, struct tz_err *err);
-/** Every live row in (type, id) order; @view: with own pending edits, else confirmed. TZ_E_INCOMPLETE while filling unless @partial. */
-TZ_MUST_USE int tz_office_each_row(struct tz_office *o, bool view, bool partial, tz_row_cb cb, void *ctx, struct tz_err *err);
+/** Every live row in (type, id) order; @view: with own pending edits, else confirmed. TZ_E_INCOMPLETE while filling
+ * unless @partial. */
+TZ_MUST_USE int tz_office_each_row(struct tz_office *o, bool view, bool partial, tz_row_cb cb, void *ctx,
+                                   struct tz_err *err);
 /** Whole-scope digest of the confirmed state (proto/README.md, Verify) at the visible checkpoint. */
 TZ_MUST_USE int tz_office_digest(struct tz_office *o, struct tz_msg_verified *out, struct tz_err *err);
 
@@ -79,22 +83,25 @@ struct tz_save_options {
     bool independent;
     struct tz_id import_id; /* zero = none */
 };
-TZ_MUST_USE int tz_save_begin(struct tz_office *o, const struct tz_save_options *opt, struct tz_save **out, struct tz_err *err);
-/** New record (APPEND for append types). @in: values; @id: out. Checks rights, required fields, values, area; fills defaults. */
+TZ_MUST_USE int tz_save_begin(struct tz_office *o, const struct tz_save_options *opt, struct tz_save **out,
+                              struct tz_err *err);
+/** New record (APPEND for append types). @in: values; @id: out. Checks rights, required fields, values, area; fills
+ * defaults. */
 TZ_MUST_USE int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *id, struct tz_err *err);
-/** Change the named fields; those equal to what was seen are left out (nothing left: no op, still success). A group member
- *  changed without its as-of date gets today's. Split into several ops when bases differ (invariant 5). */
+/** Change the named fields; those equal to what was seen are left out (nothing left: no op, still success). A group
+ * member changed without its as-of date gets today's. Split into several ops when bases differ (invariant 5). */
 TZ_MUST_USE int tz_save_set(struct tz_save *s, struct tz_id id, const struct tz_seen *seen, const struct tz_record *in,
                             const bool *names, struct tz_err *err);
 TZ_MUST_USE int tz_save_delete(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
                                struct tz_err *err);
 TZ_MUST_USE int tz_save_restore(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
                                 struct tz_err *err);
-/** Close a case. @choice MINE keeps what stands, THEIRS takes candidate number @candidate (from 0), TYPED takes @typed (field or
- *  group members by index; @names tells which). */
+/** Close a case. @choice MINE keeps what stands, THEIRS takes candidate number @candidate (from 0), TYPED takes @typed
+ * (field or group members by index; @names tells which). */
 TZ_MUST_USE int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
                                 const struct tz_record *typed, const bool *names, struct tz_err *err);
-/** Take back an own refused, waiting or unsent changeset: it leaves the overlay, the server releases what waited for it. */
+/** Take back an own refused, waiting or unsent changeset: it leaves the overlay, the server releases what waited for
+ * it. */
 TZ_MUST_USE int tz_save_withdraw(struct tz_save *s, uint64_t seq, struct tz_err *err);
 size_t tz_save_ops(const struct tz_save *s);
 /** Durable after this. @seq 0 when there was nothing to save. Frees @s, also on error (then nothing was saved). */
@@ -104,26 +111,30 @@ void tz_save_cancel(struct tz_save *s);
 /* ---- syncing (called by sync.c through jobs) ---- */
 TZ_MUST_USE int tz_office_hello(struct tz_office *o, const char *software, struct tz_arena *a, struct tz_msg_hello *out,
                                 struct tz_err *err);
-/** Remember grant and users; rows and cursors of areas no longer granted are dropped, new areas start at 0 (filling). */
+/** Remember grant and users; rows and cursors of areas no longer granted are dropped, new areas start at 0 (filling).
+ */
 TZ_MUST_USE int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
-/** Own changesets after @seq without a final outcome (unsent, or waiting for an answer), ascending, up to @bytes_max. In @a. */
+/** Own changesets after @seq without a final outcome (unsent, or waiting for an answer), ascending, up to @bytes_max.
+ * In @a. */
 TZ_MUST_USE int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a,
                                  struct tz_bytes **raw, uint64_t **seqs, size_t *n, struct tz_err *err);
 TZ_MUST_USE int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_err *err);
 TZ_MUST_USE int tz_office_cursors(struct tz_office *o, struct tz_arena *a, struct tz_cursor **out, size_t *n,
                                   struct tz_err *err);
-/** First sync, or more rows than are held back: rows are shown at once, the replica is marked as filling. One transaction. */
+/** First sync, or more rows than are held back: rows are shown at once, the replica is marked as filling. One
+ * transaction. */
 TZ_MUST_USE int tz_office_fill(struct tz_office *o, const struct tz_msg_rows *rows, struct tz_err *err);
-/** Make held-back @messages (n Rows messages, in order) visible together with checkpoint and cursors. One transaction. */
+/** Make held-back @messages (n Rows messages, in order) visible together with checkpoint and cursors. One transaction.
+ */
 TZ_MUST_USE int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, size_t n,
                                      const struct tz_msg_checkpoint *c, struct tz_err *err);
 bool tz_office_filling(struct tz_office *o);
 
 /* ---- telling ---- */
 struct tz_office_status {
-    uint64_t unsent_changesets, unsent_ops;      /* not acknowledged */
+    uint64_t unsent_changesets, unsent_ops; /* not acknowledged */
     uint64_t refused_changesets, waiting_changesets, held_changesets;
-    uint64_t open_cases, set_aside;              /* set_aside: received rows that did not fit */
+    uint64_t open_cases, set_aside; /* set_aside: received rows that did not fit */
     uint64_t last_seq;
     tz_ver checkpoint;
     bool filling;
@@ -150,7 +161,8 @@ struct tz_outbox_entry {
     size_t nops;
 };
 TZ_MUST_USE int tz_office_outbox_each(struct tz_office *o, bool attention_only,
-                                      int (*cb)(void *ctx, const struct tz_outbox_entry *e), void *ctx, struct tz_err *err);
+                                      int (*cb)(void *ctx, const struct tz_outbox_entry *e), void *ctx,
+                                      struct tz_err *err);
 /** Users who may work at this device (from the last Welcome). In @a. */
 TZ_MUST_USE int tz_office_users(struct tz_office *o, struct tz_arena *a, struct tz_session_user **out, size_t *n,
                                 struct tz_err *err);

@@ -3,16 +3,17 @@
 #define TZ_SYNC_H
 
 /*
- * The client's side of a session, without I/O: frames and finished jobs in, frames and jobs out. Mirror of server/session.h.
+ * The client's side of a session, without I/O: frames and finished jobs in, frames and jobs out. Mirror of
+ * server/session.h.
  *
  *   NEW --start--> GREETING (Hello sent) --Welcome--> RUNNING --Error/close--> CLOSED
  *
- * In RUNNING two independent lanes: UP loads unsent changesets and keeps at most push_in_flight_max Push frames (≤ 256 KiB each)
- * without Results; DOWN sends Pull once, takes Rows and Checkpoints, acknowledges each frame with Ack after it is held safely:
- * rows of a delta are held back in memory (at most held_bytes_max) and made visible at the Checkpoint in one transaction; past
- * that, or on a first sync, they are written at once and the replica says it is filling. A full outbox never stops downloads,
- * nor the reverse.
- * Jobs run on the thread that owns the office (tz_cjob_run), then come back with tz_sync_on_job.
+ * In RUNNING two independent lanes: UP loads unsent changesets and keeps at most push_in_flight_max Push frames (≤ 256
+ * KiB each) without Results; DOWN sends Pull once, takes Rows and Checkpoints, acknowledges each frame with Ack after
+ * it is held safely: rows of a delta are held back in memory (at most held_bytes_max) and made visible at the
+ * Checkpoint in one transaction; past that, or on a first sync, they are written at once and the replica says it is
+ * filling. A full outbox never stops downloads, nor the reverse. Jobs run on the thread that owns the office
+ * (tz_cjob_run), then come back with tz_sync_on_job.
  */
 
 #include "frame.h"
@@ -30,7 +31,8 @@ enum tz_sync_event {
     TZ_SYNC_PROGRESS,   /* counters moved */
     TZ_SYNC_RESULTS,    /* some changesets were judged */
     TZ_SYNC_CHECKPOINT, /* visible state moved */
-    TZ_SYNC_CAUGHT_UP,  /* once: outbox empty when last looked, checkpoint ≥ the head at Welcome and ≥ every own result's version */
+    TZ_SYNC_CAUGHT_UP, /* once: outbox empty when last looked, checkpoint ≥ the head at Welcome and ≥ every own result's
+                          version */
 };
 
 struct tz_sync_io {
@@ -62,13 +64,14 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *job); /* takes */
 /** Somebody saved: look into the outbox. Cheap, idempotent. */
 void tz_sync_on_outbox(struct tz_sync *s);
 /** Ask for the server's whole-scope digest; the answer comes through @cb, once, or never when the session closes. */
-void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask, void (*cb)(void *ctx, const struct tz_msg_verified *v),
-                    void *ctx);
+void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask,
+                    void (*cb)(void *ctx, const struct tz_msg_verified *v), void *ctx);
 /** Close cleanly. Idempotent. */
 void tz_sync_stop(struct tz_sync *s);
 bool tz_sync_caught_up(const struct tz_sync *s);
 const struct tz_sync_counters *tz_sync_counters(const struct tz_sync *s);
-/** When nothing was heard by then: send Ping (half way) or close with TZ_E_TIMEOUT. The owner calls tz_sync_on_timer at the deadline. */
+/** When nothing was heard by then: send Ping (half way) or close with TZ_E_TIMEOUT. The owner calls tz_sync_on_timer at
+ * the deadline. */
 struct tz_mono tz_sync_deadline(const struct tz_sync *s);
 void tz_sync_on_timer(struct tz_sync *s);
 

@@ -5,45 +5,46 @@
 /*
  * Messages ↔ plain structs. Nothing outside msg*.c sees generated protobuf code.
  *
- * Every tz_msg_read_* first walks the bytes with tz_wire_check against the message's table, then unpacks with protobuf-c into
- * @arena through our allocator, then copies into the struct. Strings and bytes in the result live in @arena (bytes of record
- * bodies and raw changesets may borrow from @in). Errors: TZ_E_FORMAT, TZ_E_LIMIT (PEER class): hang up and tell.
- * Every tz_msg_put_* appends the serialised message to @out. Pure; any thread.
+ * Every tz_msg_read_* first walks the bytes with tz_wire_check against the message's table, then unpacks with
+ * protobuf-c into
+ * @arena through our allocator, then copies into the struct. Strings and bytes in the result live in @arena (bytes of
+ * record bodies and raw changesets may borrow from @in). Errors: TZ_E_FORMAT, TZ_E_LIMIT (PEER class): hang up and
+ * tell. Every tz_msg_put_* appends the serialised message to @out. Pure; any thread.
  */
 
 #include "area.h"
 #include "changeset.h"
 
 enum tz_msg_type { /* frame types */
-    TZ_MSG_HELLO = 1,
-    TZ_MSG_WELCOME = 2,
-    TZ_MSG_PUSH = 3,
-    TZ_MSG_RESULTS = 4,
-    TZ_MSG_PULL = 5,
-    TZ_MSG_ROWS = 6,
-    TZ_MSG_CHECKPOINT = 7,
-    TZ_MSG_ACK = 8,
-    TZ_MSG_ERROR = 10,
-    TZ_MSG_PING = 11,
-    TZ_MSG_PONG = 12,
-    TZ_MSG_ENROL = 14,
-    TZ_MSG_ENROLLED = 15,
-    TZ_MSG_VERIFY = 20,
-    TZ_MSG_VERIFIED = 21,
+                   TZ_MSG_HELLO = 1,
+                   TZ_MSG_WELCOME = 2,
+                   TZ_MSG_PUSH = 3,
+                   TZ_MSG_RESULTS = 4,
+                   TZ_MSG_PULL = 5,
+                   TZ_MSG_ROWS = 6,
+                   TZ_MSG_CHECKPOINT = 7,
+                   TZ_MSG_ACK = 8,
+                   TZ_MSG_ERROR = 10,
+                   TZ_MSG_PING = 11,
+                   TZ_MSG_PONG = 12,
+                   TZ_MSG_ENROL = 14,
+                   TZ_MSG_ENROLLED = 15,
+                   TZ_MSG_VERIFY = 20,
+                   TZ_MSG_VERIFIED = 21,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
 enum { /* caps, the same in proto/README.md */
-    TZ_MSG_AREAS_MAX = 512,
-    TZ_MSG_USERS_MAX = 256,
-    TZ_MSG_CURSORS_MAX = 1024, /* areas × tiers */
-    TZ_MSG_CHANGESETS_MAX = 256,
-    TZ_MSG_RESULTS_MAX = 1024,
-    TZ_MSG_ROWS_MAX = 8192,
-    TZ_MSG_LOST_MAX = 4096,
-    TZ_PUSH_IN_FLIGHT_MAX = 8,
-    TZ_ROWS_IN_FLIGHT_MAX = 4,
-    TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
+       TZ_MSG_AREAS_MAX = 512,
+       TZ_MSG_USERS_MAX = 256,
+       TZ_MSG_CURSORS_MAX = 1024, /* areas × tiers */
+       TZ_MSG_CHANGESETS_MAX = 256,
+       TZ_MSG_RESULTS_MAX = 1024,
+       TZ_MSG_ROWS_MAX = 8192,
+       TZ_MSG_LOST_MAX = 4096,
+       TZ_PUSH_IN_FLIGHT_MAX = 8,
+       TZ_ROWS_IN_FLIGHT_MAX = 4,
+       TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
 };
 struct tz_cursor {
     struct tz_area area;
@@ -158,7 +159,8 @@ struct tz_signed_result {
 TZ_MUST_USE int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m);
 TZ_MUST_USE int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hello *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m);
-TZ_MUST_USE int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_welcome *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_welcome *m,
+                                    struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_error(struct tz_buf *out, const struct tz_msg_error *m);
 TZ_MUST_USE int tz_msg_read_error(struct tz_bytes in, struct tz_arena *a, struct tz_msg_error *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_ping(struct tz_buf *out, uint64_t nonce); /* Pong has the same form */
@@ -167,8 +169,8 @@ TZ_MUST_USE int tz_msg_put_push(struct tz_buf *out, const struct tz_bytes *chang
 TZ_MUST_USE int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **changesets, size_t *n,
                                  struct tz_err *err); /* borrow from @in */
 TZ_MUST_USE int tz_msg_put_results(struct tz_buf *out, const struct tz_signed_result *results, size_t n);
-TZ_MUST_USE int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results, size_t *n,
-                                    struct tz_err *err); /* borrow from @in */
+TZ_MUST_USE int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results,
+                                    size_t *n, struct tz_err *err); /* borrow from @in */
 TZ_MUST_USE int tz_msg_put_pull(struct tz_buf *out, const struct tz_cursor *cursors, size_t n);
 TZ_MUST_USE int tz_msg_read_pull(struct tz_bytes in, struct tz_arena *a, struct tz_cursor **cursors, size_t *n,
                                  struct tz_err *err);
@@ -194,7 +196,8 @@ TZ_MUST_USE int tz_msg_read_enrolled(struct tz_bytes in, struct tz_arena *a, str
 
 TZ_MUST_USE int tz_msg_put_changeset(struct tz_buf *out, const struct tz_changeset *c);
 /** Checks counts, sizes of ids and format number; not rights or values. */
-TZ_MUST_USE int tz_msg_read_changeset(struct tz_bytes in, struct tz_arena *a, struct tz_changeset *c, struct tz_err *err);
+TZ_MUST_USE int tz_msg_read_changeset(struct tz_bytes in, struct tz_arena *a, struct tz_changeset *c,
+                                      struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_result(struct tz_buf *out, const struct tz_result *r);
 TZ_MUST_USE int tz_msg_read_result(struct tz_bytes in, struct tz_arena *a, struct tz_result *r, struct tz_err *err);
 

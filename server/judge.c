@@ -37,10 +37,16 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
     return tz_store_commit_of(j->s, ver);
 }
 
+/** A base beyond what exists claims everything and proves nothing: it counts as having seen nothing, so that cases keep
+ * what it hits. */
+static tz_ver seen_base(const struct tz_judge *j, tz_ver said)
+{
+    return said <= j->s->group_head ? said : 0;
+}
+
 tz_ver tz_judge_checkpoint(const struct tz_judge *j)
 {
-    tz_ver said = j->cs->base_checkpoint;
-    return said < j->s->group_head ? said : j->s->group_head;
+    return seen_base(j, j->cs->base_checkpoint);
 }
 
 /** Rows an author may name: in the area, or the city's own (which everybody reads). */
@@ -150,7 +156,13 @@ static int take_values(struct tz_judge *j, const struct tz_op *op, const struct 
     return 0;
 }
 
-static int check_rights(struct tz_judge *j, const struct tz_row *row, const bool *names)
+/** What a record may not be saved without. A device of an older catalogue may not know that it is asked for. */
+static bool required_now(const struct tz_judge *j, const struct tz_field *f)
+{
+    return f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && j->cs->catalogue_version >= j->s->cat->version;
+}
+
+static int check_set(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
     const struct tz_type *t = row->rec.type;
     for (size_t i = 0; i < t->nfields; i++) {
@@ -160,6 +172,8 @@ static int check_rights(struct tz_judge *j, const struct tz_row *row, const bool
             return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL), 1;
         if (!tz_judge_may_edit(j, row, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
+        if (in->v[i].kind == TZ_V_NULL && required_now(j, &t->fields[i]))
+            return tz_judge_refuse(j, TZ_E_REQUIRED, t->fields[i].name, NULL), 1;
     }
     return 0;
 }
@@ -314,8 +328,7 @@ static int create_complete(struct tz_judge *j, const struct tz_type *t, struct t
         const struct tz_field *f = &t->fields[i];
         if (in->v[i].kind == TZ_V_NULL && f->dflt.kind != TZ_V_NULL)
             in->v[i] = f->dflt;
-        if (in->v[i].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) &&
-            j->cs->catalogue_version >= j->s->cat->version)
+        if (in->v[i].kind == TZ_V_NULL && required_now(j, f))
             return tz_judge_refuse(j, TZ_E_REQUIRED, f->name, NULL), 1;
     }
     return 0;
@@ -436,7 +449,7 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL);
     rc = take_values(j, op, t, in, names);
     if (!rc)
-        rc = check_rights(j, row, names);
+        rc = check_set(j, row, in, names);
     if (!rc && row->deleted)
         rc = set_on_deleted(j, row, &stamps, in, names);
     if (rc)
@@ -502,8 +515,7 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     j->res.cases = j->case_ids;
     if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
         return 0;
-    /* A base beyond what exists would make every edit a successor. */
-    j->edit.base_ver = op->base_ver < j->s->group_head ? op->base_ver : j->s->group_head;
+    j->edit.base_ver = seen_base(j, op->base_ver);
     j->edit.base_seq = op->base_seq < j->cs->seq ? op->base_seq : j->cs->seq;
     const struct tz_type *t = tz_catalogue_type_id(j->s->cat, op->type);
     if (!t)

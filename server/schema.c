@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's own tables, beside the record tables that the catalogue makes. Steps are append-only: a released step never
- * changes. Content first; what can be rebuilt from it is marked so.
+ * The server's own tables, beside the record tables that the catalogue makes. Steps are append-only: a released step
+ * never changes. Content first; what can be rebuilt from it is marked so.
  */
 #include "store_int.h"
 
@@ -11,28 +11,28 @@ static const char STEP_1[] =
 
     /* one installation that may connect; the authority on who may, never the certificate's dates */
     "CREATE TABLE device("
-    " number INTEGER PRIMARY KEY,"        /* in every id it makes */
-    " incarnation INTEGER NOT NULL,"      /* raised when a copy of the installation is found */
+    " number INTEGER PRIMARY KEY,"   /* in every id it makes */
+    " incarnation INTEGER NOT NULL," /* raised when a copy of the installation is found */
     " name TEXT NOT NULL UNIQUE,"
-    " role TEXT NOT NULL,"                /* roles.csv */
-    " area TEXT NOT NULL,"                /* division code; 120000 = city */
-    " user BLOB NOT NULL,"                /* its first user */
+    " role TEXT NOT NULL," /* roles.csv */
+    " area TEXT NOT NULL," /* division code; 120000 = city */
+    " user BLOB NOT NULL," /* its first user */
     " revoked INTEGER NOT NULL DEFAULT 0,"
-    " fingerprint BLOB NOT NULL UNIQUE,"  /* SHA-256 of the certificate */
-    " certificate BLOB NOT NULL,"         /* DER; handed out again when the join is repeated */
+    " fingerprint BLOB NOT NULL UNIQUE," /* SHA-256 of the certificate */
+    " certificate BLOB NOT NULL,"        /* DER; handed out again when the join is repeated */
     " enrolled_ms INTEGER NOT NULL,"
     " last_seq INTEGER NOT NULL DEFAULT 0,"       /* greatest judged seq of this incarnation */
     " last_effective INTEGER NOT NULL DEFAULT 0," /* hlc */
     " last_seen_ms INTEGER NOT NULL DEFAULT 0,"
-    " offset_ms INTEGER NOT NULL DEFAULT 0,"      /* server wall - device wall at the last handshake */
-    " checkpoint INTEGER NOT NULL DEFAULT 0"      /* as the device last said */
+    " offset_ms INTEGER NOT NULL DEFAULT 0," /* server wall - device wall at the last handshake */
+    " checkpoint INTEGER NOT NULL DEFAULT 0" /* as the device last said */
     ") STRICT;"
 
     "CREATE TABLE invite("
     " secret_hash BLOB PRIMARY KEY," /* SHA-256; the secret itself is not kept */
     " role TEXT NOT NULL, area TEXT NOT NULL, name TEXT NOT NULL,"
-    " device INTEGER,"               /* once used */
-    " key_hash BLOB,"                /* of the key it was used with: the same key may repeat */
+    " device INTEGER," /* once used */
+    " key_hash BLOB,"  /* of the key it was used with: the same key may repeat */
     " made_ms INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
 
@@ -48,10 +48,10 @@ static const char STEP_1[] =
     " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL," /* 0 = the server itself */
     " user BLOB NOT NULL,"
     " claimed INTEGER NOT NULL, offset_ms INTEGER NOT NULL, effective INTEGER NOT NULL," /* hlc, ms, hlc */
-    " eff_max INTEGER NOT NULL,"     /* greatest effective time of all commits up to this one */
+    " eff_max INTEGER NOT NULL," /* greatest effective time of all commits up to this one */
     " received_ms INTEGER NOT NULL,"
     " rules INTEGER NOT NULL, catalogue INTEGER NOT NULL," /* versions it was judged by: the log replays */
-    " hash BLOB NOT NULL"            /* of the changeset */
+    " hash BLOB NOT NULL"                                  /* of the changeset */
     ") STRICT;"
 
     /* the feed: one live entry per record, deleted ones included; plus one entry per area that a record left */
@@ -59,7 +59,7 @@ static const char STEP_1[] =
     " tier INTEGER NOT NULL, district TEXT NOT NULL, ver INTEGER NOT NULL, type INTEGER NOT NULL, id BLOB NOT NULL,"
     " street TEXT NOT NULL, leaving INTEGER NOT NULL,"
     " PRIMARY KEY(tier, district, ver, type, id, street)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE left_area("        /* where the leaving entry of (record, area) stands, to drop it on return */
+    "CREATE TABLE left_area(" /* where the leaving entry of (record, area) stands, to drop it on return */
     " type INTEGER NOT NULL, id BLOB NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL, ver INTEGER NOT NULL,"
     " PRIMARY KEY(type, id, district, street)) STRICT, WITHOUT ROWID;"
 
@@ -72,7 +72,7 @@ static const char STEP_1[] =
     " applied INTEGER NOT NULL, superseded INTEGER NOT NULL, refused INTEGER NOT NULL, waiting INTEGER NOT NULL,"
     " held INTEGER NOT NULL, under_review INTEGER NOT NULL, withdrawn INTEGER NOT NULL,"
     " PRIMARY KEY(device, incarnation, seq)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE lost("             /* seqs a device says it lost */
+    "CREATE TABLE lost(" /* seqs a device says it lost */
     " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL, told_ms INTEGER NOT NULL,"
     " PRIMARY KEY(device, incarnation, seq)) STRICT, WITHOUT ROWID;"
 
@@ -98,16 +98,17 @@ static const char STEP_1[] =
     /* business keys as 8-byte keyed hashes; a hit is checked against the row */
     "CREATE TABLE claim("
     " key INTEGER NOT NULL, type INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY(key, type, id)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE alias("            /* absorbed duplicates: flat and permanent */
+    "CREATE TABLE alias(" /* absorbed duplicates: flat and permanent */
     " type INTEGER NOT NULL, id BLOB NOT NULL, survivor BLOB NOT NULL, ver INTEGER NOT NULL, PRIMARY KEY(type, id)"
     ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE purged("           /* late edits to these become cases */
+    "CREATE TABLE purged(" /* late edits to these become cases */
     " type INTEGER NOT NULL, id BLOB NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL, ver INTEGER NOT NULL,"
     " PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;"
 
     /* rebuildable: newest case of each (record, subject) */
     "CREATE TABLE case_head("
-    " type INTEGER NOT NULL, id BLOB NOT NULL, subject TEXT NOT NULL, generation INTEGER NOT NULL, open INTEGER NOT NULL,"
+    " type INTEGER NOT NULL, id BLOB NOT NULL, subject TEXT NOT NULL, generation INTEGER NOT NULL, open INTEGER NOT "
+    "NULL,"
     " case_id BLOB NOT NULL, PRIMARY KEY(type, id, subject)) STRICT, WITHOUT ROWID;";
 
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}};

@@ -4,9 +4,10 @@
  *
  * Invariants
  *  1. At most one job of each lane is at the store at a time; a lane never waits for the other.
- *  2. A Checkpoint is sent only after every Rows frame before it, and its version is the snapshot those rows were read from.
- *  3. Memory of the down lane: one page of frames; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks for more
- *     breaks the protocol and is closed.
+ *  2. A Checkpoint is sent only after every Rows frame before it, and its version is the snapshot those rows were read
+ * from.
+ *  3. Memory of the down lane: one page of frames; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks
+ * for more breaks the protocol and is closed.
  */
 #include "log.h"
 #include "session_int.h"

@@ -3,14 +3,16 @@
 #define TZ_SESSION_H
 
 /*
- * One peer's state machine on the server: frames and store results in, frames and jobs out; no I/O, no clock of its own.
+ * One peer's state machine on the server: frames and store results in, frames and jobs out; no I/O, no clock of its
+ * own.
  *
  *   GREETING --Hello--> OPENING --opened--> READY --Bye/err--> CLOSED
  *   ENROLLING (other ALPN) --Enrol--> … --Enrolled--> CLOSED
  *
- * Lanes are independent: UP takes Push frames (at most TZ_PUSH_IN_FLIGHT_MAX without Results; more is a protocol error), DOWN sends
- * Rows/Checkpoint frames (at most TZ_ROWS_IN_FLIGHT_MAX without Ack). Nothing a peer does makes the session hold more than these
- * caps. The owner executes jobs (tz_session_job_run) on whatever thread owns the store, then hands them back (job_done).
+ * Lanes are independent: UP takes Push frames (at most TZ_PUSH_IN_FLIGHT_MAX without Results; more is a protocol
+ * error), DOWN sends Rows/Checkpoint frames (at most TZ_ROWS_IN_FLIGHT_MAX without Ack). Nothing a peer does makes the
+ * session hold more than these caps. The owner executes jobs (tz_session_job_run) on whatever thread owns the store,
+ * then hands them back (job_done).
  */
 
 #include "store.h"
@@ -27,9 +29,9 @@ enum tz_job_kind tz_sjob_kind(const struct tz_sjob *j);
 uint64_t tz_sjob_session(const struct tz_sjob *j);
 void *tz_sjob_node(struct tz_sjob *j); /* room for the executor: the struct tz_job of dbthread.h, first member */
 /**
- * Execute on the store. Writer jobs: call between group_begin and group_commit, then tz_sjob_settle once the commit is known.
- * Returns negative only for LOCAL errors: roll the group back and settle every job of it with that code. May be called again
- * after a rollback.
+ * Execute on the store. Writer jobs: call between group_begin and group_commit, then tz_sjob_settle once the commit is
+ * known. Returns negative only for LOCAL errors: roll the group back and settle every job of it with that code. May be
+ * called again after a rollback.
  */
 TZ_MUST_USE int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err);
 /** Commit outcome of a writer job's group: 0 or a TZ_E_* (then its effects never happened). */
@@ -60,7 +62,8 @@ struct tz_session_config {
     const struct tz_catalogue *catalogue;
 };
 
-TZ_MUST_USE int tz_session_new(const struct tz_session_config *c, const struct tz_session_io *io, struct tz_session **out);
+TZ_MUST_USE int tz_session_new(const struct tz_session_config *c, const struct tz_session_io *io,
+                               struct tz_session **out);
 /** A session may be freed while jobs run: hand them back with tz_sjob_free then. */
 void tz_session_free(struct tz_session *s);
 void tz_session_on_frame(struct tz_session *s, const struct tz_frame *f);
@@ -70,7 +73,7 @@ void tz_session_on_head(struct tz_session *s, tz_ver head, const struct tz_area 
 /** The device was revoked, the user disabled, or the server drains: say why and close. */
 void tz_session_kick(struct tz_session *s, int code);
 uint32_t tz_session_device(const struct tz_session *s); /* 0 before authentication */
-bool tz_session_idle(const struct tz_session *s);       /* no job under way, nothing half done: may be closed when draining */
+bool tz_session_idle(const struct tz_session *s); /* no job under way, nothing half done: may be closed when draining */
 const char *tz_session_state_name(const struct tz_session *s);
 /** Deadline after which the session must be closed with TZ_E_TIMEOUT (no Hello, no Ack, silent peer). */
 struct tz_mono tz_session_deadline(const struct tz_session *s);

@@ -2,7 +2,8 @@
 #ifndef TZ_SESSION_INT_H
 #define TZ_SESSION_INT_H
 
-/* A job as session.c fills it and session_job.c executes it. Everything a job needs is in it: the session may be gone by then. */
+/* A job as session.c fills it and session_job.c executes it. Everything a job needs is in it: the session may be gone
+ * by then. */
 
 #include "session.h"
 
@@ -31,23 +32,23 @@ struct tz_sjob {
     struct tz_wall received;                   /* OPEN, PUSH */
     struct tz_bytes *changesets;               /* PUSH; in the arena */
     size_t nchangesets;
-    int64_t offset_ms;          /* PUSH; OPEN: out */
-    struct tz_msg_verify ask;   /* VERIFY */
-    struct tz_msg_enrol enrol;  /* ENROL */
-    struct tz_bytes ca;         /* ENROL; borrowed from the config */
+    int64_t offset_ms;         /* PUSH; OPEN: out */
+    struct tz_msg_verify ask;  /* VERIFY */
+    struct tz_msg_enrol enrol; /* ENROL */
+    struct tz_bytes ca;        /* ENROL; borrowed from the config */
     tz_sign_fn sign;
     void *sign_ctx;
-    struct tz_cursor *cursors;  /* PULL; in the arena, updated */
+    struct tz_cursor *cursors; /* PULL; in the arena, updated */
     size_t ncursors;
 
     /* out */
-    struct tz_grant *grant;      /* OPEN: out; PULL, VERIFY: in (a copy) */
-    size_t nresults;             /* PUSH: in `reply` */
-    bool changed;                /* PUSH */
+    struct tz_grant *grant; /* OPEN: out; PULL, VERIFY: in (a copy) */
+    size_t nresults;        /* PUSH: in `reply` */
+    bool changed;           /* PUSH */
     struct tz_area areas[TZ_JOB_AREAS_MAX];
-    size_t nareas;               /* > TZ_JOB_AREAS_MAX: anywhere */
-    struct frame_node *frames;   /* PULL: Rows; PUSH: Results that one frame cannot hold, before `reply`; owned */
-    bool done;                   /* PULL: head is a checkpoint */
+    size_t nareas;             /* > TZ_JOB_AREAS_MAX: anywhere */
+    struct frame_node *frames; /* PULL: Rows; PUSH: Results that one frame cannot hold, before `reply`; owned */
+    bool done;                 /* PULL: head is a checkpoint */
     struct tz_msg_checkpoint head;
 };
 

@@ -172,7 +172,8 @@ static int shipped_code(const struct tz_shipped_row *r, struct tz_buf *out)
     return rc;
 }
 
-static int seed_row(struct tz_store *s, const struct tz_shipped_row *r, tz_ver ver, struct tz_arena *a, struct tz_err *err)
+static int seed_row(struct tz_store *s, const struct tz_shipped_row *r, tz_ver ver, struct tz_arena *a,
+                    struct tz_err *err)
 {
     struct tz_row *row = tz_arena_calloc(a, 1, sizeof *row);
     struct tz_row *old = tz_arena_alloc(a, sizeof *old);

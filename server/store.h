@@ -3,12 +3,13 @@
 #define TZ_STORE_H
 
 /*
- * The central store in domain words: who exists, what was committed, what a device may read. Hides SQL, so that another store can
- * stand beside the SQLite one.
+ * The central store in domain words: who exists, what was committed, what a device may read. Hides SQL, so that another
+ * store can stand beside the SQLite one.
  *
- * Writing is in commit groups: group_begin, then any number of apply/enrol/…, then group_commit (one fsync). Nothing of a group
- * may be told to anybody before group_commit returned 0. One writer, one thread. Readers are stores opened read-only on threads
- * of their own; each reading call runs in one read transaction of its own. In a simulation one handle serves as both.
+ * Writing is in commit groups: group_begin, then any number of apply/enrol/…, then group_commit (one fsync). Nothing of
+ * a group may be told to anybody before group_commit returned 0. One writer, one thread. Readers are stores opened
+ * read-only on threads of their own; each reading call runs in one read transaction of its own. In a simulation one
+ * handle serves as both.
  */
 
 #include "area.h"
@@ -33,9 +34,10 @@ struct tz_store_options {
 
 /** Make the database in an empty place: schema, epoch 1, secrets, shipped rows. TZ_E_EXISTS when there is one. */
 TZ_MUST_USE int tz_store_create(const char *path, const struct tz_store_options *o, struct tz_err *err);
-TZ_MUST_USE int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out, struct tz_err *err);
+TZ_MUST_USE int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out,
+                              struct tz_err *err);
 void tz_store_close(struct tz_store *s);
-struct tz_db *tz_store_db(struct tz_store *s); /* for integrity checks and checkpoints; not for SQL elsewhere */
+struct tz_db *tz_store_db(struct tz_store *s);  /* for integrity checks and checkpoints; not for SQL elsewhere */
 tz_ver tz_store_head(const struct tz_store *s); /* newest durable version */
 
 /* ---- groups ---- */
@@ -51,9 +53,9 @@ struct tz_device {
     char role[TZ_NAME_BYTES];
     char area[TZ_STREET_BYTES]; /* division code; "120000" = city */
     bool revoked;
-    uint64_t last_seq;   /* greatest judged seq of this incarnation */
+    uint64_t last_seq;    /* greatest judged seq of this incarnation */
     int64_t last_seen_ms; /* wall, 0 = never */
-    tz_ver checkpoint;   /* as the device last said */
+    tz_ver checkpoint;    /* as the device last said */
 };
 
 /** What a device may read and do, worked out from its grant. Plain data, copied freely. */
@@ -71,7 +73,8 @@ int tz_store_device_by_fingerprint(struct tz_store *s, const uint8_t fp[TZ_FINGE
                                    struct tz_err *err);
 int tz_store_device_by_number(struct tz_store *s, uint32_t number, struct tz_device *out, struct tz_err *err);
 int tz_store_device_by_name(struct tz_store *s, const char *name, struct tz_device *out, struct tz_err *err);
-TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_grant *out, struct tz_err *err);
+TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_grant *out,
+                                  struct tz_err *err);
 typedef int (*tz_device_cb)(void *ctx, const struct tz_device *d);
 TZ_MUST_USE int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_err *err);
 /** Users of a device: those whose grant lies within the device's own. Strings live in @a. */
@@ -80,12 +83,13 @@ TZ_MUST_USE int tz_store_users_of(struct tz_store *s, const struct tz_device *d,
 
 /* In a group: */
 struct tz_invite_spec {
-    const char *role, *area, *name; /* of the device to be; its first user has the same role and area and the code @name */
+    const char *role, *area,
+        *name; /* of the device to be; its first user has the same role and area and the code @name */
 };
 TZ_MUST_USE int tz_store_invite_add(struct tz_store *s, const struct tz_invite_spec *spec, uint8_t secret[16],
                                     struct tz_err *err);
-/** Finds the invite for a secret: what it grants, or TZ_E_INVITE (unknown, or used with another key). Repeating with the same key
- *  gives the same device. The certificate is made by @sign (the CA is not the store's). */
+/** Finds the invite for a secret: what it grants, or TZ_E_INVITE (unknown, or used with another key). Repeating with
+ * the same key gives the same device. The certificate is made by @sign (the CA is not the store's). */
 struct tz_enrolment {
     struct tz_device device;
     struct tz_id user;
@@ -94,53 +98,55 @@ struct tz_enrolment {
 typedef int (*tz_sign_fn)(void *ctx, uint32_t device, struct tz_bytes csr, struct tz_buf *certificate,
                           uint8_t fingerprint[TZ_FINGERPRINT_BYTES], struct tz_err *err);
 TZ_MUST_USE int tz_store_enrol(struct tz_store *s, struct tz_bytes secret, struct tz_bytes csr,
-                               const uint8_t csr_key_hash[32], tz_sign_fn sign, void *sign_ctx, struct tz_enrolment *out,
-                               struct tz_err *err);
+                               const uint8_t csr_key_hash[32], tz_sign_fn sign, void *sign_ctx,
+                               struct tz_enrolment *out, struct tz_err *err);
 TZ_MUST_USE int tz_store_device_revoke(struct tz_store *s, uint32_t device, struct tz_err *err);
 TZ_MUST_USE int tz_store_user_add(struct tz_store *s, const char *code, const char *name, const char *role,
                                   const char *area, struct tz_id *out, struct tz_err *err);
 TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err);
 /** A session starts: remember the clock offset, the checkpoint and declared lost seqs. */
-TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h, int64_t offset_ms,
-                                       struct tz_err *err);
+TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
+                                       int64_t offset_ms, struct tz_err *err);
 
 /* ---- changesets, in a group ---- */
 struct tz_apply_ctx {
-    uint32_t device;       /* of the session */
-    int64_t offset_ms;     /* server wall − device wall at the handshake */
+    uint32_t device;   /* of the session */
+    int64_t offset_ms; /* server wall − device wall at the handshake */
     struct tz_wall received;
 };
 struct tz_apply_out {
-    struct tz_signed_result *results; /* the changeset's own first, then those of others that it released or withdrew; in the arena */
+    struct tz_signed_result
+        *results; /* the changeset's own first, then those of others that it released or withdrew; in the arena */
     size_t n;
     const struct tz_area *areas; /* written to; borrowed until the next call. n 0 with changed: anywhere */
     size_t nareas;
     bool changed;
 };
 /**
- * Judge and apply one changeset. Returns 0 with signed results in @out (in @a) whatever the outcome; negative only for PEER errors
- * (damaged bytes, wrong device, hole in the seqs: nothing was changed, the group goes on) and LOCAL errors (roll the group back).
- * Same bytes again: the stored result, nothing changes.
+ * Judge and apply one changeset. Returns 0 with signed results in @out (in @a) whatever the outcome; negative only for
+ * PEER errors (damaged bytes, wrong device, hole in the seqs: nothing was changed, the group goes on) and LOCAL errors
+ * (roll the group back). Same bytes again: the stored result, nothing changes.
  */
-TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw, struct tz_arena *a,
-                               struct tz_apply_out *out, struct tz_err *err);
+TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw,
+                               struct tz_arena *a, struct tz_apply_out *out, struct tz_err *err);
 
 /* ---- reading ---- */
 /**
- * One page of what changed in the grant's areas since @cursors (updated in place): serialised Rows frames' bodies are handed to
- * @emit, whole versions each, at most @frames_max of them. @done: everything up to @head is out; then @head is the checkpoint.
- * Cursors of areas outside the grant are TZ_E_AREA.
+ * One page of what changed in the grant's areas since @cursors (updated in place): serialised Rows frames' bodies are
+ * handed to
+ * @emit, whole versions each, at most @frames_max of them. @done: everything up to @head is out; then @head is the
+ * checkpoint. Cursors of areas outside the grant are TZ_E_AREA.
  */
 typedef int (*tz_rows_emit_fn)(void *ctx, struct tz_bytes rows_message);
-TZ_MUST_USE int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cursor *cursors, size_t ncursors,
-                                 unsigned frames_max, tz_rows_emit_fn emit, void *emit_ctx, bool *done,
+TZ_MUST_USE int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cursor *cursors,
+                                 size_t ncursors, unsigned frames_max, tz_rows_emit_fn emit, void *emit_ctx, bool *done,
                                  struct tz_msg_checkpoint *head, struct tz_err *err);
 /** Whole-scope digest, row count and audit answer at one version. */
 TZ_MUST_USE int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_verify *ask,
                                 struct tz_msg_verified *out, struct tz_err *err);
 /** Every live row the grant may read, projected, in (type, id) order. */
-TZ_MUST_USE int tz_store_each_row(struct tz_store *s, const struct tz_grant *g, int (*cb)(void *ctx, const struct tz_row *row),
-                                  void *ctx, struct tz_err *err);
+TZ_MUST_USE int tz_store_each_row(struct tz_store *s, const struct tz_grant *g,
+                                  int (*cb)(void *ctx, const struct tz_row *row), void *ctx, struct tz_err *err);
 TZ_MUST_USE int tz_store_audit_head(struct tz_store *s, uint64_t *n, uint8_t hash[TZ_HASH_BYTES], struct tz_err *err);
 /** Recompute the audit chain; TZ_E_VERIFY names the first bad entry. */
 TZ_MUST_USE int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *err);
@@ -152,7 +158,8 @@ struct tz_balance {
 };
 TZ_MUST_USE int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err);
 
-/** What the devices handed in, counted from the audit log; devices without changesets are left out. Ascending numbers. */
+/** What the devices handed in, counted from the audit log; devices without changesets are left out. Ascending numbers.
+ */
 struct tz_received {
     uint32_t device;
     uint64_t changesets, ops;

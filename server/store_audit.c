@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit chain: hash(n) = SHA-256(hash(n-1) ‖ epoch u32 ‖ n u64 ‖ meta ‖ body_hash), numbers big-endian, hash(0) = 32 zero
- * bytes; body_hash = SHA-256(salt ‖ body). Because the chain covers the body's hash and not the body, a body can be erased
- * (with its salt, so that it cannot be guessed either) and the chain still verifies.
+ * The audit chain: hash(n) = SHA-256(hash(n-1) ‖ epoch u32 ‖ n u64 ‖ meta ‖ body_hash), numbers big-endian, hash(0) =
+ * 32 zero bytes; body_hash = SHA-256(salt ‖ body). Because the chain covers the body's hash and not the body, a body
+ * can be erased (with its salt, so that it cannot be guessed either) and the chain still verifies.
  */
 #include "store_int.h"
 

@@ -54,8 +54,8 @@ struct tz_store {
     bool in_group;
 
     const struct tz_type *case_type, *user_type, *division_type;
-    struct tz_area touched[TZ_TOUCHED_MAX]; /* areas written since the last tz_store_apply began */
-    size_t ntouched;                        /* past the maximum: anywhere */
+    struct tz_area touched[TZ_TOUCHED_MAX];                 /* areas written since the last tz_store_apply began */
+    size_t ntouched;                                        /* past the maximum: anywhere */
     char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
     size_t ndistricts;
     struct tz_stmt stmts[TZ_SQL_COUNT];
@@ -101,7 +101,8 @@ tz_ver tz_judge_checkpoint(const struct tz_judge *j);
 bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
 /** Write row and stamps as of this commit. */
 TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
-/** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1: refused. */
+/** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1:
+ * refused. */
 int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names);
 /** Fill row->area from its content, as it will be; it must be the author's. 0 good, 1 refused, negative. */
 int tz_judge_area(struct tz_judge *j, struct tz_row *row);
@@ -121,7 +122,8 @@ int tz_judge_children(struct tz_judge *j, const struct tz_type *t, struct tz_id 
 /** Losses of one merged SET go into the cases of their fields and groups. */
 TZ_MUST_USE int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz_loss *loss, size_t n);
 /** A deletion that did not stand. */
-TZ_MUST_USE int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author, const char *rule);
+TZ_MUST_USE int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author,
+                                 const char *rule);
 /** An edit of a record whose deletion was resolved: its values become a candidate about the record's life. */
 TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
                                         const bool *names);
@@ -130,14 +132,16 @@ TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
 TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
 
 /* rows.c */
-/** Where a record belongs by its own content. 1 and the area; 0 when the parent is unknown or the codes are bad; negative. */
+/** Where a record belongs by its own content. 1 and the area; 0 when the parent is unknown or the codes are bad;
+ * negative. */
 int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
                  struct tz_err *err);
 /** Store @row at version @ver: table, feed, claims, leaving entries, dependants. @old NULL = new. */
 TZ_MUST_USE int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver,
                             struct tz_arena *a, struct tz_err *err);
 /** Reference fields that point at @t (ref(any) included), into @out. Returns how many (≤ max). */
-size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out, size_t max);
+size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out,
+                          size_t max);
 /** The type a ref(any) of @rec points at; NULL when unnamed or unknown. */
 const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
                                        const struct tz_field *f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, users, invitations and what a grant covers. The device table is the authority on who may connect; it is read on each
- * session and each changeset, so a revocation counts from the next one.
+ * Devices, users, invitations and what a grant covers. The device table is the authority on who may connect; it is read
+ * on each session and each changeset, so a revocation counts from the next one.
  */
 #include "store_int.h"
 
@@ -94,10 +94,11 @@ int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_e
 {
     struct tz_stmt st = {0};
     struct tz_device d;
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint FROM device"
-                           " ORDER BY number",
-                           err);
+    int rc =
+        tz_db_prepare(s->db, &st,
+                      "SELECT number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint FROM device"
+                      " ORDER BY number",
+                      err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         read_device(&st, &d);
         int go = cb(ctx, &d);
@@ -139,8 +140,8 @@ int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_g
         out->areas[out->nareas++] = tz_who_area(d->area);
         return 0;
     }
-    return tz_replica_find(s->rep, tz_type_field(s->division_type, "level"), s->division_type, tz_value_text("district"),
-                           add_district, out, err);
+    return tz_replica_find(s->rep, tz_type_field(s->division_type, "level"), s->division_type,
+                           tz_value_text("district"), add_district, out, err);
 }
 
 /* ---- users ---- */
@@ -402,10 +403,11 @@ static int device_put(struct tz_store *s, const struct tz_enrolment *e, const ui
 {
     struct tz_stmt st = {0};
     struct tz_bytes cert = tz_buf_unread(&e->certificate);
-    int rc = tz_db_prepare(s->db, &st,
-                           "INSERT INTO device(number,incarnation,name,role,area,user,fingerprint,certificate,enrolled_ms)"
-                           " VALUES(?,?,?,?,?,?,?,?,?)",
-                           err);
+    int rc =
+        tz_db_prepare(s->db, &st,
+                      "INSERT INTO device(number,incarnation,name,role,area,user,fingerprint,certificate,enrolled_ms)"
+                      " VALUES(?,?,?,?,?,?,?,?,?)",
+                      err);
     if (!rc) {
         tz_stmt_bind_int(&st, 1, e->device.number);
         tz_stmt_bind_int(&st, 2, e->device.incarnation);

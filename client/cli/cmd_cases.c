@@ -152,15 +152,17 @@ static const char *values_text(struct desk *d, const struct case_item *c, int ca
     bool shown[TZ_FIELDS_MAX];
     tz_buf_init(&b, TZ_ROW_BYTES_MAX);
     disputed(d, c, shown);
-    int rc = c->known ? tz_case_values(c->row, &c->view, candidate, &d->a, &rec, named, &deleted, &ignored) : -1;
-    if (rc) {
+    bool readable =
+        c->known && tz_case_values(c->row, &c->view, candidate, &d->a, &rec, named, &deleted, &ignored) == 0;
+    int rc = 0;
+    if (!readable) {
         char *text = raw ? json_dumps(raw, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
         rc = tz_buf_puts(&b, text ? text : "");
         free(text);
     } else if (c->view.life) {
         rc = tz_buf_puts(&b, deleted ? tr("删除", "deleted") : tr("保留", "kept"));
     }
-    for (size_t i = 0; !rc && c->known && !c->view.life && i < c->view.type->nfields; i++) {
+    for (size_t i = 0; !rc && readable && !c->view.life && i < c->view.type->nfields; i++) {
         const struct tz_field *f = &c->view.type->fields[i];
         if (!named[i] || (!shown[i] && rec.v[i].kind == TZ_V_NULL))
             continue;

@@ -3,8 +3,8 @@
 #define TZ_ARENA_H
 
 /*
- * Budgeted bump allocation: everything allocated for one request lives and dies together. The budget bounds the sum of all
- * blocks; past it allocations return NULL, which callers report as TZ_E_LIMIT. Not thread-safe.
+ * Budgeted bump allocation: everything allocated for one request lives and dies together. The budget bounds the sum of
+ * all blocks; past it allocations return NULL, which callers report as TZ_E_LIMIT. Not thread-safe.
  */
 
 #include "buf.h"

@@ -3,8 +3,8 @@
 #define TZ_BUF_H
 
 /*
- * Bounded growable bytes with two cursors: written at `len`, read at `pos`. The maximum is fixed at init; reaching it is an
- * ordinary result (TZ_E_LIMIT), never an assertion. Not thread-safe; one owner.
+ * Bounded growable bytes with two cursors: written at `len`, read at `pos`. The maximum is fixed at init; reaching it
+ * is an ordinary result (TZ_E_LIMIT), never an assertion. Not thread-safe; one owner.
  */
 
 #include "err.h"
@@ -28,8 +28,9 @@ void tz_buf_deinit(struct tz_buf *b);
 /** Same after overwriting the memory (secrets). */
 void tz_buf_deinit_secret(struct tz_buf *b);
 /**
- * Make room for @n more bytes. TZ_E_LIMIT when unread and new bytes pass bytes_max, TZ_E_NOMEM; on error nothing changes.
- * Moves the unread bytes to the front when that makes the room, so offsets into the buffer are relative to `pos`.
+ * Make room for @n more bytes. TZ_E_LIMIT when unread and new bytes pass bytes_max, TZ_E_NOMEM; on error nothing
+ * changes. Moves the unread bytes to the front when that makes the room, so offsets into the buffer are relative to
+ * `pos`.
  */
 TZ_MUST_USE int tz_buf_reserve(struct tz_buf *b, size_t n);
 TZ_MUST_USE int tz_buf_put(struct tz_buf *b, const void *p, size_t n);

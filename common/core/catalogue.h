@@ -3,8 +3,9 @@
 #define TZ_CATALOGUE_H
 
 /*
- * Record types as data. The CSV tables under common/catalogue/ (its README is the format) become these structs once at start;
- * afterwards everything is const and may be read from any thread. Nothing here opens a file: the caller hands in the texts.
+ * Record types as data. The CSV tables under common/catalogue/ (its README is the format) become these structs once at
+ * start; afterwards everything is const and may be read from any thread. Nothing here opens a file: the caller hands in
+ * the texts.
  */
 
 #include "value.h"
@@ -47,19 +48,19 @@ struct tz_field {
     const char *name;
     const char *label[2];
     enum tz_ftype ftype;
-    int64_t limit;                 /* strN: characters at most; codeN: exactly; intN: value at most; 0 = none */
-    const struct tz_enum *en;      /* TZ_FT_ENUM and TZ_FT_SET of enum codes, else NULL */
-    const struct tz_type *ref;     /* TZ_FT_REF, TZ_FT_REFS */
-    uint16_t any_type_field;       /* TZ_FT_REF_ANY: index of the enum/str field that names the target's type */
+    int64_t limit;             /* strN: characters at most; codeN: exactly; intN: value at most; 0 = none */
+    const struct tz_enum *en;  /* TZ_FT_ENUM and TZ_FT_SET of enum codes, else NULL */
+    const struct tz_type *ref; /* TZ_FT_REF, TZ_FT_REFS */
+    uint16_t any_type_field;   /* TZ_FT_REF_ANY: index of the enum/str field that names the target's type */
     enum tz_required required;
-    unsigned editors;              /* enum tz_editor bits */
+    unsigned editors; /* enum tz_editor bits */
     bool offline;
     enum tz_merge_class merge;
-    uint16_t group;                /* 0 = none, else index into tz_type.groups + 1; the as-of field carries it too */
+    uint16_t group; /* 0 = none, else index into tz_type.groups + 1; the as-of field carries it too */
     enum tz_visibility visibility;
-    enum tz_on_delete on_delete;   /* refs: what deleting the target does */
-    struct tz_value dflt;          /* given by the server at CREATE when absent; NULL = none */
-    const char *const *aliases;    /* other headings an import accepts; NULL-terminated, may be empty */
+    enum tz_on_delete on_delete; /* refs: what deleting the target does */
+    struct tz_value dflt;        /* given by the server at CREATE when absent; NULL = none */
+    const char *const *aliases;  /* other headings an import accepts; NULL-terminated, may be empty */
 };
 
 struct tz_group {
@@ -83,13 +84,13 @@ struct tz_type {
     enum tz_area_rule area;
     int district_field; /* TZ_AREA_OWN: index of the district / street field, -1 none */
     int street_field;
-    int area_field;     /* TZ_AREA_PARENT: index of the ref */
-    bool append;        /* records never change: every field is TZ_MERGE_APPEND */
+    int area_field; /* TZ_AREA_PARENT: index of the ref */
+    bool append;    /* records never change: every field is TZ_MERGE_APPEND */
     bool auto_merge;
-    bool local;         /* written by the server only (case, incident, user): no CREATE from a device */
-    unsigned creators;  /* enum tz_editor bits: who may CREATE */
-    unsigned deleters;  /* who may DELETE / RESTORE */
-    int title_field;    /* what stands for the record in lists */
+    bool local;                    /* written by the server only (case, incident, user): no CREATE from a device */
+    unsigned creators;             /* enum tz_editor bits: who may CREATE */
+    unsigned deleters;             /* who may DELETE / RESTORE */
+    int title_field;               /* what stands for the record in lists */
     const struct tz_field *fields; /* ascending id */
     size_t nfields;
     const struct tz_group *groups;
@@ -103,18 +104,19 @@ enum tz_level { TZ_LEVEL_CITY, TZ_LEVEL_DISTRICT, TZ_LEVEL_STREET };
 struct tz_role {
     const char *name; /* "F_INSP" */
     const char *label[2];
-    unsigned editor; /* one enum tz_editor bit, or 0 for roles that only read */
-    enum tz_level level;  /* highest area the role may be granted */
-    bool reads_business;  /* false for SYS_ADMIN, SEC_ADMIN, AUDITOR */
+    unsigned editor;     /* one enum tz_editor bit, or 0 for roles that only read */
+    enum tz_level level; /* highest area the role may be granted */
+    bool reads_business; /* false for SYS_ADMIN, SEC_ADMIN, AUDITOR */
     bool reads_secret;
-    bool supervises;      /* may void append records, judge cases of others */
+    bool supervises; /* may void append records, judge cases of others */
 };
 
 /** Rows that ship with the product: "rows/<type>.csv", header = field names. Only the server seeds them. */
 struct tz_shipped_row {
     const struct tz_type *type;
-    const struct tz_value *values; /* nfields of them, by index; refs by code are resolved by the seeder (see ref_codes) */
-    const char *const *ref_codes;  /* by index: code of the referred shipped row, or NULL */
+    const struct tz_value
+        *values; /* nfields of them, by index; refs by code are resolved by the seeder (see ref_codes) */
+    const char *const *ref_codes; /* by index: code of the referred shipped row, or NULL */
 };
 
 struct tz_catalogue {
@@ -128,15 +130,17 @@ struct tz_catalogue {
     struct tz_arena arena; /* owns everything above */
 };
 
-/** One input file. `name` as in the folder ("types.csv", "rows/division.csv"), used in error messages. Borrowed for the call. */
+/** One input file. `name` as in the folder ("types.csv", "rows/division.csv"), used in error messages. Borrowed for the
+ * call. */
 struct tz_catalogue_file {
     const char *name;
     struct tz_bytes text;
 };
 
 /**
- * Build a catalogue from its files. Errors name file, line and column: "fields.csv:12:5: …" (TZ_E_CATALOGUE); @out is then empty.
- * Checked: unknown columns, duplicate or out-of-range ids, unknown types/enums/groups/roles, missing area fields, limits.
+ * Build a catalogue from its files. Errors name file, line and column: "fields.csv:12:5: …" (TZ_E_CATALOGUE); @out is
+ * then empty. Checked: unknown columns, duplicate or out-of-range ids, unknown types/enums/groups/roles, missing area
+ * fields, limits.
  */
 TZ_MUST_USE int tz_catalogue_load(const struct tz_catalogue_file *files, size_t nfiles, struct tz_catalogue *out,
                                   struct tz_err *err);

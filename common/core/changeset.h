@@ -3,8 +3,8 @@
 #define TZ_CHANGESET_H
 
 /*
- * A save and its outcome, in memory. The wire form is proto/sync.proto; numbers are the same. Pointers borrow from the arena or
- * message the struct was read from.
+ * A save and its outcome, in memory. The wire form is proto/sync.proto; numbers are the same. Pointers borrow from the
+ * arena or message the struct was read from.
  */
 
 #include "codec.h"

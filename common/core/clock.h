@@ -3,7 +3,8 @@
 #define TZ_CLOCK_H
 
 /*
- * Time as an interface: wall time for people, monotonic time for deadlines, and two struct types so that they cannot be mixed.
+ * Time as an interface: wall time for people, monotonic time for deadlines, and two struct types so that they cannot be
+ * mixed.
  */
 
 #include <stdint.h>

@@ -3,8 +3,9 @@
 #define TZ_CODEC_H
 
 /*
- * Record bodies: protobuf wire format, field number = catalogue field id, ascending, minimal varints, no field twice. One body
- * has exactly one encoding, so digests run over it. Also the pre-check that walks any wire message before protobuf-c unpacks it.
+ * Record bodies: protobuf wire format, field number = catalogue field id, ascending, minimal varints, no field twice.
+ * One body has exactly one encoding, so digests run over it. Also the pre-check that walks any wire message before
+ * protobuf-c unpacks it.
  *
  *   INT kinds  wire type 0, zigzag (bool too)          TEXT, BLOB  wire type 2
  *   NULL       absent
@@ -27,17 +28,18 @@ void tz_record_init(struct tz_record *r, const struct tz_type *type);
 TZ_MUST_USE int tz_record_encode(const struct tz_record *r, struct tz_buf *out);
 
 /**
- * Decode a canonical body: values borrow from @body; unknown fields are collected into @arena. TZ_E_FORMAT when the bytes are not
- * the canonical encoding (order, minimal varints, wire type, UTF-8 not checked here: see tz_value_check).
+ * Decode a canonical body: values borrow from @body; unknown fields are collected into @arena. TZ_E_FORMAT when the
+ * bytes are not the canonical encoding (order, minimal varints, wire type, UTF-8 not checked here: see tz_value_check).
  */
 TZ_MUST_USE int tz_record_decode(const struct tz_type *type, struct tz_bytes body, struct tz_arena *arena,
                                  struct tz_record *out, struct tz_err *err);
 
-/** Iterate fields of any well-formed message; for bodies of unknown types. Returns 1 a field, 0 the end, TZ_E_FORMAT. */
+/** Iterate fields of any well-formed message; for bodies of unknown types. Returns 1 a field, 0 the end, TZ_E_FORMAT.
+ */
 struct tz_wire_field {
     uint32_t number;
-    unsigned wire_type; /* 0, 1, 2, 5 */
-    uint64_t varint;    /* wire types 0, 1, 5 */
+    unsigned wire_type;    /* 0, 1, 2, 5 */
+    uint64_t varint;       /* wire types 0, 1, 5 */
     struct tz_bytes bytes; /* wire type 2 */
     struct tz_bytes raw;   /* whole field with its key */
 };
@@ -63,16 +65,16 @@ static inline int64_t tz_unzigzag(uint64_t v)
 }
 
 /**
- * What a message may contain, so that unpacking it cannot cost more than its size suggests. A table per message type, written
- * beside the message (proto/msg.c); sub-messages point at their own table.
+ * What a message may contain, so that unpacking it cannot cost more than its size suggests. A table per message type,
+ * written beside the message (proto/msg.c); sub-messages point at their own table.
  */
 struct tz_wire_rule {
     uint32_t number;
     unsigned wire_type;
-    uint32_t count_max;             /* occurrences of this field in one message; packed: elements */
-    uint32_t bytes_max;             /* wire type 2: length of one */
-    bool packed;                    /* wire type 2 holding packed varints */
-    bool utf8;                      /* wire type 2 must be valid UTF-8 without NUL */
+    uint32_t count_max;               /* occurrences of this field in one message; packed: elements */
+    uint32_t bytes_max;               /* wire type 2: length of one */
+    bool packed;                      /* wire type 2 holding packed varints */
+    bool utf8;                        /* wire type 2 must be valid UTF-8 without NUL */
     const struct tz_wire_schema *sub; /* wire type 2 holding a message, else NULL */
 };
 struct tz_wire_schema {
@@ -82,8 +84,8 @@ struct tz_wire_schema {
 };
 enum { TZ_WIRE_DEPTH_MAX = 8 };
 /**
- * Walk @msg against @schema without allocating and without recursion on input depth beyond TZ_WIRE_DEPTH_MAX. Unknown field
- * numbers are skipped but counted (at most 64 per message) and may not be groups. TZ_E_FORMAT / TZ_E_LIMIT.
+ * Walk @msg against @schema without allocating and without recursion on input depth beyond TZ_WIRE_DEPTH_MAX. Unknown
+ * field numbers are skipped but counted (at most 64 per message) and may not be groups. TZ_E_FORMAT / TZ_E_LIMIT.
  */
 TZ_MUST_USE int tz_wire_check(const struct tz_wire_schema *schema, struct tz_bytes msg, struct tz_err *err);
 

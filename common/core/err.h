@@ -5,8 +5,9 @@
 /*
  * Errors: stable codes with a class to act on, and a fixed-size text for people.
  *
- * Functions return 0 or a negative TZ_E_* value. Where a person will read it, a `struct tz_err *` collects the arguments of
- * the code's sentence and a technical trail; each level that knows more adds a prefix. All functions here are pure, any thread.
+ * Functions return 0 or a negative TZ_E_* value. Where a person will read it, a `struct tz_err *` collects the
+ * arguments of the code's sentence and a technical trail; each level that knows more adds a prefix. All functions here
+ * are pure, any thread.
  */
 
 #include <stdbool.h>
@@ -33,7 +34,7 @@ struct tz_err {
     int code; /**< 0 or TZ_E_* */
     unsigned nargs;
     char args[TZ_ERR_ARGS_MAX][TZ_ERR_ARG_BYTES]; /**< arguments {1}..{4} of the code's sentence, UTF-8 */
-    char trail[TZ_ERR_TRAIL_BYTES];               /**< technical trail, outermost first: "open replica: migrate 4: …" */
+    char trail[TZ_ERR_TRAIL_BYTES]; /**< technical trail, outermost first: "open replica: migrate 4: …" */
 };
 
 /** What is known about a code; never NULL (unknown codes give the entry of TZ_E_INTERNAL). Static storage. */
@@ -52,7 +53,8 @@ bool tz_err_known(int code);
 int tz_err_set(struct tz_err *err, int code, const char *arg1, const char *arg2, const char *arg3, const char *arg4);
 /** Same, one formatted argument. */
 int tz_err_setf(struct tz_err *err, int code, const char *fmt, ...) TZ_PRINTF(3, 4);
-/** Put "@fmt…: " in front of the trail (no colon before an empty one); returns err->code (or TZ_E_INTERNAL when @err is NULL). */
+/** Put "@fmt…: " in front of the trail (no colon before an empty one); returns err->code (or TZ_E_INTERNAL when @err is
+ * NULL). */
 int tz_err_prefix(struct tz_err *err, const char *fmt, ...) TZ_PRINTF(2, 3);
 /** The sentence with its arguments filled in, without the next step. Always terminated; returns @out. */
 const char *tz_err_text(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes);

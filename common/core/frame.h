@@ -39,7 +39,8 @@ void tz_frame_reader_limit(struct tz_frame_reader *r, size_t body_max);
  * TZ_E_LIMIT when the next frame's header announces more than the cap or more was fed than fits, TZ_E_NOMEM.
  */
 TZ_MUST_USE int tz_frame_feed(struct tz_frame_reader *r, struct tz_bytes in);
-/** 1 and a frame, 0 when more bytes are needed, TZ_E_LIMIT / TZ_E_PROTOCOL (unknown flag bits). After an error the reader is dead. */
+/** 1 and a frame, 0 when more bytes are needed, TZ_E_LIMIT / TZ_E_PROTOCOL (unknown flag bits). After an error the
+ * reader is dead. */
 int tz_frame_next(struct tz_frame_reader *r, struct tz_frame *out);
 /** Append one frame. */
 TZ_MUST_USE int tz_frame_put(struct tz_buf *out, uint8_t type, uint16_t lane, struct tz_bytes body);

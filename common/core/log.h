@@ -3,8 +3,8 @@
 #define TZ_LOG_H
 
 /*
- * Log lines: "level subsystem event key=value …" on one line, to stderr. Text from peers is escaped; record contents and secrets
- * never appear. Log where an error is handled, once. Any thread (one write per line).
+ * Log lines: "level subsystem event key=value …" on one line, to stderr. Text from peers is escaped; record contents
+ * and secrets never appear. Log where an error is handled, once. Any thread (one write per line).
  */
 
 #include "err.h"
@@ -21,7 +21,8 @@ void tz_log_sink_set(void (*sink)(void *ctx, enum tz_log_level level, const char
  * controls go through tz_log_quote.
  */
 void tz_log(enum tz_log_level level, const char *subsystem, const char *event, const char *fmt, ...) TZ_PRINTF(4, 5);
-/** Quote for a value: "plain" stays, anything else becomes "\"…\"" with \xNN escapes; truncated to fit. Returns @out. */
+/** Quote for a value: "plain" stays, anything else becomes "\"…\"" with \xNN escapes; truncated to fit. Returns @out.
+ */
 const char *tz_log_quote(const char *s, char *out, size_t out_bytes);
 
 #endif

@@ -5,7 +5,8 @@
  * Invariants
  *  1. Causality first: an edit that saw what stands is a successor and applies; no clock is asked.
  *  2. Nothing is dropped: of two concurrent, different values one stands and the other is in `loss`.
- *  3. Order-free where nothing is shared: a field's result depends on that field's value, stamp and (in a group) the as-of date only.
+ *  3. Order-free where nothing is shared: a field's result depends on that field's value, stamp and (in a group) the
+ * as-of date only.
  *  4. Writing one field never changes another's stamp.
  *
  * What this does not do: rights, areas, life and death of records, cases. See server/judge.c.
@@ -111,7 +112,8 @@ int tz_stamps_decode(struct tz_stamps *s, struct tz_bytes packed)
         uint64_t ver = 0;
         if (take_varint(&packed, &key) || packed.n < 4)
             return TZ_E_FORMAT;
-        uint32_t element = (uint32_t)packed.p[0] << 24 | (uint32_t)packed.p[1] << 16 | (uint32_t)packed.p[2] << 8 | packed.p[3];
+        uint32_t element =
+            (uint32_t)packed.p[0] << 24 | (uint32_t)packed.p[1] << 16 | (uint32_t)packed.p[2] << 8 | packed.p[3];
         packed.p += 4;
         packed.n -= 4;
         if (take_varint(&packed, &ver))
@@ -187,8 +189,8 @@ static struct standing look(const struct merge *m, size_t i)
     if (s.saw)
         return s;
     s.author = m->of(m->ctx, s.stamp.ver);
-    s.edit_is_later = m->e->effective != s.author.effective ? m->e->effective > s.author.effective
-                                                            : m->e->device > s.author.device;
+    s.edit_is_later =
+        m->e->effective != s.author.effective ? m->e->effective > s.author.effective : m->e->device > s.author.device;
     return s;
 }
 
@@ -203,7 +205,8 @@ static int write_field(struct merge *m, size_t i)
 static void lose(struct merge *m, size_t i, bool by_edit, struct tz_commit author, const char *rule)
 {
     uint16_t group = m->type->fields[i].group;
-    struct tz_loss l = {.field = (uint16_t)i, .value = by_edit ? m->in->v[i] : m->cur->v[i], .author = author, .rule = rule};
+    struct tz_loss l = {
+        .field = (uint16_t)i, .value = by_edit ? m->in->v[i] : m->cur->v[i], .author = author, .rule = rule};
     if (group) {
         size_t as_of = m->type->groups[group - 1].as_of;
         l.as_of = by_edit && m->names[as_of] ? m->in->v[as_of] : m->cur->v[as_of];

@@ -3,8 +3,8 @@
 #define TZ_MERGE_H
 
 /*
- * The merge of one SET into one record: a pure function of the current row, its stamps and the edit (rules and pair table: MERGE.md
- * of this folder). Only the server calls it for real; the simulator's oracle does not share it.
+ * The merge of one SET into one record: a pure function of the current row, its stamps and the edit (rules and pair
+ * table: MERGE.md of this folder). Only the server calls it for real; the simulator's oracle does not share it.
  */
 
 #include "changeset.h"

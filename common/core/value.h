@@ -86,35 +86,38 @@ bool tz_value_dup(struct tz_arena *a, struct tz_value v, struct tz_value *out);
 /**
  * What a person typed (or a cell holds) → canonical value.
  *
- * Enums take the code or either label; dates the forms of DOMAIN: 2017-03-05 2017/3/5 2017.3.5 2017年3月5日 20170305 and the
- * year or year-month alone; bool 是/否/有/无/yes/no/true/false/1/0; numbers with full-width digits and thousands separators;
- * money in 元 with up to two decimals; dec1 with one; instant "2017-03-05T08:00:00Z", with +08:00, or a date (00:00 UTC+8);
- * ref and refs 32 hex digits (business keys are resolved by the caller). Codes in scientific notation are refused.
+ * Enums take the code or either label; dates the forms of DOMAIN: 2017-03-05 2017/3/5 2017.3.5 2017年3月5日 20170305
+ * and the year or year-month alone; bool 是/否/有/无/yes/no/true/false/1/0; numbers with full-width digits and
+ * thousands separators; money in 元 with up to two decimals; dec1 with one; instant "2017-03-05T08:00:00Z", with
+ * +08:00, or a date (00:00 UTC+8); ref and refs 32 hex digits (business keys are resolved by the caller). Codes in
+ * scientific notation are refused.
  *
  * @out's bytes live in @arena. Errors: TZ_E_VALUE (field label, input, reason), TZ_E_TOO_LONG. NFC by utf8proc.
  */
-TZ_MUST_USE int tz_value_parse(const struct tz_field *f, const char *input, struct tz_arena *arena, struct tz_value *out,
-                               struct tz_err *err);
+TZ_MUST_USE int tz_value_parse(const struct tz_field *f, const char *input, struct tz_arena *arena,
+                               struct tz_value *out, struct tz_err *err);
 
 /**
- * Is @v a canonical value of @f? The server asks this of every value a peer sends; nothing is repaired. Enum codes not in the
- * catalogue are accepted only when @known_enums_only is false. TZ_E_VALUE / TZ_E_TOO_LONG / TZ_E_FORMAT.
+ * Is @v a canonical value of @f? The server asks this of every value a peer sends; nothing is repaired. Enum codes not
+ * in the catalogue are accepted only when @known_enums_only is false. TZ_E_VALUE / TZ_E_TOO_LONG / TZ_E_FORMAT.
  */
 TZ_MUST_USE int tz_value_check(const struct tz_field *f, struct tz_value v, bool known_enums_only, struct tz_err *err);
 
 /**
- * For people: enum labels in @lang with the code behind it ("非公企业 enterprise" when @with_code), dates as stored, money in 元,
- * bool 是/否, refs as hex. NULL prints "". Appends to @out; TZ_E_LIMIT when full.
+ * For people: enum labels in @lang with the code behind it ("非公企业 enterprise" when @with_code), dates as stored,
+ * money in 元, bool 是/否, refs as hex. NULL prints "". Appends to @out; TZ_E_LIMIT when full.
  */
 TZ_MUST_USE int tz_value_print(const struct tz_field *f, struct tz_value v, enum tz_lang lang, bool with_code,
                                struct tz_buf *out);
 
-/** Canonical JSON of one value as the dump prints it (text escaped per RFC 8785, blobs as hex, set/refs/json verbatim). */
+/** Canonical JSON of one value as the dump prints it (text escaped per RFC 8785, blobs as hex, set/refs/json verbatim).
+ */
 TZ_MUST_USE int tz_value_json(const struct tz_field *f, struct tz_value v, struct tz_buf *out);
 /** RFC 8785 string with quotes. @n bytes of valid UTF-8. */
 TZ_MUST_USE int tz_json_string(struct tz_buf *out, const void *p, size_t n);
 
-/** Names compare after this: NFC, full-width ASCII → half-width, brackets unified, spaces removed. Result in @a; NULL if full. */
+/** Names compare after this: NFC, full-width ASCII → half-width, brackets unified, spaces removed. Result in @a; NULL
+ * if full. */
 char *tz_name_fold(struct tz_arena *a, struct tz_value name);
 
 /**

@@ -264,8 +264,8 @@ static int read_row(struct tz_replica *r, const struct tz_type *t, struct tz_stm
 }
 
 /**
- * Move what the catalogue now knows out of row->rec.extra. A value that is not one of its field (made by whoever called the
- * number something else) goes: kept, it would make the row unreadable.
+ * Move what the catalogue now knows out of row->rec.extra. A value that is not one of its field (made by whoever called
+ * the number something else) goes: kept, it would make the row unreadable.
  */
 static int promote_row(const struct tz_type *t, struct tz_row *row, struct tz_arena *a)
 {

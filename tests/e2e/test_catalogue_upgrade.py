@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record types are data: a new type and a new field reach everybody without a line of C, and old and new clients work on the same rows.
 
-The catalogue of the source is copied; version 2 of it has a type `volunteer_team` and a field `organisation.slogan` more. The server
+The catalogue of the source is copied; version 2 of it has a type `volunteer_team` and the fields `organisation.slogan` and `organisation.mascot` more. The server
 and one office move to version 2, another office stays behind, a third was ahead of the server.
 """
 import os
@@ -11,6 +11,7 @@ import world as w
 
 NEW_TYPE = "60,volunteer_team,志愿服务队,volunteer team,1,own,,no,no,no,D,D,team_name\n"
 NEW_FIELDS = """organisation,35,slogan,口号,slogan,str60,,no,,FD,no,field,,open,,,,5
+organisation,36,mascot,吉祥物,mascot,str60,,no,,FD,no,field,,open,,,,5
 volunteer_team,1,team_name,队名,team name,str60,,yes,,D,no,field,,open,,,,5
 volunteer_team,2,org_id,所属组织,organisation,ref(organisation),,no,,D,no,field,,open,ignores,,,5
 volunteer_team,3,members,人数,members,int,,no,,D,no,field,,open,,,,5
@@ -68,16 +69,18 @@ class World:
                 office.sync()
 
 
-def a_field_written_ahead_of_the_server_is_kept(world, ahead, older, rid):
-    """The server knows nothing of the field; it keeps the value raw and gives it on."""
+def fields_written_ahead_of_the_server_are_kept(world, ahead, older, rid):
+    """The server knows nothing of the fields; it keeps the values raw, one beside the other, and gives them on."""
     ahead.catalogue(world.next)
     ahead.edit("organisation", rid, "slogan=走在前面", "grid_no=7")
+    ahead.edit("organisation", rid, "mascot=阿福")
     world.settle(ahead, older)
     w.check(slogan_of(ahead, rid) == "走在前面", "the office ahead lost its own value")
     w.check(fields(older, "organisation", rid)["grid_no"] == "7", "the known field of the same save did not arrive")
 
 
 def new_type_and_field_work_end_to_end(world, newer, centre, rid):
+    w.check(fields(newer, "organisation", rid).get("mascot") == "阿福", "one of two values kept raw is gone")
     w.check(slogan_of(newer, rid) == "走在前面", "the value kept raw did not come up with the column:", slogan_of(newer, rid))
     newer.edit("organisation", rid, "slogan=团结协作")
     team = newer.add("volunteer_team", "team_name=先锋队", f"org_id={rid}", "members=12")
@@ -171,7 +174,7 @@ def a_catalogue_grows_without_c():
             centre = world.join("centre", "C_SUPER", "120000")
             rid = older.add("organisation", "name=海河公司", "address=旧址")
             world.settle(older, newer, ahead)
-            a_field_written_ahead_of_the_server_is_kept(world, ahead, older, rid)
+            fields_written_ahead_of_the_server_are_kept(world, ahead, older, rid)
             world.upgrade()
             newer.catalogue(world.next)
             centre.catalogue(world.next)

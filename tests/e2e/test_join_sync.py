@@ -228,6 +228,32 @@ class Sync(ClientCase):
         self.assertIn("1 次保存未送出", done.err)
         self.assertEqual(self.status(a)["unsent"], 1)
 
+    def test_another_server_at_the_address_gets_nothing(self):
+        s, other = self.server(), self.server(name="b")
+        a = self.office("a", s)
+        self.add(a, "x")
+        s.stop()
+        other.stop()
+        other.port = s.port
+        other.start()
+        self.assertIn("TZ-NET-006", self.cli(a, "sync", code=4).err)
+        other.stop()
+        s.start()
+        self.assertEqual(self.cli(a, "sync", "--json").json()["applied"], 1)
+
+    def test_a_newer_database_is_refused_and_untouched(self):
+        s = self.server()
+        a = self.office("a", s)
+        database = os.path.join(a, "office.db")
+        with contextlib.closing(sqlite3.connect(database)) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute("PRAGMA user_version = 9999")
+        for command in ("sync", "status", "agent", "verify"):
+            self.assertIn("TZ-DB-005", self.cli(a, command, code=9).err)
+        with contextlib.closing(sqlite3.connect(database)) as db:
+            db.execute(f"PRAGMA user_version = {version}")
+        self.cli(a, "sync")
+
     def test_a_line_cut_in_the_middle_resumes_without_doubles(self):
         s = self.server()
         line = Cut(s.port)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams over loopback on a real loop, ephemeral ports; every test ends with an empty loop (tz_loop_free aborts otherwise).
+/* Streams over loopback on a real loop, ephemeral ports; every test ends with an empty loop (tz_loop_free aborts
+ * otherwise).
  */
 /* clang-format off */
 #include <stdarg.h>

@@ -345,7 +345,7 @@ static void judge_one(struct oracle *o, struct oracle_outcome *x, size_t i)
 {
     const struct tz_op *op = &o->cs->ops[i];
     o->superseded = false;
-    o->base_ver = op->base_ver < o->head ? op->base_ver : o->head;
+    o->base_ver = op->base_ver <= o->head ? op->base_ver : 0;
     o->base_seq = op->base_seq < o->cs->seq ? op->base_seq : o->cs->seq;
     x->codes[i] = ora_judge_op(o, op);
     x->ops[i] = x->codes[i] ? TZ_OUT_REFUSED : o->superseded ? TZ_OUT_SUPERSEDED : TZ_OUT_APPLIED;

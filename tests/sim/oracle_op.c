@@ -123,6 +123,12 @@ static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *
 
 /* ---- references ---- */
 
+/** A checkpoint that does not exist yet was not seen. */
+static tz_ver checkpoint_seen(const struct oracle *o)
+{
+    return o->cs->base_checkpoint <= o->head ? o->cs->base_checkpoint : 0;
+}
+
 static int check_ref(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const struct tz_field *f,
                      struct tz_id id)
 {
@@ -132,7 +138,7 @@ static int check_ref(struct oracle *o, const struct tz_type *t, const struct tz_
         return TZ_E_REF;
     if (!r->deleted || f->on_delete == TZ_OD_IGNORES)
         return 0;
-    if (ora_saw(o, r->life.ver, o->cs->base_checkpoint, o->cs->seq - 1))
+    if (ora_saw(o, r->life.ver, checkpoint_seen(o), o->cs->seq - 1))
         return TZ_E_REF;
     ora_revive(o, r);
     return 0;
@@ -259,6 +265,9 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
             rc = TZ_E_EVENTS_LATER;
         else if (names[i] && !may_edit(o, r, &t->fields[i]))
             rc = TZ_E_NO_RIGHT_FIELD;
+        else if (names[i] && in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE &&
+                 !(t->fields[i].editors & TZ_ED_S))
+            rc = TZ_E_REQUIRED;
     }
     if (!rc && r->deleted)
         rc = set_on_deleted(o, r, in, names, &done);
@@ -300,7 +309,7 @@ static int children(const struct oracle *o, const struct oracle_row *r)
                 c->v[k].kind != TZ_V_BLOB || memcmp(c->v[k].p, r->id.b, TZ_ID_BYTES) != 0 ||
                 ora_ref_type(o, c->type, c->v, f) != r->type)
                 continue;
-            if (!ora_saw(o, c->ver, o->cs->base_checkpoint, o->base_seq))
+            if (!ora_saw(o, c->ver, checkpoint_seen(o), o->base_seq))
                 found = found ? found : 2;
             else if (f->on_delete == TZ_OD_BLOCKS)
                 found = 1;
