@@ -21,9 +21,8 @@
 
 #include <string.h>
 
-/* Of one Push. The answer also carries results of changesets that it releases: half of what a Results frame takes is
- * left to them. */
-enum { LOAD_MAX = TZ_MSG_RESULTS_MAX / 2 };
+/* What one Push takes. Its Results have room for as many again that it releases. */
+enum { LOAD_MAX = TZ_MSG_CHANGESETS_MAX };
 
 static bool is_final(enum tz_outcome outcome)
 {
