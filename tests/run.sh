@@ -57,7 +57,7 @@ cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle
 # What the tests measured, out of ctest's log: figures a reader wants to see even when everything passed.
 figures() {
     say "figures"
-    grep -hE 'CPU-s each|^found |hostile connections|server kills|kills between|acknowledged|beside them' \
+    grep -hE 'CPU-s each|planted bug|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
 }
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong in an office: a database of a newer program, a full disk, an edit without the right, a server that goes away.
+"""What goes wrong in an office: a database of a newer program, a full disk, an edit without the right, a server
+that goes away, weeks offline.
 
 Each day ends the same way: a message that says what to do, the exit code of the table, and nothing lost.
 """
+import concurrent.futures
 import contextlib
 import os
 import resource
@@ -15,6 +17,7 @@ import world as w
 NEWER = 4242
 DISK_KIB = 6 * 1024
 LIMIT_BYTES = 64 * 1024
+PUSH_CHANGESETS_MAX = 256
 LEFT_KIB = [0, 36, 64, 80, 100, 128, 160, 256, 400]
 PADDING = "满" * 180
 
@@ -255,6 +258,23 @@ def the_server_goes_away_in_mid_sync():
         proxy.close()
 
 
+# ---- long offline ----------------------------------------------------------------------------------------------------------------
+
+
+def more_small_saves_than_one_push_holds():
+    """Weeks of work: the outbox goes out in several pushes."""
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            office = w.Office(os.path.join(folder, "office")).join(server, "D_CLERK", "120101")
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda n: office.add("organisation", f"name=第{n}家"), range(PUSH_CHANGESETS_MAX + 20)))
+            office.sync(ok=(0,))
+            w.check(office.status()["unsent"] == 0, office.status())
+            w.check(server.sql("SELECT count(*) FROM organisation") == [(PUSH_CHANGESETS_MAX + 20,)], "not all arrived")
+            w.check(office.dump() == server.dump_as("office"), "dumps differ")
+
+
 if __name__ == "__main__":
-    w.main(a_database_of_a_newer_version_is_refused, a_full_disk_in_the_office_loses_nothing, a_full_disk_at_the_server_loses_nothing,
+    w.main(more_small_saves_than_one_push_holds, a_database_of_a_newer_version_is_refused, a_full_disk_in_the_office_loses_nothing, a_full_disk_at_the_server_loses_nothing,
            an_edit_without_the_right_is_refused_at_the_form, a_user_disabled_meanwhile_keeps_the_words, the_server_goes_away_in_mid_sync)

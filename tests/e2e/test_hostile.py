@@ -324,6 +324,7 @@ class Worker(threading.Thread):
                 self.office.sync(ok=(0,))
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 self.rounds += 1
+                self.stopping.wait(0.3)
         except Exception as e:  # noqa: BLE001 - reported by the main thread
             self.broken = e
 
@@ -340,25 +341,33 @@ def a_thousand_hostile_connections(server, attacker, office):
     worker = Worker(office)
     worker.start()
     w.wait_for(lambda: worker.rounds >= 2 or worker.broken, 60, "the honest office to start")
+    grown = []
+    for _ in range(2):  # a leak grows every time, a cache that fills up does so once
+        grown.append(flood(server, attacker))
+        if grown[-1] <= GROWTH_MAX_KIB:
+            break
+    worker.stopping.set()
+    worker.join(60)
+    w.check(worker.broken is None, "the honest office was disturbed:", worker.broken)
+    w.check(worker.rounds >= 10, "the honest office only got", worker.rounds, "rounds done")
+    print(f"the office beside them synced {worker.rounds} times, the slowest in {worker.slowest:.1f} s")
+    w.check(grown[-1] <= GROWTH_MAX_KIB, "the server grew by", grown, "KiB")
+
+
+def flood(server, attacker):
+    """A thousand connections; KiB by which the server is larger when they are gone."""
     rest(server, attacker)
-    before = server.rss_kib()
-    most = 0
+    before, most = server.rss_kib(), 0
     for n in range(CONNECTIONS):
         attacker.attack(KINDS[n % len(KINDS)])
         if n % 100 == 50:
             status = server.status()
             most = max(most, status["unauthenticated"])
             w.check(status["unauthenticated"] <= UNAUTHENTICATED_MAX, status)
-    worked = worker.rounds
     rest(server, attacker)
     after = server.rss_kib()
-    worker.stopping.set()
-    worker.join(60)
-    w.check(worker.broken is None, "the honest office was disturbed:", worker.broken)
-    w.check(worked >= 4, "the honest office only got", worked, "rounds done")
-    print(f"{CONNECTIONS} hostile connections: server {before} KiB before, {after} KiB after; at most {most} unauthenticated at a "
-          f"time; the office beside them synced {worker.rounds} times, the slowest in {worker.slowest:.1f} s")
-    w.check(after - before <= GROWTH_MAX_KIB, "the server grew by", after - before, "KiB")
+    print(f"{CONNECTIONS} hostile connections: server {before} KiB before, {after} KiB after; at most {most} unauthenticated at a time")
+    return after - before
 
 
 def a_peer_that_never_reads_is_held_to_its_queue(server, attacker):

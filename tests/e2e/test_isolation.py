@@ -498,6 +498,7 @@ def invitations_look_alike(server, folder, catalogue):
 def enrolled(server, folder, tables, name, role, area):
     device = py.Device(os.path.join(folder, name), tables.catalogue)
     device.enrol(server.invite(role, area, name))
+    device.save_state = lambda: None  # thousands of questions, and no power cut in this test
     catch_up(device)
     return device
 
@@ -532,6 +533,19 @@ def moved_away(server, tables, spy, maker, centre):
     return rid
 
 
+def ask_about_children(ask, world, tables):
+    """An own site at which only a record next door points is deleted as if nothing did."""
+    spy, maker, centre = world["spy"], world["spy_maker"], world["centre"]
+    watched, lonely = maker.fresh("site"), maker.fresh("site")
+    child = maker.fresh("organisation", site_id=watched)
+    catch_up(centre)
+    w.check(send(centre, centre.change(centre.read("organisation", child), district_code=FOREIGN)).outcome == 1, "not moved")
+    catch_up(spy)
+    head = session_of(spy).welcome.head
+    ask.q.same("DELETE of an own site", {"pointed at from next door": watched, "pointed at by nobody": lonely}, lambda rid: (
+        [py.pb.Op(kind=py.pb.OP_DELETE, type=tables.catalogue.types["site"].id, id=rid, base_ver=head, base_seq=spy.meta["last_seq"])], {}))
+
+
 def build(server, folder, tables):
     spy = enrolled(server, folder, tables, "spy", "D_CLERK", HOME)
     one = enrolled(server, folder, tables, "one", "D_CLERK", FOREIGN)
@@ -546,7 +560,7 @@ def build(server, folder, tables):
     w.check(len(there) >= TYPES_MADE_LEAST, "only", sorted(there), "could be made;", foreign.refusals)
     world = {"spy": spy, "spy_maker": maker, "one": one, "one_maker": foreign, "there": there,
              "case": a_case(tables, one, two, there["organisation"]), "moved": moved_away(server, tables, spy, maker, centre),
-             "foreign_user": bytes.fromhex(one.meta["user"])}
+             "centre": centre, "foreign_user": bytes.fromhex(one.meta["user"])}
     deleted = foreign.fresh("organisation")
     catch_up(one)
     result = send(one, [py.pb.Op(kind=py.pb.OP_DELETE, type=tables.catalogue.types["organisation"].id, id=deleted,
@@ -579,6 +593,7 @@ def a_device_learns_nothing_about_foreign_rows():
             ask_by_deleted(ask, world["deleted"])
             ask_by_choice(ask)
             asked, left_out = ask_by_reference(ask)
+            ask_about_children(ask, world, tables)
             ask_by_area(world["spy"])
             counts_and_digests_stand_still(world["spy"], world["one"], world["one_maker"], server, "spy")
             invitations_look_alike(server, folder, tables.catalogue)
