@@ -37,7 +37,7 @@ static int tell(const struct tz_err *from, struct tz_client_error *to)
     to->exit_code = info->exit_code;
     (void)snprintf(to->symbol, sizeof to->symbol, "%s", info->symbol);
     (void)tz_err_text(from, TZ_LANG_ZH, to->text, sizeof to->text);
-    (void)snprintf(to->next, sizeof to->next, "%s", info->next[TZ_LANG_ZH]);
+    (void)tz_err_next(from, TZ_LANG_ZH, to->next, sizeof to->next);
     return from->code;
 }
 

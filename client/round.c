@@ -31,9 +31,9 @@ static uint64_t growth(uint64_t before, uint64_t after)
 void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before,
                    const struct tz_office_status *after, const struct tz_sync_counters *n)
 {
-    uint64_t kept = growth(before->refused_changesets, after->refused_changesets) +
-                    growth(before->waiting_changesets, after->waiting_changesets) +
-                    growth(before->held_changesets, after->held_changesets);
+    /* What waits or is held is asked about again in every session, and answered again. */
+    uint64_t kept = growth(before->refused_changesets, after->refused_changesets) + after->waiting_changesets +
+                    after->held_changesets;
     r->sent = n->changesets_sent;
     r->answered = n->results;
     r->applied = growth(kept, n->results);

@@ -136,11 +136,13 @@ static void print_help(FILE *f, const struct tz_cli *c, const struct tz_command 
 static void print_error(const struct tz_cli *c)
 {
     char text[1024];
+    char next[512];
     const struct tz_err_info *info = tz_err_info(c->err.code);
     (void)tz_err_text(&c->err, c->lang, text, sizeof text);
+    (void)tz_err_next(&c->err, c->lang, next, sizeof next);
     if (c->json) {
-        json_t *o = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", info->symbol, "text", text, "next",
-                              info->next[c->lang], "detail", c->err.trail);
+        json_t *o = json_pack("{s:{s:s,s:s,s:s,s:s}}", "error", "code", info->symbol, "text", text, "next", next,
+                              "detail", c->err.trail);
         if (o && !json_dumpf(o, stderr, JSON_COMPACT))
             (void)fputc('\n', stderr);
         json_decref(o);
@@ -149,8 +151,8 @@ static void print_error(const struct tz_cli *c)
     (void)fprintf(stderr, "%s (%s)\n", text, info->symbol);
     if (c->err.trail[0])
         (void)fprintf(stderr, "  %s\n", c->err.trail);
-    if (info->next[c->lang][0])
-        (void)fprintf(stderr, "%s\n", info->next[c->lang]);
+    if (next[0])
+        (void)fprintf(stderr, "%s\n", next);
 }
 
 static int wrong_usage(struct tz_cli *c, const char *what)

@@ -71,7 +71,8 @@ static void send_error(struct tz_session *s, const struct tz_err *err, uint16_t 
     /* What went wrong on this machine is for its log, not for the peer. */
     if (tz_err_info(err->code)->cls == TZ_ERR_LOCAL) {
         m.code = TZ_E_INTERNAL;
-        m.nargs = 0;
+        m.nargs = 1;
+        m.args[0] = "server";
     }
     tz_buf_init(&b, TZ_FRAME_BODY_MAX_ANON);
     if (!tz_msg_put_error(&b, &m))

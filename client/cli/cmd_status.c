@@ -62,7 +62,7 @@ static const char *outcome_key(enum tz_outcome o)
 static int print_entry(void *ctx, const struct tz_outbox_entry *e)
 {
     struct tz_err err = {0};
-    char when[32], text[512];
+    char when[32], text[512], next[256];
     (void)ctx;
     entry_error(e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
@@ -70,26 +70,27 @@ static int print_entry(void *ctx, const struct tz_outbox_entry *e)
                     "\nsave %" PRIu64 " (%s, %zu changes) %s: %s [%s]\n"),
                  e->seq, out_time(e->saved_ms, when, sizeof when), e->nops, outcome_text(e->outcome),
                  tz_err_text(&err, out_lang(), text, sizeof text), info->symbol);
-    if (info->next[out_lang()][0] != '\0')
-        (void)printf(tr("  下一步：%s\n", "  next: %s\n"), info->next[out_lang()]);
+    if (*tz_err_next(&err, out_lang(), next, sizeof next) != '\0')
+        (void)printf(tr("  下一步：%s\n", "  next: %s\n"), next);
     if (e->outcome == TZ_OUT_REFUSED)
         (void)printf(tr("  改好后重新保存，或撤回：taizhang withdraw %" PRIu64 "\n",
                         "  Save it again corrected, or take it back: taizhang withdraw %" PRIu64 "\n"),
                      e->seq);
-    return 0;
+    return 1; /* and the next */
 }
 
 static int add_entry(void *ctx, const struct tz_outbox_entry *e)
 {
     struct tz_err err = {0};
-    char text[512];
+    char text[512], next[256];
     entry_error(e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
-    json_t *j = json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "seq", (json_int_t)e->seq, "outcome", outcome_key(e->outcome),
-        "code", info->symbol, "text", tz_err_text(&err, out_lang(), text, sizeof text), "next", info->next[out_lang()],
-        "blocked_by", (json_int_t)e->blocked_by, "saved_ms", (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops);
-    return json_array_append_new(ctx, j) == 0 ? 0 : TZ_E_NOMEM;
+    json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "seq", (json_int_t)e->seq, "outcome",
+                          outcome_key(e->outcome), "code", info->symbol, "text",
+                          tz_err_text(&err, out_lang(), text, sizeof text), "next",
+                          tz_err_next(&err, out_lang(), next, sizeof next), "blocked_by", (json_int_t)e->blocked_by,
+                          "saved_ms", (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops);
+    return json_array_append_new(ctx, j) == 0 ? 1 : TZ_E_NOMEM;
 }
 
 static uint64_t attention(const struct tz_office_status *st)
@@ -104,12 +105,12 @@ static void sentence(const struct tz_office_status *st, char *out, size_t n)
         (void)snprintf(out, n,
                        tr("还有 %" PRIu64 " 项未送出，有 %" PRIu64 " 件需要处理（都保存在本机）",
                           "%" PRIu64 " not yet sent and %" PRIu64 " need attention (all safe on this machine)"),
-                       st->unsent_changesets, todo);
+                       st->unsent_ops, todo);
     else if (st->unsent_changesets > 0)
         (void)snprintf(out, n,
                        tr("还有 %" PRIu64 " 项未送出（保存在本机，连上后送出）",
                           "%" PRIu64 " not yet sent (safe on this machine, sent when connected)"),
-                       st->unsent_changesets);
+                       st->unsent_ops);
     else if (todo > 0)
         (void)snprintf(out, n, tr("有 %" PRIu64 " 件需要处理", "%" PRIu64 " need attention"), todo);
     else if (st->last_sync_ms == 0)
@@ -128,8 +129,9 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
     (void)printf(tr("  设备 %u（%s） %s %s  服务器 %s\n", "  device %u (%s) %s %s  server %s\n"), id->device, id->name,
                  id->role, id->area, id->address);
     (void)printf(
-        tr("  未送出 %" PRIu64 "  被拒 %" PRIu64 "  等待 %" PRIu64 "  暂存 %" PRIu64 "  冲突 %" PRIu64 "\n",
-           "  unsent %" PRIu64 "  refused %" PRIu64 "  waiting %" PRIu64 "  held %" PRIu64 "  conflicts %" PRIu64 "\n"),
+        tr("  未送出 %" PRIu64 " 次保存  被拒 %" PRIu64 "  等待 %" PRIu64 "  暂存 %" PRIu64 "  冲突 %" PRIu64 "\n",
+           "  unsent saves %" PRIu64 "  refused %" PRIu64 "  waiting %" PRIu64 "  held %" PRIu64 "  conflicts %" PRIu64
+           "\n"),
         st->unsent_changesets, st->refused_changesets, st->waiting_changesets, st->held_changesets, st->open_cases);
     (void)printf(tr("  本机记录 %" PRIu64 "%s  上次同步 %s\n", "  records here %" PRIu64 "%s  last sync %s\n"),
                  st->rows, st->filling ? tr("（首次同步未完成）", " (first sync not finished)") : "",

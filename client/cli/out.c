@@ -63,10 +63,10 @@ void out_warn(const char *fmt, ...)
     (void)fputc('\n', stderr);
 }
 
-static void error_json(const struct tz_err *err, const struct tz_err_info *info, const char *text)
+static void error_json(const struct tz_err *err, const struct tz_err_info *info, const char *text, const char *next)
 {
-    json_t *j = json_pack("{s:{s:s, s:s, s:s, s:s, s:i}}", "error", "code", info->symbol, "text", text, "next",
-                          info->next[lang], "detail", err->trail, "exit", info->exit_code);
+    json_t *j = json_pack("{s:{s:s, s:s, s:s, s:s, s:i}}", "error", "code", info->symbol, "text", text, "next", next,
+                          "detail", err->trail, "exit", info->exit_code);
     if (j == NULL) /* text that is not UTF-8, or no memory */
         j = json_pack("{s:{s:s, s:i}}", "error", "code", info->symbol, "exit", info->exit_code);
     if (j != NULL)
@@ -78,18 +78,20 @@ static void error_json(const struct tz_err *err, const struct tz_err_info *info,
 int out_error(const struct tz_err *err)
 {
     char text[1024];
+    char next[512];
     const struct tz_err_info *info = tz_err_info(err->code);
     (void)tz_err_text(err, lang, text, sizeof text);
+    (void)tz_err_next(err, lang, next, sizeof next);
     (void)fflush(stdout);
     if (json_mode) {
-        error_json(err, info, text);
+        error_json(err, info, text, next);
         return info->exit_code;
     }
     (void)fprintf(stderr, "%s [%s]\n", text, info->symbol);
     if (err->trail[0] != '\0')
         (void)fprintf(stderr, tr("  细节：%s\n", "  detail: %s\n"), err->trail);
-    if (info->next[lang][0] != '\0')
-        (void)fprintf(stderr, tr("  下一步：%s\n", "  next: %s\n"), info->next[lang]);
+    if (next[0] != '\0')
+        (void)fprintf(stderr, tr("  下一步：%s\n", "  next: %s\n"), next);
     return info->exit_code;
 }
 

@@ -116,11 +116,11 @@ static const char *placeholder(const struct tz_err *err, const char *s)
     return err && k < err->nargs ? err->args[k] : "?";
 }
 
-const char *tz_err_text(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes)
+/** The sentence @s with the arguments of @err in its places. */
+static const char *fill_in(const struct tz_err *err, const char *s, char *out, size_t out_bytes)
 {
     if (out_bytes == 0)
         return "";
-    const char *s = tz_err_info(err ? err->code : TZ_E_INTERNAL)->text[lang];
     size_t n = 0;
     out[0] = '\0';
     while (*s != '\0' && n + 1 < out_bytes) {
@@ -134,4 +134,14 @@ const char *tz_err_text(const struct tz_err *err, enum tz_lang lang, char *out, 
             break;
     }
     return out;
+}
+
+const char *tz_err_text(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes)
+{
+    return fill_in(err, tz_err_info(err ? err->code : TZ_E_INTERNAL)->text[lang], out, out_bytes);
+}
+
+const char *tz_err_next(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes)
+{
+    return fill_in(err, tz_err_info(err ? err->code : TZ_E_INTERNAL)->next[lang], out, out_bytes);
 }

@@ -58,5 +58,7 @@ int tz_err_setf(struct tz_err *err, int code, const char *fmt, ...) TZ_PRINTF(3,
 int tz_err_prefix(struct tz_err *err, const char *fmt, ...) TZ_PRINTF(2, 3);
 /** The sentence with its arguments filled in, without the next step. Always terminated; returns @out. */
 const char *tz_err_text(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes);
+/** The next step, likewise; "" when there is none. */
+const char *tz_err_next(const struct tz_err *err, enum tz_lang lang, char *out, size_t out_bytes);
 
 #endif

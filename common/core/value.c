@@ -327,12 +327,33 @@ static int parse_set(const struct tz_field *f, struct tz_bytes in, struct tz_are
     return rc == 0 ? 0 : tz_err_setf(err, rc, "set");
 }
 
+/** "可选 / choices: 实地走访、电话、网络", as many as fit. */
+static const char *list_choices(const struct tz_enum *e, char out[TZ_ERR_ARG_BYTES])
+{
+    static const char more[] = "…";
+    size_t n = (size_t)snprintf(out, TZ_ERR_ARG_BYTES, "可选 / choices: ");
+    bool first = true;
+    for (size_t i = 0; i < e->nvalues; i++) {
+        const char *label = e->values[i].label[TZ_LANG_ZH];
+        if (e->values[i].retired)
+            continue;
+        if (n + strlen("、") + strlen(label) + sizeof more > TZ_ERR_ARG_BYTES) {
+            (void)snprintf(out + n, TZ_ERR_ARG_BYTES - n, "%s", more);
+            break;
+        }
+        n += (size_t)snprintf(out + n, TZ_ERR_ARG_BYTES - n, "%s%s", first ? "" : "、", label);
+        first = false;
+    }
+    return out;
+}
+
 static int parse_enum(const struct tz_field *f, struct tz_bytes in, struct tz_arena *a, struct tz_value *out,
                       struct tz_err *err)
 {
     const struct tz_enum_value *v = tz_enum_find(f->en, a, tz_value_textn(in.p, in.n));
+    char choices[TZ_ERR_ARG_BYTES];
     if (v == NULL)
-        return wrong(f, in, TZ_E_VALUE, NOT_A_CHOICE, err);
+        return wrong(f, in, TZ_E_VALUE, list_choices(f->en, choices), err);
     *out = tz_value_text(v->code); /* the catalogue outlives every value */
     return 0;
 }

@@ -211,6 +211,39 @@ static void long_paths_work(void **state)
     assert_int_equal(rmdir(parent), 0);
 }
 
+static void *ask_one(void *question)
+{
+    ask(question);
+    return NULL;
+}
+
+/* More at once than there are places: the rest wait their turn instead of being turned away. */
+static void a_crowd_is_served_to_the_last(void **state)
+{
+    enum { CROWD = 3 * TZ_CONTROL_ASKERS_MAX };
+    (void)state;
+    struct world w;
+    static struct question q[CROWD];
+    pthread_t t[CROWD];
+    struct question stop[] = {{.text = "stop", .timeout_ms = 5000}, {0}};
+    world_start(&w);
+    memset(q, 0, sizeof q);
+    for (size_t i = 0; i < CROWD; i++) { /* they all knock before the loop turns */
+        q[i] = (struct question){.path = w.path, .text = "status", .timeout_ms = 5000};
+        assert_int_equal(pthread_create(&t[i], NULL, ask_one, &q[i]), 0);
+    }
+    while (w.asked < CROWD)
+        (void)uv_run(tz_loop_uv(w.loop), UV_RUN_ONCE);
+    converse(&w, stop);
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_int_equal(pthread_join(t[i], NULL), 0);
+        expect_reply(&q[i], "{\"ok\":1}");
+        tz_buf_deinit(&q[i].reply);
+    }
+    tz_buf_deinit(&stop[0].reply);
+    world_end(&w);
+}
+
 static void nobody_there_is_not_found(void **state)
 {
     (void)state;
@@ -229,6 +262,7 @@ int main(void)
         cmocka_unit_test(stale_socket_is_replaced_and_a_live_one_is_not),
         cmocka_unit_test(other_files_are_left_alone),
         cmocka_unit_test(long_paths_work),
+        cmocka_unit_test(a_crowd_is_served_to_the_last),
         cmocka_unit_test(nobody_there_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,16 @@ static void utf8_is_strict(void **state)
     }
 }
 
+static void the_next_step_is_filled_in_too(void **state)
+{
+    (void)state;
+    struct tz_err err;
+    char out[256];
+    (void)tz_err_set(&err, TZ_E_UNKNOWN_FIELD, "organisation", "x", NULL, NULL);
+    assert_string_equal(tz_err_next(&err, TZ_LANG_EN, out, sizeof out),
+                        "Run taizhang list organisation --fields to see the fields.");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +217,7 @@ int main(void)
         cmocka_unit_test(prefixes_read_from_the_outside_in),
         cmocka_unit_test(trail_loses_its_inner_end_when_full),
         cmocka_unit_test(null_error_is_accepted),
+        cmocka_unit_test(the_next_step_is_filled_in_too),
         cmocka_unit_test(utf8_is_strict),
     };
     return cmocka_run_group_tests_name("err", tests, NULL, NULL);
