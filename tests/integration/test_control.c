@@ -227,6 +227,7 @@ static void a_crowd_is_served_to_the_last(void **state)
     pthread_t t[CROWD];
     struct question stop[] = {{.text = "stop", .timeout_ms = 5000}, {0}};
     world_start(&w);
+    listen_at(&w);
     memset(q, 0, sizeof q);
     for (size_t i = 0; i < CROWD; i++) { /* they all knock before the loop turns */
         q[i] = (struct question){.path = w.path, .text = "status", .timeout_ms = 5000};
