@@ -134,6 +134,10 @@ int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, stru
     int rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
     if (rc == 0)
         rc = tz_office_open(path, &opt, out, err);
+    if (rc == TZ_E_DISK_FULL) { /* not even room for the -shm file, so nobody has one: reading needs none when alone */
+        opt.db.exclusive = true;
+        rc = tz_office_open(path, &opt, out, err);
+    }
     if (rc == TZ_E_DB_MISSING) /* what the person did not do is join; the file is our business */
         rc = tz_err_set(err, TZ_E_NOT_ENROLLED, NULL, NULL, NULL, NULL);
     return rc;

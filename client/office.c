@@ -187,7 +187,9 @@ static int open_writable(struct tz_office *o, struct tz_err *err)
     int rc = tz_replica_open(o->db, o->cat, TZ_SIDE_CLIENT, true, &o->rep, err);
     if (!rc)
         rc = tz_office_begin(o, err);
-    return rc ? rc : tz_office_end(o, tz_feed_promote(o, err), err);
+    if (!rc)
+        rc = tz_office_end(o, tz_feed_promote(o, err), err);
+    return rc == TZ_E_DISK_FULL ? tz_office_load(o, err) : rc; /* what is kept aside waits; reading goes on */
 }
 
 int tz_office_open(const char *path, const struct tz_office_options *opt, struct tz_office **out, struct tz_err *err)

@@ -96,6 +96,17 @@ static int each_case(struct desk *d, bool all, case_fn fn, void *ctx)
 
 /* ---- names of things ---- */
 
+/** A group has no label of its own: that of its only count, else its as-of date's, says best what it is about. */
+static const char *group_label(const struct tz_type *t, uint16_t group)
+{
+    size_t as_of = t->groups[group - 1].as_of;
+    size_t only = as_of;
+    for (size_t i = 0; i < t->nfields; i++)
+        if (t->fields[i].group == group && i != as_of)
+            only = only == as_of ? i : t->nfields;
+    return desk_label(&t->fields[only < t->nfields ? only : as_of]);
+}
+
 static const char *subject_label(struct desk *d, const struct case_item *c)
 {
     const char *subject = text_of(d, c->row, "subject");
@@ -104,8 +115,8 @@ static const char *subject_label(struct desk *d, const struct case_item *c)
     if (c->view.life)
         return tr("删除与修改", "deletion and edit");
     const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
-    if (f && f->group) /* a group has no label of its own: its as-of date's says best what it is about */
-        return desk_label(&c->view.type->fields[c->view.type->groups[f->group - 1].as_of]);
+    if (f && f->group)
+        return group_label(c->view.type, f->group);
     return f ? desk_label(f) : subject;
 }
 

@@ -30,7 +30,7 @@ struct list {
 
 static int list_types(struct desk *d, bool csv)
 {
-    const char *head[] = {"type", tr("名称", "label"), tr("条数", "records")};
+    const char *head[] = {tr("类型", "type"), tr("名称", "label"), tr("条数", "records")};
     struct out_table table;
     out_table_init(&table, head, 3);
     int rc = 0;
