@@ -126,21 +126,30 @@ struct tz_office_options tz_folder_office_options(const struct tz_catalogue *cat
     return (struct tz_office_options){.catalogue = catalogue, .clock = tz_clock_system, .random = tz_random_u32};
 }
 
-int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out, struct tz_err *err)
+static int open_office(const char *dir, const struct tz_catalogue *catalogue, bool alone, struct tz_office **out,
+                       struct tz_err *err)
 {
     char path[PATH_MAX];
     struct tz_office_options opt = tz_folder_office_options(catalogue);
     *out = NULL;
+    opt.db.exclusive = alone;
     int rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
     if (rc == 0)
         rc = tz_office_open(path, &opt, out, err);
-    if (rc == TZ_E_DISK_FULL) { /* not even room for the -shm file, so nobody has one: reading needs none when alone */
-        opt.db.exclusive = true;
-        rc = tz_office_open(path, &opt, out, err);
-    }
     if (rc == TZ_E_DB_MISSING) /* what the person did not do is join; the file is our business */
         rc = tz_err_set(err, TZ_E_NOT_ENROLLED, NULL, NULL, NULL, NULL);
     return rc;
+}
+
+int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out, struct tz_err *err)
+{
+    return open_office(dir, catalogue, false, out, err);
+}
+
+int tz_folder_office_alone(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out,
+                           struct tz_err *err)
+{
+    return open_office(dir, catalogue, true, out, err);
 }
 
 int tz_folder_lease(const char *dir, int *fd, struct tz_err *err)

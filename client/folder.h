@@ -37,6 +37,12 @@ TZ_MUST_USE int tz_folder_write(const char *dir, const char *name, struct tz_byt
 /** Open the office. TZ_E_NOT_ENROLLED when the folder has not joined, else as tz_office_open. */
 TZ_MUST_USE int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out,
                                  struct tz_err *err);
+/**
+ * The same with nobody else at the database: for a moment's reading when the disk has no room left even for SQLite's
+ * -shm file. Everybody else waits meanwhile, so never for long.
+ */
+TZ_MUST_USE int tz_folder_office_alone(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out,
+                                       struct tz_err *err);
 /** System clocks and generator, @catalogue borrowed. */
 struct tz_office_options tz_folder_office_options(const struct tz_catalogue *catalogue);
 /** Take the sync lease without waiting. TZ_E_LEASE when another program holds it; it falls with the process. */

@@ -189,7 +189,11 @@ static int open_writable(struct tz_office *o, struct tz_err *err)
         rc = tz_office_begin(o, err);
     if (!rc)
         rc = tz_office_end(o, tz_feed_promote(o, err), err);
-    return rc == TZ_E_DISK_FULL ? tz_office_load(o, err) : rc; /* what is kept aside waits; reading goes on */
+    if (rc != TZ_E_DISK_FULL)
+        return rc;
+    if (err) /* what is kept aside waits for room; reading goes on */
+        *err = (struct tz_err){0};
+    return tz_office_load(o, err);
 }
 
 int tz_office_open(const char *path, const struct tz_office_options *opt, struct tz_office **out, struct tz_err *err)

@@ -59,6 +59,9 @@ int cli_open_office(struct cli *c, struct tz_office **out, struct tz_err *err)
             rc = cli_catalogue(c, &catalogue, err);
         if (rc == 0)
             rc = tz_folder_office(dir, catalogue, &c->office, err);
+        /* No room even for the -shm file: then nobody has one, and a short command can do without. */
+        if (rc == TZ_E_DISK_FULL && c->command->run != cmd_agent && c->command->run != cmd_sync)
+            rc = tz_folder_office_alone(dir, catalogue, &c->office, err);
     }
     *out = c->office;
     return rc;

@@ -212,6 +212,12 @@ class Attacker:
             s.sendall(bytes((byte,)))
         self.keep(s)
 
+    def guessed_invitation(self):
+        s = self.tls(self.anonymous)
+        s.sendall(frame(14, 0, py.pb.Enrol(protocol=1, software="hostile", secret=self.random.randbytes(16),
+                                           csr=self.random.randbytes(300)).SerializeToString()))
+        self.keep(s)
+
     # after authentication
 
     def oversized(self):
@@ -278,7 +284,7 @@ class Attacker:
 
 
 KINDS = ["random_bytes", "silence", "half_client_hello", "half_handshake", "handshake_then_silence", "oversized_early", "early_push",
-         "slow_hello", "oversized", "nested", "nested_changeset", "many_changesets", "many_ops", "many_numbers", "many_cursors",
+         "slow_hello", "guessed_invitation", "oversized", "nested", "nested_changeset", "many_changesets", "many_ops", "many_numbers", "many_cursors",
          "wrong_ack", "unknown_frames", "slow_push", "deaf"]
 
 

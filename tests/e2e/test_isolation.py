@@ -399,6 +399,21 @@ def ask_by_reference(ask):
     return asked, left_out
 
 
+def ask_by_element(ask):
+    """ADD and REMOVE of one id in a set of references."""
+    asked = 0
+    for rtype in ask.tables.creatable("D"):
+        for field, targets in ask.tables.references(rtype, "D"):
+            for target in targets if field["ftype"].startswith("refs") else []:
+                ids = {"foreign": ask.there[target], "never existed": ask.strange(ask.there[target])}
+                for kind in ("OP_ADD", "OP_REMOVE"):
+                    ask.q.same(f"{kind} in {rtype}.{field['field']}", ids, lambda rid: ([py.pb.Op(
+                        kind=getattr(py.pb, kind), type=ask.catalogue.types[rtype].id, id=ask.maker.make(rtype) or ask.spy.ids.make(),
+                        field=int(field["id"]), elements=[rid.hex().encode()], base_ver=ask.head)], {}))
+                    asked += 1
+    w.check(asked, "no set of references in the catalogue: Op.elements has no case")
+
+
 def ask_one_reference(ask, rtype, field, target):
     name, many = field["field"], field["ftype"].startswith("refs")
     ids = {"foreign": ask.there[target], "never existed": ask.strange(ask.there[target])}
@@ -533,6 +548,23 @@ def moved_away(server, tables, spy, maker, centre):
     return rid
 
 
+def ask_by_key(ask, world):
+    """A business key that a record next door has already is as good as a free one, and no case tells of the clash."""
+    asked = []
+    for r in rows("keys"):
+        rtype, name = r["type"], r["fields"]
+        field = next((f for f in ask.tables.fields[rtype] if f["field"] == name), None)  # keys of several fields name their own area
+        if rtype not in ask.there or not field or "D" not in field["editors"] or not field["ftype"].startswith("str"):
+            continue
+        taken, free = (f"91120101{n:010d}" for n in (len(asked), 500 + len(asked)))
+        w.check(world["one_maker"].fresh(rtype, **{name: taken}), "the neighbour could not take the key:", world["one_maker"].refusals)
+        ask.q.same(f"new {rtype} with {name}", {"taken next door": taken, "free": free},
+                   lambda key: ([ask.maker.op(rtype, **{name: key})], {}))
+        asked.append(f"{rtype}.{name}")
+    catch_up(world["spy"])
+    w.check(asked and not world["spy"].live("case"), "keys", asked, "a case came of a clash with a foreign record")
+
+
 def ask_about_children(ask, world, tables):
     """An own site at which only a record next door points is deleted as if nothing did."""
     spy, maker, centre = world["spy"], world["spy_maker"], world["centre"]
@@ -593,6 +625,8 @@ def a_device_learns_nothing_about_foreign_rows():
             ask_by_deleted(ask, world["deleted"])
             ask_by_choice(ask)
             asked, left_out = ask_by_reference(ask)
+            ask_by_element(ask)
+            ask_by_key(ask, world)
             ask_about_children(ask, world, tables)
             ask_by_area(world["spy"])
             counts_and_digests_stand_still(world["spy"], world["one"], world["one_maker"], server, "spy")

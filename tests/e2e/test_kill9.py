@@ -9,7 +9,7 @@ for a random moment, and then the server dies. Whether such a kill really fell b
 outboxes afterwards, not assumed: some office with a sync under way had saves without result before the kill, and still has no
 result for one of them after its sync ended.
 
-25 rounds; TZ_ROUNDS=n or TZ_LONG=1 (200). TZ_SEED=n repeats the choices, not the timing.
+Default 25 rounds; TZ_ROUNDS=n or TZ_LONG=1 (200). TZ_SEED=n repeats the choices, not the timing.
 """
 import datetime
 import os
@@ -83,6 +83,12 @@ class Client:
         for thread in self.threads:
             thread.join(60)
             w.check(not thread.is_alive(), self.name, "does not stop")
+
+    def abandon(self):
+        """Nothing it started outlives the test, whatever happened."""
+        self.stopping.set()
+        for slot in ("edit", "sync"):
+            self.kill(slot)
 
     def kill(self, slot):
         """True when there was a process to kill."""
@@ -373,10 +379,14 @@ def acknowledged_saves_survive_kill9():
                 client.office = w.Office(os.path.join(folder, client.name))
                 client.office.join(server, client.role, client.area)
                 client.device = client.office.sql("SELECT device FROM office")[0][0]
-            for client in clients:
-                client.start()
-            counts = attack(server, proxy, clients)
-            quiesce(clients)
+            try:
+                for client in clients:
+                    client.start()
+                counts = attack(server, proxy, clients)
+                quiesce(clients)
+            finally:
+                for client in clients:
+                    client.abandon()
             standing, kept, seen = check_saves(server, clients, pb)
             check_books(server, clients)
         made = sum(len(c.made) for c in clients)

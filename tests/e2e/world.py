@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real programs in a throw-away folder: one server, any number of offices, killed and restarted at will.
+"""Real programs in a throw-away folder: one server, any number of offices, killed and restarted at will, and a proxy between them.
 
-Used by the tests that attack: test_kill9, test_isolation, test_hostile, test_catalogue_upgrade, test_bad_days, test_query.
+Used by the tests that attack: test_kill9, test_isolation, test_hostile, test_catalogue_upgrade, test_bad_days, test_query. Where
+tz.py has one server per test with its defaults, here catalogues, limits and addresses differ per program.
 """
 import contextlib
 import json
@@ -16,21 +17,18 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
+
+import tz
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.dirname(os.path.dirname(HERE))
-CATALOGUE = os.path.join(SOURCE, "common", "catalogue")
-PROTO = os.path.join(SOURCE, "proto")
-TAIZHANGD = os.environ.get("TAIZHANGD", "taizhangd")
-TAIZHANG = os.environ.get("TAIZHANG", "taizhang")
+CATALOGUE = os.path.join(tz.SOURCE, "common", "catalogue")
+PROTO = os.path.join(tz.SOURCE, "proto")
+TAIZHANGD, TAIZHANG, Failed = tz.TAIZHANGD, tz.TAIZHANG, tz.Failed
 DONE, FAILED, USAGE, PARTLY, NOT_ENROLLED, UNREACHABLE, BUSY, INTEGRITY, BAD_INPUT, INCOMPATIBLE = range(10)
 READY_TIMEOUT = 30
 
 sys.path.insert(0, os.path.join(HERE, "pyclient"))
-
-
-class Failed(AssertionError):
-    """The test's claim does not hold."""
 
 
 def check(truth, *what):
@@ -46,12 +44,9 @@ def load_protocol(folder):
     return taizhang_py
 
 
-def environment(**more):
-    """The environment of every program: English messages, the source's catalogue, no data folder by accident."""
-    env = {k: v for k, v in os.environ.items() if k != "TAIZHANG_DATA"}
-    env.setdefault("TAIZHANG_CATALOGUE", CATALOGUE)
-    env.update(LC_ALL="en_US.UTF-8", **more)
-    return env
+def environment():
+    """tz.environment, with English messages."""
+    return tz.environment(LC_ALL="en_US.UTF-8")
 
 
 class Run:
@@ -398,7 +393,9 @@ def main(*tests):
         try:
             test()
             print(f"ok    {test.__name__}  {time.monotonic() - began:.1f} s", flush=True)
-        except (Failed, subprocess.TimeoutExpired) as e:
+        except Exception as e:  # noqa: BLE001 - the other tests still run
             failed += 1
             print(f"FAIL  {test.__name__}  {time.monotonic() - began:.1f} s\n{e}", flush=True)
+            if not isinstance(e, Failed):
+                traceback.print_exc()
     sys.exit(1 if failed else 0)
