@@ -70,9 +70,8 @@ static void send_error(struct tz_session *s, const struct tz_err *err, uint16_t 
         m.args[i] = err->args[i];
     /* What went wrong on this machine is for its log, not for the peer. */
     if (tz_err_info(err->code)->cls == TZ_ERR_LOCAL) {
-        m.code = TZ_E_INTERNAL;
-        m.nargs = 1;
-        m.args[0] = "server";
+        m.code = TZ_E_SERVER_TROUBLE;
+        m.nargs = 0;
     }
     tz_buf_init(&b, TZ_FRAME_BODY_MAX_ANON);
     if (!tz_msg_put_error(&b, &m))

@@ -165,7 +165,7 @@ static void error_of_this_machine_tells_the_peer_nothing_but_internal(void **sta
     assert_false(tz_sjob_changed(j, &areas, &n));
     tz_session_on_job(h->s, j);
     assert_int_equal(count(h, TZ_MSG_RESULTS), 0);
-    assert_failed_with(h, TZ_E_INTERNAL, TZ_E_DISK_FULL);
+    assert_failed_with(h, TZ_E_SERVER_TROUBLE, TZ_E_DISK_FULL);
 }
 
 static void job_may_run_again_after_a_rollback(void **state)
