@@ -6,6 +6,7 @@
  * These checks mirror the server's so that an honest save is not refused later; they are a courtesy, not a defence. The
  * server judges again from its own tables. Nothing here writes.
  */
+#include "area_rule.h"
 #include "office_int.h"
 #include "utf8.h"
 
@@ -13,6 +14,11 @@
 #include <string.h>
 
 /* ---- who and where ---- */
+
+int tz_check_wrong(int code, const char *label, const char *name, struct tz_err *err)
+{
+    return tz_err_setf(err, code, "%.60s %.60s", label ? label : "", name ? name : "");
+}
 
 static void area_of_code(const char *code, struct tz_author *out)
 {
@@ -58,13 +64,18 @@ bool tz_check_in_area(const struct tz_author *who, const struct tz_area *area)
 const struct tz_type *tz_check_any_type(const struct tz_catalogue *cat, const struct tz_record *rec,
                                         const struct tz_field *f)
 {
-    char name[TZ_NAME_MAX + 1];
-    struct tz_value v = rec->v[f->any_type_field];
-    if (v.kind != TZ_V_TEXT || v.n > TZ_NAME_MAX)
-        return NULL;
-    memcpy(name, v.p, v.n);
-    name[v.n] = '\0';
-    return tz_catalogue_type(cat, name);
+    return tz_area_ref_type(cat, rec, f);
+}
+
+/** "职工人数 employees": the reader may have either language. */
+static int wrong_field(int code, const struct tz_field *f, struct tz_err *err)
+{
+    return tz_check_wrong(code, f->label[TZ_LANG_ZH], f->name, err);
+}
+
+static int wrong_type(int code, const struct tz_type *t, struct tz_err *err)
+{
+    return tz_check_wrong(code, t->label[TZ_LANG_ZH], t->name, err);
 }
 
 static bool id_of(struct tz_value v, struct tz_id *out)
@@ -75,47 +86,10 @@ static bool id_of(struct tz_value v, struct tz_id *out)
     return true;
 }
 
-static int parent_area(struct tz_office *o, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
-                       struct tz_err *err)
-{
-    const struct tz_field *f = &rec->type->fields[rec->type->area_field];
-    const struct tz_type *t = f->ref ? f->ref : tz_check_any_type(o->cat, rec, f);
-    struct tz_id id;
-    struct tz_row *row = tz_arena_alloc(a, sizeof *row);
-    if (!row)
-        return tz_office_nomem(err);
-    if (!t || !id_of(rec->v[f->index], &id))
-        return 0;
-    int rc = tz_replica_get(o->rep, t, id, a, row, err);
-    if (rc == 1)
-        *out = row->area;
-    return rc;
-}
-
-static void take_code(char *out, size_t bytes, const struct tz_record *rec, int field)
-{
-    struct tz_value v = field >= 0 ? rec->v[field] : tz_value_null();
-    if (v.kind == TZ_V_TEXT && v.n < bytes)
-        memcpy(out, v.p, v.n);
-}
-
 int tz_check_area_of(struct tz_office *o, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
                      struct tz_err *err)
 {
-    memset(out, 0, sizeof *out);
-    switch (rec->type->area) {
-    case TZ_AREA_CITY:
-        return 1;
-    case TZ_AREA_PARENT:
-        return parent_area(o, rec, a, out, err);
-    case TZ_AREA_OWN:
-    default:
-        take_code(out->district, sizeof out->district, rec, rec->type->district_field);
-        take_code(out->street, sizeof out->street, rec, rec->type->street_field);
-        if (out->district[0] == '\0' && strlen(out->street) >= 6) /* a street lies in one district */
-            memcpy(out->district, out->street, 6);
-        return 1;
-    }
+    return tz_area_of(o->rep, rec, a, out, err);
 }
 
 /* ---- rights ---- */
@@ -150,7 +124,7 @@ static int check_ref(struct tz_office *o, const struct tz_field *f, const struct
     int rc = t ? tz_replica_get(o->rep, t, id, a, row, err) : 0;
     if (rc < 0)
         return rc;
-    return rc == 1 && !row->deleted ? 0 : tz_err_set(err, TZ_E_REF, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+    return rc == 1 && !row->deleted ? 0 : wrong_field(TZ_E_REF, f, err);
 }
 
 /** Canonical list of ids: ["32 hex","32 hex",…]. */
@@ -163,7 +137,7 @@ static int check_refs(struct tz_office *o, const struct tz_field *f, struct tz_v
         memcpy(hex, list.p + at, TZ_ID_HEX);
         hex[TZ_ID_HEX] = '\0';
         if (tz_id_parse(hex, &id))
-            return tz_err_set(err, TZ_E_REF, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return wrong_field(TZ_E_REF, f, err);
         int rc = check_ref(o, f, f->ref, id, a, err);
         if (rc)
             return rc;
@@ -199,7 +173,7 @@ static int create_rights(const struct tz_author *who, const struct tz_record *re
     const struct tz_type *t = rec->type;
     const struct tz_field *status = tz_type_field(t, "status");
     if (t->local || !(t->creators & who->role->editor))
-        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, t->label[TZ_LANG_ZH], NULL, NULL, NULL);
+        return wrong_type(TZ_E_NO_RIGHT_TYPE, t, err);
     for (size_t i = 0; i < t->nfields; i++) {
         const struct tz_field *f = &t->fields[i];
         bool may = (f->editors & who->role->editor) || creator_exception(who, t, f);
@@ -207,7 +181,7 @@ static int create_rights(const struct tz_author *who, const struct tz_record *re
         may = may || (t->append && (f->editors & TZ_ED_S));            /* computed here, at the moment it happens */
         may = may || t->district_field == (int)i;                      /* where it belongs is judged by area */
         if (rec->v[i].kind != TZ_V_NULL && !may)
-            return tz_err_set(err, TZ_E_NO_RIGHT_FIELD, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return wrong_field(TZ_E_NO_RIGHT_FIELD, f, err);
     }
     return 0;
 }
@@ -250,7 +224,7 @@ int tz_check_create(struct tz_office *o, const struct tz_author *who, struct tz_
         const struct tz_field *f = &t->fields[i];
         names[i] = rec->v[i].kind != TZ_V_NULL;
         if (!names[i] && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && f->dflt.kind == TZ_V_NULL)
-            return tz_err_set(err, TZ_E_REQUIRED, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return wrong_field(TZ_E_REQUIRED, f, err);
     }
     rc = check_values(o, rec, names, a, err);
     if (rc)
@@ -258,8 +232,7 @@ int tz_check_create(struct tz_office *o, const struct tz_author *who, struct tz_
     rc = tz_check_area_of(o, rec, a, &area, err);
     if (rc < 0)
         return rc;
-    return rc == 1 && tz_check_in_area(who, &area) ? 0
-                                                   : tz_err_set(err, TZ_E_AREA, t->label[TZ_LANG_ZH], NULL, NULL, NULL);
+    return rc == 1 && tz_check_in_area(who, &area) ? 0 : wrong_type(TZ_E_AREA, t, err);
 }
 
 /* ---- changes ---- */
@@ -268,13 +241,12 @@ int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct 
                  const bool *names, struct tz_arena *a, struct tz_err *err)
 {
     const struct tz_type *t = row->rec.type;
-    const char *label = t->label[TZ_LANG_ZH];
     if (t->append)
-        return tz_err_set(err, TZ_E_APPEND_ONLY, label, NULL, NULL, NULL);
+        return wrong_type(TZ_E_APPEND_ONLY, t, err);
     if (t->local)
-        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, label, NULL, NULL, NULL);
+        return wrong_type(TZ_E_NO_RIGHT_TYPE, t, err);
     if (!tz_check_in_area(who, &row->area))
-        return tz_err_set(err, TZ_E_AREA, label, NULL, NULL, NULL);
+        return wrong_type(TZ_E_AREA, t, err);
     struct tz_record *whole = tz_arena_dup(a, &row->rec, sizeof *whole);
     if (!whole)
         return tz_office_nomem(err);
@@ -282,11 +254,11 @@ int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct 
         if (!names[i])
             continue;
         if (t->fields[i].merge == TZ_MERGE_EVENTS)
-            return tz_err_set(err, TZ_E_EVENTS_LATER, label, NULL, NULL, NULL);
+            return wrong_type(TZ_E_EVENTS_LATER, t, err);
         if (!tz_check_may_edit(o, who, row, &t->fields[i]))
-            return tz_err_set(err, TZ_E_NO_RIGHT_FIELD, t->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return wrong_field(TZ_E_NO_RIGHT_FIELD, &t->fields[i], err);
         if (in->v[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
-            return tz_err_set(err, TZ_E_REQUIRED, t->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return wrong_field(TZ_E_REQUIRED, &t->fields[i], err);
         whole->v[i] = in->v[i];
     }
     struct tz_area area;
@@ -298,7 +270,7 @@ int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct 
     rc = tz_check_area_of(o, whole, a, &area, err);
     if (rc < 0)
         return rc;
-    return rc == 1 && tz_check_in_area(who, &area) ? 0 : tz_err_set(err, TZ_E_AREA, label, NULL, NULL, NULL);
+    return rc == 1 && tz_check_in_area(who, &area) ? 0 : wrong_type(TZ_E_AREA, t, err);
 }
 
 /* ---- deletions ---- */

@@ -12,7 +12,9 @@
 
 #include "office_int.h"
 #include "usci.h"
+#include "utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -75,7 +77,9 @@ const char *tz_entry_warning_text(unsigned warnings, enum tz_lang lang)
 
 static int wrong(const struct tz_field *f, const char *text, const char *reason, struct tz_err *err)
 {
-    return tz_err_set(err, TZ_E_VALUE, f->label[TZ_LANG_ZH], text, reason, NULL);
+    char words[TZ_ERR_ARG_BYTES];
+    (void)snprintf(words, sizeof words, "%.60s %.60s", f->label[TZ_LANG_ZH], f->name);
+    return tz_err_set(err, TZ_E_VALUE, words, text, reason, NULL);
 }
 
 /* ---- one value ---- */
@@ -134,7 +138,7 @@ static int ref_value(struct tz_entry *e, const struct tz_record *rec, const stru
     if (!t && rec)
         t = tz_check_any_type(e->o->cat, rec, f);
     if (!t)
-        return tz_err_set(err, TZ_E_REF, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+        return tz_check_wrong(TZ_E_REF, f->label[TZ_LANG_ZH], f->name, err);
     int rc = tz_entry_find(e, t, text, &id, err);
     if (rc == TZ_E_NOT_FOUND)
         return wrong(f, text, "没有这条记录，或不在您的辖区 / no such record, or outside your area", err);
@@ -207,7 +211,7 @@ static int check_date(const struct tz_entry *e, const struct tz_field *f, const 
     unsigned full;
     if (v.kind == TZ_V_NULL)
         return 0;
-    tz_clock_today(tz_clock_wall(&e->o->clock), today);
+    tz_clock_today(tz_office_now(e->o), today);
     tz_date_key(tz_value_text(today), &limit, &full);
     tz_date_key(v, &day, &precision);
     if (is_past_day(f) && day > limit)
@@ -267,6 +271,8 @@ int tz_entry_value(struct tz_entry *e, const struct tz_record *rec, const struct
     unsigned ignored = 0;
     unsigned *warn = warnings ? warnings : &ignored;
     *out = tz_value_null();
+    if (!tz_utf8_valid(tz_bytes_str(text)))
+        return wrong(f, "", "文字编码不对，应为 UTF-8 / not valid UTF-8 text", err);
     if (is_blank(text, a))
         return 0;
     if (is_division(f))
@@ -304,15 +310,27 @@ static bool comes_second(const struct tz_record *rec, const struct tz_field *f)
     return f->ftype == TZ_FT_REF_ANY || rec->type->street_field == f->index;
 }
 
+static int named_twice(const struct tz_field *f, struct tz_err *err)
+{
+    char words[TZ_ERR_ARG_BYTES];
+    (void)snprintf(words, sizeof words, "%.40s %.40s 给了不止一次 / given more than once", f->label[TZ_LANG_ZH],
+                   f->name);
+    return tz_err_set(err, TZ_E_USAGE, words, NULL, NULL, NULL);
+}
+
 int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a,
                     struct tz_record *rec, bool *names, unsigned *warnings, struct tz_err *err)
 {
+    bool given[TZ_FIELDS_MAX] = {false};
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < nargs; i++) {
             const struct tz_field *f;
             const char *text;
             int rc = tz_entry_split(rec->type, args[i], &f, &text, err);
             if (!rc && comes_second(rec, f) == (round == 1)) {
+                if (given[f->index])
+                    return named_twice(f, err);
+                given[f->index] = true;
                 rc = tz_entry_value(e, rec, f, text, a, &rec->v[f->index], warnings, err);
                 names[f->index] = true;
             }

@@ -33,25 +33,44 @@ static int bind_raw(struct tz_stmt *s, const struct tz_msg_row *row)
     return 0;
 }
 
-static int drop_one(struct tz_office *o, enum tz_office_stmt which, const char *sql, uint32_t type, struct tz_id id,
-                    struct tz_err *err)
+/** What is set aside of the record, unless it is newer than @ver. */
+static int aside_drop(struct tz_office *o, uint32_t type, struct tz_id id, tz_ver ver, struct tz_err *err)
 {
-    struct tz_stmt *s = tz_office_sql(o, which, sql, err);
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_ASIDE_DEL, "DELETE FROM set_aside WHERE type = ? AND id = ? AND ver <= ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, type);
+    tz_stmt_bind_id(s, 2, &id);
+    tz_stmt_bind_int(s, 3, (int64_t)ver);
+    return tz_stmt_run(s, err);
+}
+
+/** The record left the row's area: what is set aside for that area, and not newer, has left too. */
+static int aside_left(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_ASIDE_LEFT,
+                                      "DELETE FROM set_aside WHERE type = ? AND id = ? AND ver <= ? AND district = ?"
+                                      " AND street = ?",
+                                      err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, row->type);
+    tz_stmt_bind_id(s, 2, &row->id);
+    tz_stmt_bind_int(s, 3, (int64_t)row->ver);
+    tz_stmt_bind_text(s, 4, row->area.district);
+    tz_stmt_bind_text(s, 5, row->area.street);
+    return tz_stmt_run(s, err);
+}
+
+static int raw_drop(struct tz_office *o, uint32_t type, struct tz_id id, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_RAW_DEL, "DELETE FROM raw_row WHERE type = ? AND id = ?", err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, type);
     tz_stmt_bind_id(s, 2, &id);
     return tz_stmt_run(s, err);
-}
-
-static int aside_drop(struct tz_office *o, uint32_t type, struct tz_id id, struct tz_err *err)
-{
-    return drop_one(o, OS_ASIDE_DEL, "DELETE FROM set_aside WHERE type = ? AND id = ?", type, id, err);
-}
-
-static int raw_drop(struct tz_office *o, uint32_t type, struct tz_id id, struct tz_err *err)
-{
-    return drop_one(o, OS_RAW_DEL, "DELETE FROM raw_row WHERE type = ? AND id = ?", type, id, err);
 }
 
 /** A record of a type that is not in this catalogue. */
@@ -85,11 +104,14 @@ static int set_aside(struct tz_office *o, const struct tz_msg_row *row, int code
     tz_id_print(row->id, hex);
     tz_log(TZ_LOG_WARN, "feed", "row-set-aside", "type=%u id=%s ver=%llu code=%d", row->type, hex,
            (unsigned long long)row->ver, -code);
-    struct tz_stmt *s =
-        tz_office_sql(o, OS_ASIDE_PUT, "INSERT OR REPLACE INTO set_aside VALUES(?, ?, ?, ?, ?, ?, ?, ?)", err);
+    int rc = aside_drop(o, row->type, row->id, row->ver, err);
+    if (rc)
+        return rc;
+    struct tz_stmt *s = /* a newer one that is there stays */
+        tz_office_sql(o, OS_ASIDE_PUT, "INSERT OR IGNORE INTO set_aside VALUES(?, ?, ?, ?, ?, ?, ?, ?)", err);
     if (!s)
         return tz_office_code(err);
-    int rc = bind_raw(s, row);
+    rc = bind_raw(s, row);
     tz_stmt_bind_int(s, 8, code);
     return rc ? rc : tz_stmt_run(s, err);
 }
@@ -155,7 +177,9 @@ static int take_known(struct tz_office *o, const struct tz_type *t, const struct
     bool shadowed = false;
     if (!im || !had)
         return tz_office_nomem(err);
-    int rc = tz_overlay_confirmed(o, t, row->id, a, had, &shadowed, err);
+    int rc = row->state == TZ_ROW_LEFT ? aside_left(o, row, err) : 0;
+    if (!rc)
+        rc = tz_overlay_confirmed(o, t, row->id, a, had, &shadowed, err);
     if (rc || had->row.ver > row->ver)
         return rc;
     if (row->state == TZ_ROW_LEFT) {
@@ -164,13 +188,12 @@ static int take_known(struct tz_office *o, const struct tz_type *t, const struct
             return 0;
         had->state = TZ_IMAGE_NONE;
         had->row.ver = row->ver;
-        rc = aside_drop(o, row->type, row->id, err);
-        return rc ? rc : put_confirmed(o, t, row->id, had, shadowed, err);
+        return put_confirmed(o, t, row->id, had, shadowed, err);
     }
     rc = decode_row(t, row, a, im);
     if (rc)
         return set_aside(o, row, rc, err);
-    rc = aside_drop(o, row->type, row->id, err);
+    rc = aside_drop(o, row->type, row->id, row->ver, err);
     return rc ? rc : put_confirmed(o, t, row->id, im, shadowed, err);
 }
 

@@ -7,6 +7,7 @@
 #include "folder.h"
 #include "hash.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,36 @@ int tz_folder_path(const char *dir, const char *name, char out[PATH_MAX], struct
     return n > 0 && n < PATH_MAX ? 0 : tz_err_setf(err, TZ_E_LIMIT, "%.60s…: path", dir);
 }
 
+/** Ours, one being written, or hidden (file managers leave those). */
+static bool is_ours(const char *name)
+{
+    static const char *const ours[] = {
+        TZ_FOLDER_DB, TZ_FOLDER_DB "-wal", TZ_FOLDER_DB "-shm", TZ_FOLDER_KEY,    TZ_FOLDER_CERT,
+        TZ_FOLDER_CA, TZ_FOLDER_PIN,       TZ_FOLDER_LEASE,     TZ_FOLDER_SOCKET, "imports"};
+    if (name[0] == '.')
+        return true;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        size_t n = strlen(ours[i]);
+        if (strncmp(name, ours[i], n) == 0 && (name[n] == '\0' || strcmp(name + n, ".new") == 0))
+            return true;
+    }
+    return false;
+}
+
+/** A folder with somebody else's files (a server's, a home folder) is not taken over. */
+static int check_ours(const char *dir, struct tz_err *err)
+{
+    DIR *d = opendir(dir);
+    int rc = 0;
+    if (d == NULL)
+        return io_error(err, dir);
+    for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;)
+        if (!is_ours(e->d_name))
+            rc = tz_err_set(err, TZ_E_FOLDER, dir, e->d_name, NULL, NULL);
+    (void)closedir(d);
+    return rc;
+}
+
 int tz_folder_make(const char *dir, struct tz_err *err)
 {
     struct stat st;
@@ -41,6 +72,9 @@ int tz_folder_make(const char *dir, struct tz_err *err)
         errno = ENOTDIR;
         return io_error(err, dir);
     }
+    int rc = check_ours(dir, err);
+    if (rc != 0)
+        return rc;
     if ((st.st_mode & 077) != 0 && chmod(dir, 0700) != 0) /* made by hand, readable by others */
         return io_error(err, dir);
     return 0;
@@ -85,13 +119,12 @@ static int write_all(int fd, struct tz_bytes text)
     return fsync(fd);
 }
 
-/** The rename itself is durable only when the folder is. */
-static int sync_dir(const char *dir)
+int tz_folder_sync(const char *dir, struct tz_err *err)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
-    int rc = fsync(fd);
+        return io_error(err, dir);
+    int rc = fsync(fd) != 0 ? io_error(err, dir) : 0;
     (void)close(fd);
     return rc;
 }
@@ -114,8 +147,10 @@ int tz_folder_write(const char *dir, const char *name, struct tz_bytes text, str
         rc = io_error(err, beside);
     if (close(fd) != 0 && rc == 0)
         rc = io_error(err, beside);
-    if (rc == 0 && (rename(beside, path) != 0 || sync_dir(dir) != 0))
+    if (rc == 0 && rename(beside, path) != 0)
         rc = io_error(err, path);
+    if (rc == 0) /* the rename itself is durable only when the folder is */
+        return tz_folder_sync(dir, err);
     if (rc != 0)
         (void)unlink(beside);
     return rc;

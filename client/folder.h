@@ -34,6 +34,8 @@ TZ_MUST_USE int tz_folder_make(const char *dir, struct tz_err *err);
 TZ_MUST_USE int tz_folder_read(const char *dir, const char *name, struct tz_buf *out, struct tz_err *err);
 /** Replace the file: whole or not at all, durable when it returns 0. TZ_E_IO, TZ_E_DISK_FULL. */
 TZ_MUST_USE int tz_folder_write(const char *dir, const char *name, struct tz_bytes text, struct tz_err *err);
+/** Make the names in a folder durable. TZ_E_IO. */
+TZ_MUST_USE int tz_folder_sync(const char *dir, struct tz_err *err);
 /** Open the office. TZ_E_NOT_ENROLLED when the folder has not joined, else as tz_office_open. */
 TZ_MUST_USE int tz_folder_office(const char *dir, const struct tz_catalogue *catalogue, struct tz_office **out,
                                  struct tz_err *err);

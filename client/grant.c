@@ -5,6 +5,7 @@
  * Invariants
  *  1. There is one cursor per (granted area, tier of this catalogue). A cursor that is new starts at 0, and the replica
  * is filling until the next checkpoint. A change in the right to read secret fields makes every cursor new.
+ * A device without areas (an administrator's, an auditor's) has no cursor: it pulls nothing and is never filling.
  *  2. Records of an area that is no longer granted are gone when the transaction of that Welcome commits. Own edits of
  * them stay in the outbox: they are handed in and judged.
  */
@@ -202,7 +203,7 @@ static int check_welcome(const struct tz_office *o, const struct tz_msg_welcome 
         return tz_err_setf(err, TZ_E_VERSION, "%u", w->protocol);
     if (w->device != o->st.id.device)
         return tz_err_set(err, TZ_E_PROTOCOL, "another device's session", NULL, NULL, NULL);
-    if (w->nareas == 0 || strlen(w->area) >= sizeof o->st.id.area || strlen(w->role) >= sizeof o->st.id.role ||
+    if (strlen(w->area) >= sizeof o->st.id.area || strlen(w->role) >= sizeof o->st.id.role ||
         strlen(w->device_name) >= sizeof o->st.id.name)
         return tz_err_set(err, TZ_E_PROTOCOL, "grant", NULL, NULL, NULL);
     return 0;
@@ -244,7 +245,7 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
         rc = write_cursors(o, &gone, &news, err);
     if (!rc)
         rc = write_users(o, w, err);
-    if (!rc && gone)
+    if (!rc && (gone || other_sight)) /* the latter took the cursors that would have told */
         rc = sweep_all(o, err);
     if (!rc && w->incarnation != o->st.id.incarnation)
         rc = tz_outbox_reincarnate(o, w->incarnation, err);

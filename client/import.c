@@ -11,12 +11,15 @@
  * An open changeset holds the database's write lock, so it is committed after so many rows even when few of them
  * changed anything. Counts of rows follow commits: what a failed changeset held is not counted.
  */
+#include "folder.h"
 #include "import_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* An open changeset holds the write lock also while rows are read that change nothing; looking one up costs about eight
  * times as much as passing it over for a filter. The sum bounds the lock to well under a second. */
@@ -115,9 +118,14 @@ static int rejected_open(struct tz_import *im, struct tz_err *err)
 {
     char path[640];
     (void)snprintf(path, sizeof path, "%s/rejected.csv", im->res->kept);
-    im->rejected = fopen(path, "wb");
-    if (!im->rejected)
-        return io_error(path, err);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    im->rejected = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (!im->rejected) {
+        int rc = io_error(path, err);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
     fputs("\xEF\xBB\xBF", im->rejected); /* spreadsheets take it for another encoding without */
     for (size_t i = 0; i < im->columns.n; i++) {
         put_cell(im->rejected, im->columns.headings[i], strlen(im->columns.headings[i]));
@@ -129,7 +137,7 @@ static int rejected_open(struct tz_import *im, struct tz_err *err)
 
 static int keep_rejected(struct tz_import *im, const struct tz_bytes *cells, size_t n, struct tz_err *err)
 {
-    char reason[700];
+    char reason[IMPORT_REASON_BYTES + 200];
     if (im->opt->dry_run)
         return 0;
     if (!im->rejected) {
@@ -154,6 +162,9 @@ static int keep_rejected(struct tz_import *im, const struct tz_bytes *cells, siz
 static void tell(const struct tz_import *im, size_t line)
 {
     const struct tz_row_plan *p = &im->plan;
+    bool good = p->verdict == TZ_IMPORT_ACCEPT || p->verdict == TZ_IMPORT_WARN;
+    if (good && p->exists && im->opt->edited)
+        im->opt->edited(im->opt->ctx, p->title ? p->title : "", p->diff);
     bool worth = p->verdict == TZ_IMPORT_WARN || p->verdict == TZ_IMPORT_REVIEW || p->verdict == TZ_IMPORT_REJECT;
     if (!worth || !im->opt->note)
         return;
@@ -179,6 +190,7 @@ static void count(struct tz_import *im)
         break;
     case TZ_IMPORT_REVIEW:
         r->review++;
+        r->differ += im->plan.differs;
         break;
     case TZ_IMPORT_REJECT:
         r->rejected++;
@@ -199,6 +211,7 @@ static int settle(struct tz_import *im, const struct tz_bytes *cells, size_t n, 
         return rc;
     if (p->verdict == TZ_IMPORT_ACCEPT || p->verdict == TZ_IMPORT_WARN)
         tz_plan_done(im);
+    tz_plan_seen(im);
     tell(im, line);
     count(im);
     if (p->verdict == TZ_IMPORT_REJECT || p->verdict == TZ_IMPORT_REVIEW)
@@ -227,16 +240,15 @@ static int on_row(void *ctx, size_t line, const struct tz_bytes *cells, size_t n
     if (is_empty(cells, n))
         return 0;
     im->res->rows++;
+    im->line = line;
     int rc = tz_plan_row(im, cells, n, im->err);
     return rc ? rc : settle(im, cells, n, line, im->err);
 }
 
-static int on_nothing(void *ctx, size_t line, const struct tz_bytes *cells, size_t n)
+static int on_any(void *ctx, size_t line, const struct tz_bytes *cells, size_t n)
 {
-    (void)ctx;
     (void)line;
-    (void)cells;
-    (void)n;
+    *(size_t *)ctx += !is_empty(cells, n);
     return 0;
 }
 
@@ -264,15 +276,27 @@ static int pass(struct tz_import *im, const char *path, const struct tz_source_i
 
 /* ---- the account ---- */
 
+/** As durable as the rows that were committed beside it. */
+static int rejected_close(struct tz_import *im, int rc, struct tz_err *err)
+{
+    FILE *f = im->rejected;
+    im->rejected = NULL;
+    if (!f)
+        return rc;
+    bool lost = fflush(f) != 0 || fsync(fileno(f)) != 0;
+    int why = lost ? io_error("rejected.csv", err) : 0;
+    if (fclose(f) != 0 && !lost)
+        why = io_error("rejected.csv", err);
+    return rc ? rc : why;
+}
+
 static int write_account(const struct tz_import *im, const char *source, struct tz_err *err)
 {
     const struct tz_import_result *r = im->res;
-    char path[640];
     char id[TZ_ID_HEX + 1];
     struct tz_buf b;
     tz_buf_init(&b, 16 * 1024);
     tz_id_print(im->opt->import_id, id);
-    (void)snprintf(path, sizeof path, "%s/import.json", r->kept);
     int rc =
         tz_buf_printf(&b, "{\"import_id\":\"%s\",\"type\":\"%s\",\"sha256\":\"%s\",\"encoding\":\"%s\",\"file\":", id,
                       im->type->name, r->sha256, r->encoding == TZ_IMPORT_UTF8 ? "utf-8" : "gb18030");
@@ -286,11 +310,8 @@ static int write_account(const struct tz_import *im, const char *source, struct 
                           (unsigned long long)r->rows, (unsigned long long)r->accepted, (unsigned long long)r->skipped,
                           (unsigned long long)r->warned, (unsigned long long)r->review, (unsigned long long)r->rejected,
                           (unsigned long long)r->other, (unsigned long long)r->changesets);
-    FILE *f = rc ? NULL : fopen(path, "wb");
-    if (!rc && (!f || fwrite(b.p, 1, b.len, f) != b.len))
-        rc = io_error(path, err);
-    if (f && fclose(f) && !rc)
-        rc = io_error(path, err);
+    rc = rc ? tz_err_set(err, rc, "import.json", NULL, NULL, NULL)
+            : tz_folder_write(r->kept, "import.json", tz_buf_unread(&b), err);
     tz_buf_deinit(&b);
     return rc;
 }
@@ -314,8 +335,30 @@ static int make_folder(struct tz_import *im, char *copy, size_t copy_bytes, stru
         return tz_err_set(err, TZ_E_LIMIT, im->opt->folder, NULL, NULL, NULL);
     if ((mkdir(im->opt->folder, 0700) && errno != EEXIST) || mkdir(im->res->kept, 0700))
         return io_error(im->res->kept, err);
+    char above[600]; /* the folder's own name must last as well */
+    (void)snprintf(above, sizeof above, "%s/..", im->opt->folder);
+    int rc = tz_folder_sync(above, err);
+    if (!rc)
+        rc = tz_folder_sync(im->opt->folder, err);
+    if (rc)
+        return rc;
     (void)snprintf(copy, copy_bytes, "%s/source.csv", im->res->kept);
     return 0;
+}
+
+/** An import that came to nothing leaves nothing: the person still has the file. */
+static void drop_folder(struct tz_import *im)
+{
+    static const char *const files[] = {"source.csv", "rejected.csv", "import.json"};
+    char path[640];
+    if (!im->res->kept[0] || im->res->changesets > 0)
+        return;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", im->res->kept, files[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(im->res->kept);
+    im->res->kept[0] = '\0';
 }
 
 static int run(struct tz_import *im, struct tz_err *err)
@@ -323,6 +366,7 @@ static int run(struct tz_import *im, struct tz_err *err)
     struct tz_source_info info;
     char copy[640] = "";
     const char *path = im->opt->path;
+    size_t rows = 0;
     int rc = im->opt->nfilters ? read_filters(im, err) : 0;
     if (!rc && !im->opt->dry_run)
         rc = make_folder(im, copy, sizeof copy, err);
@@ -331,7 +375,9 @@ static int run(struct tz_import *im, struct tz_err *err)
     if (!rc && copy[0])
         path = copy;
     if (!rc)
-        rc = tz_source_rows(path, &info, on_nothing, NULL, NULL, NULL, err);
+        rc = tz_source_rows(path, &info, on_any, &rows, NULL, NULL, err);
+    if (!rc && rows == 0)
+        rc = tz_err_set(err, TZ_E_CSV, "1", "文件是空的 / the file is empty", NULL, NULL);
     if (!rc && (im->opt->dry_run || im->opt->all_or_nothing))
         rc = pass(im, path, &info, true, err);
     bool stop = im->opt->dry_run;
@@ -345,10 +391,13 @@ static int run(struct tz_import *im, struct tz_err *err)
         struct tz_import_options silent = *im->opt;
         const struct tz_import_options *loud = im->opt;
         silent.note = im->opt->all_or_nothing ? NULL : silent.note;
+        silent.edited = im->opt->all_or_nothing ? NULL : silent.edited;
         im->opt = &silent;
         rc = pass(im, path, &info, false, err);
         im->opt = loud;
     }
+    if (!rc)
+        rc = rejected_close(im, 0, err);
     if (!rc && !im->opt->dry_run)
         rc = write_account(im, im->opt->path, err);
     return rc;
@@ -371,8 +420,12 @@ int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, stru
     int rc = tz_entry_new(o, &im->entry, &mine);
     if (!rc)
         rc = run(im, &mine);
-    if (im->rejected && fclose(im->rejected) && !rc)
-        rc = io_error("rejected.csv", &mine);
+    if (im->rejected) { /* cut short: what was rejected until then is kept, the first error is the one to tell */
+        struct tz_err second = {0};
+        rc = rejected_close(im, rc, rc ? &second : &mine);
+    }
+    if (rc)
+        drop_folder(im);
     if (rc && err)
         *err = mine.code ? mine : (struct tz_err){.code = rc};
     tz_entry_free(im->entry);

@@ -5,9 +5,11 @@
 /*
  * Sheets (CSV) → records. A file is judged row by row: bad rows stay behind with their reasons, good ones become
  * independent changesets of at most 256 ops, each durable by itself. The same file again changes nothing: rows that are
- * there already, with equal values, are passed over; rows that differ become edits of what differs.
+ * there already, with equal values, are passed over. A sheet may be older than what others have saved since, so a row
+ * that differs from its record waits for a person; only when asked (`update`) does it become an edit of what differs.
  *
- * Memory: one row, one changeset, and 16 bytes per record of types whose names are compared. The file is read from disk
+ * Memory: one row, one changeset, at most 64 bytes per row with a key and per record of a type whose names are compared
+ * (64 MiB each; later ones are left to the server's duplicate cases). The file is read from disk
  * twice.
  */
 
@@ -17,7 +19,7 @@ enum tz_import_verdict {
     TZ_IMPORT_ACCEPT,
     TZ_IMPORT_WARN,   /* accepted, worth a look */
     TZ_IMPORT_SKIP,   /* there already, or said twice in the file */
-    TZ_IMPORT_REVIEW, /* maybe the same as another record: a person decides, nothing is written */
+    TZ_IMPORT_REVIEW, /* maybe another record's, or not as the record is: a person decides, nothing is written */
     TZ_IMPORT_REJECT,
     TZ_IMPORT_OTHER, /* not what --filter asked for */
 };
@@ -40,6 +42,7 @@ struct tz_import_options {
     enum tz_import_encoding encoding;
     bool dry_run;            /* judge, write nothing */
     bool all_or_nothing;     /* one bad row and nothing is imported */
+    bool update;             /* change records that are there already */
     const char *const *maps; /* "heading=field"; "heading=" leaves the column out */
     size_t nmaps;
     const char *const *filters; /* "field=value": other rows are passed over */
@@ -47,6 +50,8 @@ struct tz_import_options {
     void (*column)(void *ctx, const char *heading,
                    const struct tz_field *f);                /* each heading; @f NULL = not used. May be NULL */
     void (*note)(void *ctx, const struct tz_import_note *n); /* warn, review, reject. May be NULL */
+    /** A record changed (or would, in a dry run): "employees: 3 → 4; …". May be NULL. */
+    void (*edited)(void *ctx, const char *title, const char *what);
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t all_bytes); /* May be NULL */
     void *ctx;
 };
@@ -55,6 +60,7 @@ struct tz_import_result {
     uint64_t rows, accepted, warned, skipped, review, rejected, other,
         held;                 /* rows = all but warned, which is of accepted */
     uint64_t created, edited; /* of accepted */
+    uint64_t differ;          /* of review: another value than the record's, which `update` would write */
     uint64_t changesets;      /* held above: good rows that all_or_nothing kept out */
     char sha256[65];
     enum tz_import_encoding encoding; /* as read */
@@ -63,8 +69,9 @@ struct tz_import_result {
 
 /**
  * Run it. What was committed before an error stays (and @out counts it): running again goes on. TZ_E_CSV (line, reason)
- * before anything is written when the file cannot be read to its end, TZ_E_IO, TZ_E_USAGE (a map or filter, no known
- * column), and what saving returns. Rejected rows are not an error; with all_or_nothing they leave accepted at 0.
+ * before anything is written when the file is no sheet, has no known column or cannot be read to its end, TZ_E_IO,
+ * TZ_E_USAGE (a map or filter), and what saving returns. Rejected rows are not an error; with all_or_nothing they leave
+ * accepted at 0.
  */
 TZ_MUST_USE int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, struct tz_import_result *out,
                               struct tz_err *err);

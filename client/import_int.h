@@ -8,7 +8,8 @@
  *   import.c   the order of things, the kept copy, the changesets
  *     ├─ import_source.c   bytes of a file → UTF-8 rows
  *     ├─ import_map.c      headings → fields
- *     └─ import_row.c      one row → a verdict, and the record it means
+ *     ├─ import_row.c      one row → a verdict, and the record it means
+ *     └─ import_diff.c     what a row would change of its record, in words
  */
 
 #include "csvread.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 
 enum { IMPORT_COLUMNS_MAX = 512, IMPORT_ROW_ARENA_BYTES = 4 * 1024 * 1024 };
+enum { IMPORT_REASON_BYTES = 1024, IMPORT_REASONS_MAX = 5 };
 
 /* ---- import_source.c ---- */
 
@@ -41,9 +43,10 @@ struct tz_columns {
     const struct tz_field *fields[IMPORT_COLUMNS_MAX]; /* NULL = not used */
     size_t order[IMPORT_COLUMNS_MAX];                  /* used columns, in the order their values must be read */
     size_t used;
+    size_t width; /* up to the last heading that is not empty */
     struct tz_arena a;
 };
-/** TZ_E_USAGE: a map that names no column or field, or no column at all is known. */
+/** TZ_E_USAGE: a map that names no column or field. TZ_E_CSV: no column at all is known. */
 TZ_MUST_USE int tz_columns_read(struct tz_columns *c, const struct tz_import_options *opt, const struct tz_bytes *cells,
                                 size_t n, struct tz_err *err);
 void tz_columns_deinit(struct tz_columns *c);
@@ -62,8 +65,14 @@ struct tz_row_plan {
     enum tz_import_verdict verdict;
     unsigned warnings;
     const char *column; /* what it is about; "" = the row */
-    char reason[512];
-    bool exists; /* then an edit of @id as @seen */
+    char reason[IMPORT_REASON_BYTES];
+    unsigned reasons; /* in it, of a rejected row */
+    size_t short_by;  /* cells the row has too few */
+    bool differs;     /* waits because the record has other values */
+    uint64_t key_hash, row_hash;
+    const char *title;              /* of an edit: the record's */
+    char diff[IMPORT_REASON_BYTES]; /* of an edit: what changes */
+    bool exists;                    /* then an edit of @id as @seen */
     struct tz_id id;
     struct tz_seen seen;
     struct tz_record rec; /* values of the named fields */
@@ -81,7 +90,8 @@ struct tz_import {
     bool filtered[TZ_FIELDS_MAX];
     struct tz_arena filter_arena;
     struct tz_hashes names; /* folded titles of records, where names are compared */
-    struct tz_hashes keys;  /* dry run only: key of rows already judged → hash of the row */
+    struct tz_hashes keys;  /* key of rows already judged → hash and line of the row */
+    size_t line;            /* of the row being judged */
     uint8_t hash_key[32];
     struct tz_row_plan plan;
     bool header_done;
@@ -99,9 +109,18 @@ struct tz_import {
 TZ_MUST_USE int tz_plan_start(struct tz_import *im, struct tz_err *err);
 /** Judge one row into im->plan. Negative only when the whole import cannot go on. */
 TZ_MUST_USE int tz_plan_row(struct tz_import *im, const struct tz_bytes *cells, size_t n, struct tz_err *err);
-/** The plan was carried out: later rows with this name or key must know. */
+/** The plan was carried out: later rows with this name must know. */
 void tz_plan_done(struct tz_import *im);
+/** The row was judged: later ones with its key must know. */
+void tz_plan_seen(struct tz_import *im);
 /** The plan turned out bad: @e says why. */
 void tz_plan_reject(struct tz_import *im, const struct tz_err *e);
+
+/* ---- import_diff.c ---- */
+
+/** "职工人数：3 → 4；…" of the plan against @was, as much as fits. Returns how many fields differ. */
+size_t tz_diff_words(const struct tz_import *im, const struct tz_record *was, char *out, size_t out_bytes);
+/** The as-of date of a count the plan changes when @was has one and the row gives none; NULL when all is dated. */
+const struct tz_field *tz_diff_undated(const struct tz_import *im, const struct tz_record *was);
 
 #endif

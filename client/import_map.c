@@ -53,6 +53,17 @@ static void put_in_order(struct tz_columns *c, const struct tz_type *t)
         }
 }
 
+/** A sheet saved with another separator is one wide column. */
+static const char *why_unknown(const struct tz_columns *c)
+{
+    const char *first = c->n ? c->headings[0] : "";
+    if (c->n == 1 && strchr(first, ';'))
+        return "列之间是分号，应为逗号；请另存为“CSV UTF-8（逗号分隔）” / separated by semicolons, not commas";
+    if (c->n == 1 && strchr(first, '\t'))
+        return "列之间是制表符，应为逗号；请另存为“CSV UTF-8（逗号分隔）” / separated by tabs, not commas";
+    return "没有认得的列，第一行应是列名 / no known column; the first row must hold headings";
+}
+
 static int tell(const struct tz_columns *c, const struct tz_import_options *opt, struct tz_err *err)
 {
     bool any = false;
@@ -61,7 +72,7 @@ static int tell(const struct tz_columns *c, const struct tz_import_options *opt,
         if (opt->column && strcmp(c->headings[i], REPORT_COLUMN) != 0)
             opt->column(opt->ctx, c->headings[i], c->fields[i]);
     }
-    return any ? 0 : tz_err_set(err, TZ_E_USAGE, "没有认得的列 / no known column", NULL, NULL, NULL);
+    return any ? 0 : tz_err_set(err, TZ_E_CSV, "1", why_unknown(c), NULL, NULL);
 }
 
 int tz_columns_read(struct tz_columns *c, const struct tz_import_options *opt, const struct tz_bytes *cells, size_t n,
@@ -75,6 +86,8 @@ int tz_columns_read(struct tz_columns *c, const struct tz_import_options *opt, c
         c->headings[i] = tz_arena_dup(&c->a, cells[i].p, cells[i].n);
         if (!c->headings[i])
             return tz_err_set(err, TZ_E_CSV, "1", "标题行太长 / the header is too long", NULL, NULL);
+        if (cells[i].n)
+            c->width = i + 1;
         if (!tz_utf8_valid(cells[i]))
             return tz_err_set(err, TZ_E_CSV, "1", "不是 UTF-8 编码 / not in UTF-8", NULL, NULL);
     }

@@ -2,26 +2,32 @@
 /*
  * One row: read its values, find what it is about, decide.
  *
+ *   more cells than headings                                reject: the columns have shifted
  *   a value that cannot be read, a rule broken              reject
  *   not what --filter asked for                             other
  *   its key is there:  the same values                      skip
  *                      another name (where names count)     review: same code, another name
- *                      other values                         edit of what differs
+ *                      other values                         review; with `update` an edit of what differs, unless it
+ *                                                           would date an old count with today
+ *   its key stands on a line before: the same values        skip
+ *                                    other values           review
  *   its name is there under another code (where they count) review
  *   no key, and a record with all the same values           skip
  *   else                                                    new record
  *
- * Names count for types whose records are merged by name and key (types.csv auto_merge). A dry run writes nothing, so
- * what earlier rows of the file would have made is remembered as hashes.
+ * Names count for types whose records are merged by name and key (types.csv auto_merge). What earlier rows of the file
+ * said is remembered as hashes, because a dry run writes nothing and because one file is no history of a record.
  */
 #include "import_int.h"
 
 #include "hash.h"
 #include "office_int.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { CELL_LINE_BITS = 24 /* of a remembered row's number; the rest is its hash */ };
 enum { HASHES_START = 1024, HASHES_MAX = 1 << 22 /* slots: 64 MiB */ };
 
 /* ---- hashes ---- */
@@ -88,7 +94,8 @@ static void decide(struct tz_import *im, enum tz_import_verdict v, const char *c
     p->reason[n] = '\0';
 }
 
-static const char *say(const struct tz_import *im, const char *zh, const char *en)
+__attribute__((format_arg(2), format_arg(3))) static const char *say(const struct tz_import *im, const char *zh,
+                                                                     const char *en)
 {
     return im->opt->lang == TZ_LANG_ZH ? zh : en;
 }
@@ -104,6 +111,34 @@ void tz_plan_reject(struct tz_import *im, const struct tz_err *e)
     reject(im, "", e);
 }
 
+/** One more thing that is wrong with the row. The first names its column apart; the others say theirs. */
+static void reject_also(struct tz_import *im, const char *column, const char *reason)
+{
+    struct tz_row_plan *p = &im->plan;
+    if (p->verdict != TZ_IMPORT_REJECT) {
+        decide(im, TZ_IMPORT_REJECT, column, reason);
+        p->reasons = 1;
+        return;
+    }
+    if (p->reasons++ >= IMPORT_REASONS_MAX)
+        return;
+    char all[2 * IMPORT_REASON_BYTES];
+    (void)snprintf(all, sizeof all, "%s；%.120s%s%s", p->reason, column, say(im, "：", ": "), reason);
+    decide(im, TZ_IMPORT_REJECT, p->column, all);
+}
+
+/** The value's own error without the field's name before it: the column is told already. */
+static void reject_cell(struct tz_import *im, const char *column, const struct tz_err *e)
+{
+    char text[IMPORT_REASON_BYTES];
+    const char *reason = tz_err_text(e, im->opt->lang, text, sizeof text);
+    size_t n = strlen(e->args[0]);
+    const char *sep = say(im, "：", ": ");
+    if (e->code == TZ_E_VALUE && n && strncmp(reason, e->args[0], n) == 0 && strncmp(reason + n, sep, strlen(sep)) == 0)
+        reason += n + strlen(sep);
+    reject_also(im, column, reason);
+}
+
 /** Is the error about this row, so that the next one may still do? */
 static bool about_row(int rc)
 {
@@ -111,6 +146,21 @@ static bool about_row(int rc)
 }
 
 /* ---- reading values ---- */
+
+/** What a cell holds; a lone dash or stroke is how people leave one empty. */
+static const char *cell_text(const struct tz_bytes *cells, size_t n, size_t column)
+{
+    static const char *const empty[] = {"-", "--", "—", "——", "–", "－", "/", "／"};
+    const char *text = column < n ? (const char *)cells[column].p : "";
+    const char *start = text + strspn(text, " \t");
+    size_t len = strcspn(start, " \t");
+    if (start[len + strspn(start + len, " \t")] != '\0')
+        return text;
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+        if (strlen(empty[i]) == len && memcmp(start, empty[i], len) == 0)
+            return "";
+    return text;
+}
 
 static int read_cell(struct tz_import *im, size_t column, const char *text, struct tz_err *err)
 {
@@ -121,8 +171,8 @@ static int read_cell(struct tz_import *im, size_t column, const char *text, stru
     struct tz_err e = {0};
     int rc = tz_entry_value(im->entry, &p->rec, f, text, &p->a, &v, &warnings, &e);
     if (!rc && p->names[f->index] && v.kind != TZ_V_NULL && !tz_value_eq(v, p->rec.v[f->index])) {
-        decide(im, TZ_IMPORT_REJECT, im->columns.headings[column],
-               say(im, "两列对同一字段给出不同的值", "two columns give different values for one field"));
+        reject_also(im, im->columns.headings[column],
+                    say(im, "两列对同一字段给出不同的值", "two columns give different values for one field"));
         return 0;
     }
     if (rc) {
@@ -131,7 +181,7 @@ static int read_cell(struct tz_import *im, size_t column, const char *text, stru
                 *err = e;
             return rc;
         }
-        reject(im, im->columns.headings[column], &e);
+        reject_cell(im, im->columns.headings[column], &e);
         return 0;
     }
     if (v.kind == TZ_V_NULL) {
@@ -141,7 +191,7 @@ static int read_cell(struct tz_import *im, size_t column, const char *text, stru
         p->rec.v[f->index] = v;
         p->names[f->index] = true;
     }
-    if (warnings && !p->warnings)
+    if (warnings && !p->warnings && p->verdict == TZ_IMPORT_ACCEPT)
         p->column = im->columns.headings[column];
     p->warnings |= warnings;
     return 0;
@@ -156,9 +206,9 @@ static int read_cells(struct tz_import *im, const struct tz_bytes *cells, size_t
                    say(im, "文字编码不对", "not valid text"));
             return 0;
         }
-    for (size_t k = 0; k < im->columns.used && p->verdict == TZ_IMPORT_ACCEPT; k++) {
+    for (size_t k = 0; k < im->columns.used; k++) {
         size_t column = im->columns.order[k];
-        int rc = read_cell(im, column, column < n ? (const char *)cells[column].p : "", err);
+        int rc = read_cell(im, column, cell_text(cells, n, column), err);
         if (rc)
             return rc;
     }
@@ -166,6 +216,23 @@ static int read_cells(struct tz_import *im, const struct tz_bytes *cells, size_t
     if (p->verdict == TZ_IMPORT_ACCEPT && tz_entry_cross(&p->rec, &p->warnings, &e))
         reject(im, "", &e);
     return 0;
+}
+
+/** Cells beyond the headings mean that a separator too many shifted the row; then no cell is where it belongs. */
+static void check_width(struct tz_import *im, const struct tz_bytes *cells, size_t n)
+{
+    char reason[120];
+    size_t width = im->columns.width;
+    im->plan.short_by = n < width ? width - n : 0;
+    while (n > width && cells[n - 1].n == 0)
+        n--;
+    if (n <= width)
+        return;
+    (void)snprintf(
+        reason, sizeof reason,
+        say(im, "比表头多出 %zu 格，各列可能错位", "%zu cells more than headings, the columns may be shifted"),
+        n - width);
+    decide(im, TZ_IMPORT_REJECT, "", reason);
 }
 
 static bool wanted(const struct tz_import *im)
@@ -189,7 +256,7 @@ static int read_filtered(struct tz_import *im, const struct tz_bytes *cells, siz
         struct tz_value v;
         struct tz_err e = {0};
         any = true;
-        int rc = tz_entry_value(im->entry, &p->rec, f, (const char *)cells[column].p, &p->a, &v, NULL, &e);
+        int rc = tz_entry_value(im->entry, &p->rec, f, cell_text(cells, n, column), &p->a, &v, NULL, &e);
         if (rc && !about_row(rc)) {
             *err = e;
             return rc;
@@ -303,6 +370,35 @@ static bool same_name(struct tz_import *im, struct tz_value x, struct tz_value y
     return a && b && strcmp(a, b) == 0;
 }
 
+/** The record differs from the row: only who asked for it changes what others may have saved since the sheet was made.
+ */
+static void weigh_edit(struct tz_import *im, const struct tz_record *was)
+{
+    struct tz_row_plan *p = &im->plan;
+    char reason[IMPORT_REASON_BYTES + 120];
+    const struct tz_field *date = tz_diff_undated(im, was);
+    if (im->opt->update && !date)
+        return;
+    p->differs = !date;
+    if (date)
+        (void)snprintf(
+            reason, sizeof reason,
+            say(im, "没有给出“%s”，不能当作今天的数：%s", "“%s” is not given, and today's would be wrong: %s"),
+            date->label[im->opt->lang], p->diff);
+    else
+        (void)snprintf(reason, sizeof reason, say(im, "与现有记录不同：%s", "not as the record is: %s"), p->diff);
+    decide(im, TZ_IMPORT_REVIEW, "", reason);
+}
+
+static void other_name(struct tz_import *im)
+{
+    char reason[IMPORT_REASON_BYTES + 120];
+    (void)snprintf(reason, sizeof reason,
+                   say(im, "代码相同、名称不同，请人工核对：%s", "same code, another name, please compare: %s"),
+                   im->plan.diff);
+    decide(im, TZ_IMPORT_REVIEW, im->type->fields[im->type->title_field].label[im->opt->lang], reason);
+}
+
 /** Compare with the record of the same key: skip, review or edit. */
 static int compare(struct tz_import *im, struct tz_id id, struct tz_err *err)
 {
@@ -316,19 +412,21 @@ static int compare(struct tz_import *im, struct tz_id id, struct tz_err *err)
         return rc;
     p->exists = true;
     p->id = id;
-    bool differs = false;
-    for (size_t i = 0; i < t->nfields; i++)
-        differs = differs || (p->names[i] && !tz_value_eq(p->rec.v[i], row->rec.v[i]));
-    if (!differs)
+    struct tz_value title = t->title_field >= 0 ? row->rec.v[t->title_field] : tz_value_null();
+    p->title = title.kind == TZ_V_TEXT && t->fields[t->title_field].visibility == TZ_VIS_OPEN
+                   ? tz_arena_dup(&p->a, title.p, title.n)
+                   : "";
+    if (tz_diff_words(im, &row->rec, p->diff, sizeof p->diff) == 0)
         decide(im, TZ_IMPORT_SKIP, "", "");
     else if (names_count(im) && p->names[t->title_field] &&
              !same_name(im, p->rec.v[t->title_field], row->rec.v[t->title_field]))
-        decide(im, TZ_IMPORT_REVIEW, t->fields[t->title_field].label[im->opt->lang],
-               say(im, "代码相同、名称不同，请人工核对", "same code, another name: please compare"));
+        other_name(im);
+    else
+        weigh_edit(im, &row->rec);
     return 0;
 }
 
-/* ---- what earlier rows of a dry run would have made ---- */
+/* ---- what earlier rows of the file said ---- */
 
 static uint64_t hash_values(const struct tz_import *im, const struct tz_key *key)
 {
@@ -352,20 +450,38 @@ static const struct tz_key *first_key(const struct tz_import *im)
     return NULL;
 }
 
-/** Rows before this one in the file, which a dry run did not write. */
-static void compare_dry(struct tz_import *im)
+/** Rows before this one in the file: said twice, or said otherwise. */
+static void compare_before(struct tz_import *im)
 {
+    struct tz_row_plan *p = &im->plan;
     const struct tz_key *key = first_key(im);
-    const uint64_t *before = hashes_get(&im->keys, key ? hash_values(im, key) : hash_values(im, NULL));
+    p->row_hash = hash_values(im, NULL);
+    p->key_hash = key ? hash_values(im, key) : p->row_hash;
+    if (!key && !im->dry)
+        return; /* what was written is found by its values */
+    const uint64_t *before = hashes_get(&im->keys, p->key_hash);
     if (!before)
         return;
-    if (!key || *before == hash_values(im, NULL))
+    p->exists = true;
+    if (*before >> CELL_LINE_BITS == p->row_hash >> CELL_LINE_BITS) {
         decide(im, TZ_IMPORT_SKIP, "", "");
-    else if (names_count(im) &&
-             !hashes_get(&im->names, name_hash(im, im->plan.rec.v[im->type->title_field], &im->plan.a)))
-        decide(im, TZ_IMPORT_REVIEW, im->type->fields[im->type->title_field].label[im->opt->lang],
-               say(im, "代码相同、名称不同，请人工核对", "same code, another name: please compare"));
-    im->plan.exists = true;
+        return;
+    }
+    char reason[160];
+    (void)snprintf(reason, sizeof reason,
+                   say(im, "第 %llu 行已有相同的代码而内容不同，请人工核对",
+                       "line %llu has the same key and other values: please compare"),
+                   (unsigned long long)(*before & ((1ULL << CELL_LINE_BITS) - 1)));
+    decide(im, TZ_IMPORT_REVIEW, "", reason);
+}
+
+void tz_plan_seen(struct tz_import *im)
+{
+    const struct tz_row_plan *p = &im->plan;
+    uint64_t most = (1ULL << CELL_LINE_BITS) - 1;
+    if (!p->key_hash || p->verdict == TZ_IMPORT_REJECT || hashes_get(&im->keys, p->key_hash))
+        return;
+    hashes_put(&im->keys, p->key_hash, (p->row_hash & ~most) | (im->line < most ? im->line : most));
 }
 
 static void check_name(struct tz_import *im)
@@ -414,15 +530,32 @@ static int look_around(struct tz_import *im, struct tz_err *err)
 {
     struct match m = {.im = im};
     bool by_key;
+    compare_before(im);
+    if (im->plan.verdict != TZ_IMPORT_ACCEPT)
+        return 0;
     int rc = find_there(im, &m, &by_key, err);
     if (!rc && m.found)
         rc = compare(im, m.id, err);
-    else if (!rc && im->dry)
-        compare_dry(im);
     if (!rc)
         check_name(im);
     if (!rc && im->dry && im->plan.verdict == TZ_IMPORT_ACCEPT)
         rc = check_save(im, err);
+    return rc;
+}
+
+/** A row that is rejected anyway and makes no record there: what else it must have. */
+static int name_missing(struct tz_import *im, const struct tz_bytes *cells, size_t n, struct tz_err *err)
+{
+    struct match m = {.im = im};
+    bool by_key;
+    int rc = first_key(im) ? find_there(im, &m, &by_key, err) : 0;
+    for (size_t k = 0; !rc && !m.found && k < im->columns.used; k++) {
+        size_t column = im->columns.order[k];
+        const struct tz_field *f = im->columns.fields[column];
+        bool must = f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && f->dflt.kind == TZ_V_NULL;
+        if (must && !im->plan.names[f->index] && *cell_text(cells, n, column) == '\0')
+            reject_also(im, im->columns.headings[column], say(im, "必填", "required"));
+    }
     return rc;
 }
 
@@ -437,16 +570,26 @@ int tz_plan_row(struct tz_import *im, const struct tz_bytes *cells, size_t n, st
     p->warnings = 0;
     p->column = "";
     p->reason[0] = '\0';
-    p->exists = false;
-    int rc = im->opt->nfilters ? read_filtered(im, cells, n, err) : 0;
+    p->exists = p->differs = false;
+    p->reasons = 0;
+    p->key_hash = p->row_hash = 0;
+    p->title = "";
+    p->diff[0] = '\0';
+    check_width(im, cells, n);
+    int rc = im->opt->nfilters && p->verdict == TZ_IMPORT_ACCEPT ? read_filtered(im, cells, n, err) : 0;
     if (!rc && p->verdict == TZ_IMPORT_ACCEPT)
         rc = read_cells(im, cells, n, err);
+    if (!rc && p->verdict == TZ_IMPORT_REJECT && p->reasons)
+        rc = name_missing(im, cells, n, err);
     if (!rc && p->verdict == TZ_IMPORT_ACCEPT && im->opt->nfilters && !wanted(im))
         p->verdict = TZ_IMPORT_OTHER;
     if (!rc && p->verdict == TZ_IMPORT_ACCEPT)
         rc = look_around(im, err);
     if (!rc && p->verdict == TZ_IMPORT_ACCEPT && p->warnings)
         decide(im, TZ_IMPORT_WARN, p->column, tz_entry_warning_text(p->warnings, im->opt->lang));
+    if (!rc && p->verdict == TZ_IMPORT_ACCEPT && p->short_by)
+        decide(im, TZ_IMPORT_WARN, "",
+               say(im, "格数比表头少，少的当作空", "fewer cells than headings, the rest is taken as empty"));
     return rc;
 }
 
@@ -455,9 +598,6 @@ void tz_plan_done(struct tz_import *im)
     const struct tz_type *t = im->type;
     if (names_count(im) && im->plan.names[t->title_field])
         hashes_put(&im->names, name_hash(im, im->plan.rec.v[t->title_field], &im->plan.a), 1);
-    const struct tz_key *key = first_key(im);
-    if (im->dry)
-        hashes_put(&im->keys, key ? hash_values(im, key) : hash_values(im, NULL), hash_values(im, NULL));
 }
 
 static int take_name(void *ctx, const struct tz_row *row)

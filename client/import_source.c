@@ -12,6 +12,7 @@
 #include "utf8.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <iconv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static int io_error(const char *path, struct tz_err *err)
 
 struct scan {
     FILE *in, *copy;
+    uint8_t head[CHAR_BYTES_MAX]; /* the first bytes, which tell other kinds of files */
     struct tz_sha256 sha;
     bool utf8, first;
     uint8_t tail[CHAR_BYTES_MAX]; /* a character cut by the end of a piece */
@@ -72,6 +74,8 @@ static int scan_all(struct scan *s, struct tz_source_info *out)
     size_t n;
     int rc = 0;
     while (!rc && (n = fread(buf, 1, sizeof buf, s->in)) > 0) {
+        if (out->bytes == 0)
+            memcpy(s->head, buf, n < sizeof s->head ? n : sizeof s->head);
         rc = scan_piece(s, buf, n);
         out->bytes += n;
     }
@@ -80,6 +84,31 @@ static int scan_all(struct scan *s, struct tz_source_info *out)
     if (!rc && s->copy && (fflush(s->copy) || fsync(fileno(s->copy))))
         rc = TZ_E_IO;
     return rc;
+}
+
+/** Why the file is no sheet of text at all; NULL when it may be one. */
+static const char *no_sheet(const struct scan *s, uint64_t bytes)
+{
+    static const uint8_t zip[] = {'P', 'K', 3, 4};
+    static const uint8_t ole[] = {0xD0, 0xCF, 0x11, 0xE0};
+    static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
+    if (bytes == 0 || (bytes == sizeof bom && memcmp(s->head, bom, sizeof bom) == 0))
+        return "文件是空的 / the file is empty";
+    if (memcmp(s->head, zip, sizeof zip) == 0 || memcmp(s->head, ole, sizeof ole) == 0)
+        return "这是 Excel 工作簿，不是 CSV / this is an Excel workbook, not CSV";
+    if ((s->head[0] == 0xFF && s->head[1] == 0xFE) || (s->head[0] == 0xFE && s->head[1] == 0xFF))
+        return "文件是 UTF-16（“Unicode 文本”）编码 / the file is in UTF-16 (“Unicode text”)";
+    return NULL;
+}
+
+/** A new file that only its owner reads: rows hold what the roles protect. */
+static FILE *private_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (!f && fd >= 0)
+        close(fd);
+    return f;
 }
 
 int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding asked, struct tz_source_info *out,
@@ -91,7 +120,7 @@ int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding a
     s.in = fopen(path, "rb");
     if (!s.in)
         return io_error(path, err);
-    s.copy = copy ? fopen(copy, "wbx") : NULL;
+    s.copy = copy ? private_file(copy) : NULL;
     int rc = copy && !s.copy ? TZ_E_IO : tz_sha256_init(&s.sha);
     if (!rc)
         rc = scan_all(&s, out);
@@ -103,6 +132,8 @@ int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding a
         tz_hex_encode(tz_bytes_of(digest, sizeof digest), out->sha256);
         bool utf8 = s.utf8 && s.ntail == 0;
         out->encoding = asked != TZ_IMPORT_DETECT ? asked : utf8 ? TZ_IMPORT_UTF8 : TZ_IMPORT_GB18030;
+        const char *why = no_sheet(&s, out->bytes);
+        rc = why ? tz_err_set(err, TZ_E_CSV, "1", why, NULL, NULL) : 0;
     }
     if (s.copy && fclose(s.copy) && !rc)
         rc = io_error(copy, err);
@@ -199,6 +230,11 @@ int tz_source_rows(const char *path, const struct tz_source_info *info, tz_csv_r
     bool more = ready;
     while (!rc && more) {
         size_t n = fread(r->raw + r->nraw, 1, sizeof r->raw - r->nraw, r->in);
+        if (n == 0 && ferror(r->in)) {
+            rc = io_error(path, err);
+            ready = false; /* not the CSV's fault */
+            break;
+        }
         more = n > 0;
         rc = feed(r, n);
         if (progress && !rc)

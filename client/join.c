@@ -6,7 +6,8 @@
  *  1. The key is durable before anything is sent: when the answer is lost, a repeat asks with the same key and gets the
  * same device.
  *  2. The office is made last. A folder without it has not joined and may be joined again; one with it never is.
- *  3. `server.pin` holds the pin and a hash of the invitation's secret, so that a repeat is recognised without the
+ *  3. One program at a time joins a folder: the lease is held from the key to the office.
+ *  4. `server.pin` holds the pin and a hash of the invitation's secret, so that a repeat is recognised without the
  * secret lying on the disk.
  */
 #include "join.h"
@@ -51,10 +52,8 @@ static int decode(struct join *j, struct tz_err *err)
     int rc = tz_invite_decode(j->opt->code, &j->invite);
     if (rc == 0)
         rc = tz_sha256(tz_bytes_of(j->invite.secret, sizeof j->invite.secret), hash);
-    if (rc == TZ_E_INVITE) {
-        (void)tz_err_set(err, rc, NULL, NULL, NULL, NULL);
-        return tz_err_prefix(err, "the code is incomplete or has a typing error; nothing was sent");
-    }
+    if (rc == TZ_E_INVITE)
+        rc = TZ_E_INVITE_TYPO;
     if (rc != 0)
         return tz_err_set(err, rc, NULL, NULL, NULL, NULL);
     (void)snprintf(j->pin_file, sizeof j->pin_file, "%s\n%s\n",
@@ -259,6 +258,25 @@ static int keep(struct join *j, struct tz_identity *out, struct tz_err *err)
     return rc != 0 ? rc : tz_office_create(path, &opt, out, err);
 }
 
+/** Ask and keep, alone: two at once would each write a key, and one of them the other's certificate. */
+static int join_alone(struct join *j, struct tz_identity *out, struct tz_err *err)
+{
+    int lease;
+    int rc = tz_folder_lease(j->opt->dir, &lease, err);
+    if (rc != 0)
+        return rc;
+    rc = joined(j, out, err); /* meanwhile, by another program? */
+    if (rc == 0) {
+        rc = load_key(j, err);
+        if (rc == 0)
+            rc = ask(j, err);
+        if (rc == 0)
+            rc = keep(j, out, err);
+    }
+    tz_folder_lease_release(lease);
+    return rc;
+}
+
 int tz_join(const struct tz_join_options *opt, struct tz_identity *out, bool *again, struct tz_err *err)
 {
     struct join j = {.opt = opt};
@@ -271,15 +289,10 @@ int tz_join(const struct tz_join_options *opt, struct tz_identity *out, bool *ag
     if (rc == 0)
         rc = tz_folder_make(opt->dir, err);
     if (rc == 0)
-        rc = joined(&j, out, err);
+        rc = joined(&j, out, err); /* without the lease: an agent may be at work in a folder that has joined */
+    if (rc == 0)
+        rc = join_alone(&j, out, err);
     *again = rc == 1;
-    if (rc == 0) {
-        rc = load_key(&j, err);
-        if (rc == 0)
-            rc = ask(&j, err);
-        if (rc == 0)
-            rc = keep(&j, out, err);
-    }
     tz_buf_deinit_secret(&j.key);
     tz_buf_deinit(&j.csr);
     tz_buf_deinit(&j.body);

@@ -336,3 +336,12 @@ int tz_office_user_role(struct tz_office *o, struct tz_id user, char role[TZ_OFF
     tz_stmt_reset(s);
     return rc < 0 ? rc : 0;
 }
+
+struct tz_wall tz_office_now(const struct tz_office *o)
+{
+    struct tz_wall now = tz_clock_wall(&o->clock);
+    int64_t since_sync_ms = now.ms - o->st.last_sync_ms;
+    if (o->st.last_sync_ms && since_sync_ms >= 0 && since_sync_ms <= INT64_C(400) * 24 * 3600 * 1000)
+        now.ms += o->st.offset_ms;
+    return now;
+}

@@ -138,6 +138,7 @@ struct tz_office_status {
     uint64_t last_seq;
     tz_ver checkpoint;
     bool filling;
+    bool no_areas;        /* the server grants this device no area: it holds no records, and none are coming */
     int64_t last_sync_ms; /* wall, 0 = never */
     int64_t offset_ms;    /* server − this machine */
     uint64_t rows;        /* live, all types */

@@ -30,6 +30,7 @@ enum tz_office_stmt {
     OS_AREA_ADD,
     OS_ASIDE_ALL,
     OS_ASIDE_DEL,
+    OS_ASIDE_LEFT,
     OS_ASIDE_PUT,
     OS_BOX_ADD,
     OS_BOX_BALANCE,
@@ -37,12 +38,10 @@ enum tz_office_stmt {
     OS_BOX_GET,
     OS_BOX_HELD,
     OS_BOX_LOAD,
-    OS_BOX_OTHER_INCARNATION,
     OS_BOX_OUT,
     OS_BOX_RAW,
     OS_BOX_REACHED,
     OS_BOX_RESULT,
-    OS_BOX_REWRITE,
     OS_BOX_SENT,
     OS_BOX_STATUS,
     OS_BOX_WITHDRAW,
@@ -149,9 +148,9 @@ TZ_MUST_USE int tz_overlay_shadow_put(struct tz_office *o, const struct tz_type 
                                       const struct tz_image *im, bool dirty, struct tz_err *err);
 /** 1 when an own edit of the record is in the overlay, 0 none. */
 int tz_overlay_pending(struct tz_office *o, uint32_t type, struct tz_id id, struct tz_err *err);
-/** Register op number @op of changeset @seq on a record; sets the confirmed image aside if it is the first. */
+/** Register @what, op number @op of changeset @seq, on a record; sets the confirmed image aside if it is the first. */
 TZ_MUST_USE int tz_overlay_touch(struct tz_office *o, const struct tz_type *t, struct tz_id id, uint64_t seq, size_t op,
-                                 tz_ver base_ver, struct tz_err *err);
+                                 const struct tz_op *what, struct tz_err *err);
 /** One op on an image of record (t, id); values borrow from the op and @a. */
 TZ_MUST_USE int tz_overlay_apply(struct tz_office *o, const struct tz_op *op, const struct tz_type *t, struct tz_id id,
                                  struct tz_arena *a, struct tz_image *im, struct tz_err *err);
@@ -183,6 +182,8 @@ TZ_MUST_USE int tz_overlay_base(struct tz_office *o, const struct tz_type *t, st
                                 const struct tz_seen *seen, struct tz_bases *out, struct tz_err *err);
 
 /* ---- check.c ---- */
+/** Set @code about something with a label and a name: "职工人数 employees", for readers of either language. */
+int tz_check_wrong(int code, const char *label, const char *name, struct tz_err *err);
 struct tz_author {
     const struct tz_role *role;
     struct tz_area area; /* where the author may write */
@@ -217,7 +218,8 @@ TZ_MUST_USE int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err
 TZ_MUST_USE int tz_outbox_mark_withdrawn(struct tz_office *o, uint64_t seq, uint64_t by, struct tz_err *err);
 /** Result-bearing changesets up to the visible checkpoint leave the overlay. */
 TZ_MUST_USE int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struct tz_err *err);
-/** The server gave this device another incarnation: edits it has no outcome for go out under the new one. */
+/** The server names another incarnation: taken over while nothing was ever saved here, else TZ_E_FORKED, nothing lost.
+ */
 TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err);
 
 /* ---- case_view.c ---- */
@@ -241,6 +243,12 @@ TZ_MUST_USE int tz_case_read(struct tz_office *o, const struct tz_row *row, stru
 TZ_MUST_USE int tz_case_values(const struct tz_row *row, const struct tz_case_view *cv, int candidate,
                                struct tz_arena *a, struct tz_record *out, bool *named, bool *deleted,
                                struct tz_err *err);
+
+/**
+ * The time as the server would say it, for dates that people read: this machine's clock corrected by what was measured
+ * at the last sync, unless the clock was clearly set since (it went back, or more than 400 days passed).
+ */
+struct tz_wall tz_office_now(const struct tz_office *o);
 
 int tz_office_nomem(struct tz_err *err);
 /** The code of a failed call that reports through @err only. */

@@ -13,6 +13,7 @@
  *
  *  3. A final outcome is never replaced: a late duplicate of a result changes nothing.
  *  4. Ops are counted by their first final outcome (waiting and held are counted as such until then).
+ *  5. Nobody looks into `raw` for what a form may have shown: a withdrawn save has lost it. outbox_touch knows.
  */
 #include "office_int.h"
 
@@ -40,23 +41,23 @@ static int serialise(const struct tz_changeset *cs, struct tz_buf *raw, uint8_t 
     return rc ? tz_err_setf(err, rc, "%d", TZ_CHANGESET_BYTES_MAX) : 0;
 }
 
-int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
+/** Run @sql with the changeset's content: ?1 seq, ?2 incarnation, ?3 raw, ?4 hash; for a @fresh one ?5 time, ?6 ops. */
+static int put_content(struct tz_office *o, const struct tz_changeset *cs, enum tz_office_stmt which, const char *sql,
+                       bool fresh, struct tz_err *err)
 {
     struct tz_buf raw;
     uint8_t hash[TZ_HASH_BYTES];
     int rc = serialise(cs, &raw, hash, err);
-    struct tz_stmt *s = rc ? NULL
-                           : tz_office_sql(o, OS_BOX_ADD,
-                                           "INSERT INTO outbox(seq, incarnation, raw, hash, saved_ms, nops)"
-                                           " VALUES(?, ?, ?, ?, ?, ?)",
-                                           err);
+    struct tz_stmt *s = rc ? NULL : tz_office_sql(o, which, sql, err);
     if (s) {
         tz_stmt_bind_int(s, 1, (int64_t)cs->seq);
         tz_stmt_bind_int(s, 2, cs->incarnation);
         tz_stmt_bind_blob(s, 3, raw.p, raw.len);
         tz_stmt_bind_blob(s, 4, hash, sizeof hash);
-        tz_stmt_bind_int(s, 5, tz_clock_wall(&o->clock).ms);
-        tz_stmt_bind_int(s, 6, (int64_t)cs->nops);
+        if (fresh) {
+            tz_stmt_bind_int(s, 5, tz_clock_wall(&o->clock).ms);
+            tz_stmt_bind_int(s, 6, (int64_t)cs->nops);
+        }
         rc = tz_stmt_run(s, err);
     } else if (!rc) {
         rc = tz_office_code(err);
@@ -65,29 +66,11 @@ int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_
     return rc;
 }
 
-/** Other bytes for a changeset that never left this machine, or that goes out under a new incarnation. */
-static int rewrite(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
+int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
 {
-    struct tz_buf raw;
-    uint8_t hash[TZ_HASH_BYTES];
-    int rc = serialise(cs, &raw, hash, err);
-    struct tz_stmt *s =
-        rc ? NULL
-           : tz_office_sql(o, OS_BOX_REWRITE,
-                           "UPDATE outbox SET incarnation = ?2, raw = ?3, hash = ?4, sent = 0, outcome = 0,"
-                           " code = 0, result = NULL, mac = NULL, n_held = 0 WHERE seq = ?1",
-                           err);
-    if (s) {
-        tz_stmt_bind_int(s, 1, (int64_t)cs->seq);
-        tz_stmt_bind_int(s, 2, cs->incarnation);
-        tz_stmt_bind_blob(s, 3, raw.p, raw.len);
-        tz_stmt_bind_blob(s, 4, hash, sizeof hash);
-        rc = tz_stmt_run(s, err);
-    } else if (!rc) {
-        rc = tz_office_code(err);
-    }
-    tz_buf_deinit(&raw);
-    return rc;
+    return put_content(o, cs, OS_BOX_ADD,
+                       "INSERT INTO outbox(seq, incarnation, raw, hash, saved_ms, nops) VALUES(?, ?, ?, ?, ?, ?)", true,
+                       err);
 }
 
 int tz_outbox_mark_withdrawn(struct tz_office *o, uint64_t seq, uint64_t by, struct tz_err *err)
@@ -110,15 +93,13 @@ int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err)
     struct tz_changeset cs = *was;
     cs.ops = &op;
     cs.nops = 1;
-    rc = rewrite(o, &cs, err);
-    if (!rc)
-        rc = tz_outbox_mark_withdrawn(o, seq, seq, err);
-    struct tz_stmt *s =
-        rc ? NULL : tz_office_sql(o, OS_BOX_EMPTIED, "UPDATE outbox SET n_withdrawn = nops WHERE seq = ?", err);
-    if (!s)
-        return rc ? rc : tz_office_code(err);
-    tz_stmt_bind_int(s, 1, (int64_t)seq);
-    return tz_stmt_run(s, err);
+    /* nops stays what the person made; the touches keep the bases (invariant 5) */
+    rc = put_content(o, &cs, OS_BOX_EMPTIED,
+                     "UPDATE outbox SET incarnation = ?2, raw = ?3, hash = ?4, withdrawn_by = ?1, n_withdrawn = nops"
+                     " WHERE seq = ?1 AND sent = 0",
+                     false, err);
+    tz_overlay_cache_drop(o); /* it may hold the ops that are gone */
+    return rc;
 }
 
 /* ---- out ---- */
@@ -331,34 +312,17 @@ int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struc
 
 int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err)
 {
-    tz_log(TZ_LOG_WARN, "office", "incarnation", "old=%u new=%u", o->st.id.incarnation, incarnation);
-    for (;;) {
-        struct tz_stmt *s = tz_office_sql(o, OS_BOX_OTHER_INCARNATION,
-                                          "SELECT seq FROM outbox WHERE incarnation <> ?1 AND (outcome = 0 OR"
-                                          " (outcome = 5 AND code = ?2)) ORDER BY seq LIMIT 1",
-                                          err);
-        if (!s)
-            return tz_office_code(err);
-        tz_stmt_bind_int(s, 1, incarnation);
-        tz_stmt_bind_int(s, 2, TZ_E_FORKED);
-        int rc = tz_stmt_step(s, err);
-        uint64_t seq = rc == 1 ? (uint64_t)tz_stmt_int(s, 0) : 0;
-        tz_stmt_reset(s);
-        if (rc != 1)
-            break;
-        const struct tz_changeset *was;
-        rc = tz_overlay_changeset(o, seq, &was, err);
-        if (rc)
-            return rc;
-        struct tz_changeset cs = *was;
-        cs.incarnation = incarnation;
-        rc = rewrite(o, &cs, err);
-        if (rc)
-            return rc;
-        tz_overlay_cache_drop(o);
+    tz_log(TZ_LOG_WARN, "office", "incarnation", "old=%u new=%u last=%llu", o->st.id.incarnation, incarnation,
+           (unsigned long long)o->st.last_seq);
+    if (o->st.last_seq == 0) { /* nothing was ever saved here: no number has to be given again */
+        o->st.id.incarnation = incarnation;
+        return 0;
     }
-    o->st.id.incarnation = incarnation;
-    return 0;
+    uint32_t own = o->st.id.incarnation;
+    (void)tz_err_set(err, TZ_E_FORKED, NULL, NULL, NULL, NULL);
+    return err ? tz_err_prefix(err, "incarnation %u here, %u at the server; the saves here are kept as they are", own,
+                               incarnation)
+               : TZ_E_FORKED;
 }
 
 /* ---- telling ---- */
@@ -400,7 +364,8 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
                                       " count(*) FILTER (WHERE outcome = 3 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 4 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 5 AND withdrawn_by = 0),"
-                                      " (SELECT count(*) FROM set_aside) FROM outbox",
+                                      " (SELECT count(*) FROM set_aside),"
+                                      " NOT EXISTS (SELECT 1 FROM grant_area) FROM outbox",
                                       err);
     if (!s)
         return tz_office_code(err);
@@ -412,6 +377,7 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
         out->waiting_changesets = (uint64_t)tz_stmt_int(s, 3);
         out->held_changesets = (uint64_t)tz_stmt_int(s, 4);
         out->set_aside = (uint64_t)tz_stmt_int(s, 5);
+        out->no_areas = o->st.welcomed && tz_stmt_int(s, 6) != 0;
     }
     tz_stmt_reset(s);
     return rc < 0 ? rc : count_records(o, out, err);

@@ -132,29 +132,79 @@ int tz_overlay_pending(struct tz_office *o, uint32_t type, struct tz_id id, stru
     return rc;
 }
 
+static void put_u32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/** Ids of the fields of @t that the op shows its own value of; p NULL means the record as a whole. */
+static int fields_shown(const struct tz_op *op, const struct tz_type *t, struct tz_arena *a, struct tz_bytes *out,
+                        struct tz_err *err)
+{
+    *out = (struct tz_bytes){0};
+    if (op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND)
+        return 0;
+    uint8_t *p = tz_arena_calloc(a, 2 * TZ_FIELDS_MAX + 1, 4);
+    size_t n = 0;
+    if (!p)
+        return tz_office_nomem(err);
+    bool about_case = op->kind == TZ_OP_RESOLVE && op->type == t->id; /* the values are the target's */
+    struct tz_wire_iter it = {op->values};
+    struct tz_wire_field w;
+    int rc = 0;
+    while (!about_case && n < TZ_FIELDS_MAX && (rc = tz_wire_next(&it, &w)) == 1)
+        put_u32(p + 4 * n++, w.number);
+    if (rc < 0)
+        return tz_err_set(err, rc, "outbox", NULL, NULL, NULL);
+    for (size_t i = 0; !about_case && i < op->ncleared && n < (size_t)2 * TZ_FIELDS_MAX; i++)
+        put_u32(p + 4 * n++, op->cleared[i]);
+    *out = tz_bytes_of(p, 4 * n);
+    return 0;
+}
+
+static int touch_add(struct tz_office *o, uint32_t type, struct tz_id id, uint64_t seq, size_t op, tz_ver base_ver,
+                     struct tz_bytes shown, bool hid, struct tz_err *err)
+{
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_TOUCH_ADD, "INSERT INTO outbox_touch VALUES(?, ?, ?, ?, ?, ?, ?, NULL)", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, type);
+    tz_stmt_bind_id(s, 2, &id);
+    tz_stmt_bind_int(s, 3, (int64_t)seq);
+    tz_stmt_bind_int(s, 4, (int64_t)op);
+    tz_stmt_bind_int(s, 5, (int64_t)base_ver);
+    if (shown.p)
+        tz_stmt_bind_blob(s, 6, shown.p, shown.n);
+    else
+        tz_stmt_bind_null(s, 6);
+    tz_stmt_bind_int(s, 7, hid);
+    return tz_stmt_run(s, err);
+}
+
 int tz_overlay_touch(struct tz_office *o, const struct tz_type *t, struct tz_id id, uint64_t seq, size_t op,
-                     tz_ver base_ver, struct tz_err *err)
+                     const struct tz_op *what, struct tz_err *err)
 {
     struct tz_arena a;
     struct tz_image im;
+    struct tz_bytes shown = {0};
     bool shadowed = false;
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
     int rc = tz_overlay_confirmed(o, t, id, &a, &im, &shadowed, err);
     if (!rc && !shadowed)
         rc = tz_overlay_shadow_put(o, t, id, &im, false, err);
-    tz_ver confirmed = im.row.ver;
+    if (!rc)
+        rc = fields_shown(what, t, &a, &shown, err);
+    /* an inherited base: something is hidden from the start */
+    rc = rc ? rc : touch_add(o, t->id, id, seq, op, what->base_ver, shown, what->base_ver < im.row.ver, err);
     tz_arena_deinit(&a);
-    if (rc)
-        return rc;
-    struct tz_stmt *s = tz_office_sql(o, OS_TOUCH_ADD, "INSERT INTO outbox_touch VALUES(?, ?, ?, ?, ?, NULL)", err);
-    if (!s)
-        return tz_office_code(err);
-    tz_stmt_bind_int(s, 1, t->id);
-    tz_stmt_bind_id(s, 2, &id);
-    tz_stmt_bind_int(s, 3, (int64_t)seq);
-    tz_stmt_bind_int(s, 4, (int64_t)op);
-    tz_stmt_bind_int(s, 5, base_ver < confirmed); /* an inherited base: something is hidden from the start */
-    return tz_stmt_run(s, err);
+    return rc;
 }
 
 int tz_overlay_mark_hidden(struct tz_office *o, struct tz_err *err)
@@ -550,28 +600,15 @@ int tz_overlay_leave(struct tz_office *o, uint64_t seq, int op, tz_ver until, st
 
 /* ---- what an edit saw ---- */
 
-/** Fields of @t that the op shows its own value of. */
-static int fields_shown(const struct tz_op *op, const struct tz_type *t, bool *shown, struct tz_err *err)
+/** What a touch says of its op: every field, or those listed and the rest of their groups. */
+static void read_shown(const struct tz_stmt *q, int col, const struct tz_type *t, bool *shown)
 {
-    memset(shown, 0, TZ_FIELDS_MAX * sizeof *shown);
-    if (op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND) {
-        memset(shown, 1, t->nfields * sizeof *shown); /* the record as a whole is as this op left it */
-        return 0;
-    }
-    if (op->kind == TZ_OP_RESOLVE && op->type == t->id)
-        return 0;
-    struct tz_wire_iter it = {op->values};
-    struct tz_wire_field w;
-    int rc;
-    while ((rc = tz_wire_next(&it, &w)) == 1) {
-        const struct tz_field *f = tz_type_field_id(t, w.number);
-        if (f)
-            shown[f->index] = true;
-    }
-    if (rc < 0)
-        return tz_err_set(err, rc, "outbox", NULL, NULL, NULL);
-    for (size_t i = 0; i < op->ncleared; i++) {
-        const struct tz_field *f = tz_type_field_id(t, op->cleared[i]);
+    bool all = tz_stmt_is_null(q, col);
+    struct tz_bytes list = tz_stmt_blob(q, col);
+    for (size_t i = 0; i < t->nfields; i++)
+        shown[i] = all;
+    for (size_t at = 0; !all && at + 4 <= list.n; at += 4) {
+        const struct tz_field *f = tz_type_field_id(t, get_u32(list.p + at));
         if (f)
             shown[f->index] = true;
     }
@@ -579,7 +616,6 @@ static int fields_shown(const struct tz_op *op, const struct tz_type *t, bool *s
         for (size_t k = 0; shown[i] && t->fields[i].group && k < t->nfields; k++)
             if (t->fields[k].group == t->fields[i].group)
                 shown[k] = true;
-    return 0;
 }
 
 int tz_overlay_base(struct tz_office *o, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
@@ -590,7 +626,7 @@ int tz_overlay_base(struct tz_office *o, const struct tz_type *t, struct tz_id i
         out->ver[i] = seen->ver;
     /* own ops that were on top when the form was read: older than its seq, and not gone before its checkpoint */
     struct tz_stmt *s = tz_office_sql(o, OS_TOUCH_SEEN,
-                                      "SELECT seq, op FROM outbox_touch WHERE type = ? AND id = ? AND seq <= ?"
+                                      "SELECT base_ver, shown FROM outbox_touch WHERE type = ? AND id = ? AND seq <= ?"
                                       " AND (until IS NULL OR until >= ?) ORDER BY seq, op",
                                       err);
     if (!s)
@@ -602,18 +638,13 @@ int tz_overlay_base(struct tz_office *o, const struct tz_type *t, struct tz_id i
     bool shown[TZ_FIELDS_MAX];
     int rc;
     while ((rc = tz_stmt_step(s, err)) == 1) {
-        const struct tz_changeset *cs;
-        const struct tz_op *op = NULL;
-        rc = op_of(o, (uint64_t)tz_stmt_int(s, 0), (uint64_t)tz_stmt_int(s, 1), &cs, &op, err);
-        if (!rc)
-            rc = fields_shown(op, t, shown, err);
-        if (rc)
-            break;
+        tz_ver base = (tz_ver)tz_stmt_int(s, 0);
+        read_shown(s, 1, t, shown);
         for (size_t i = 0; i < t->nfields; i++)
             if (shown[i])
-                out->ver[i] = op->base_ver < seen->ver ? op->base_ver : seen->ver;
-        if (op->base_ver < out->least)
-            out->least = op->base_ver;
+                out->ver[i] = base < seen->ver ? base : seen->ver;
+        if (base < out->least)
+            out->least = base;
     }
     tz_stmt_reset(s);
     return rc < 0 ? rc : 0;

@@ -8,12 +8,22 @@
 #include <string.h>
 #include <time.h>
 
-enum { AGENT_WAIT_MS = 10 * 60 * 1000, LEASE_TRIES = 100, LEASE_STEP_MS = 100 };
+enum { AGENT_WAIT_MS = 10 * 60 * 1000, AGENT_ALIVE_MS = 5000, LEASE_TRIES = 100, LEASE_STEP_MS = 100 };
 
 static void pause_ms(long ms)
 {
     struct timespec t = {ms / 1000, (ms % 1000) * 1000000};
     (void)nanosleep(&t, NULL);
+}
+
+/** A round may take minutes; whether anybody is there is known at once. A stopped program holds its lease and says
+ * nothing. */
+static int agent_answers(const char *dir, struct tz_err *err)
+{
+    json_t *reply = NULL;
+    int rc = tz_agent_ask(dir, "status", AGENT_ALIVE_MS, &reply, err);
+    json_decref(reply);
+    return rc == TZ_E_TIMEOUT ? tz_err_set(err, TZ_E_AGENT_STUCK, NULL, NULL, NULL, NULL) : rc;
 }
 
 int tz_request_round(const struct tz_round_options *opt, struct tz_round_report *r, struct tz_err *err)
@@ -25,7 +35,9 @@ int tz_request_round(const struct tz_round_options *opt, struct tz_round_report 
         rc = tz_round_run(opt, r, err);
         if (rc != TZ_E_LEASE)
             return rc;
-        rc = tz_agent_ask(opt->dir, opt->compare ? "verify" : "sync", AGENT_WAIT_MS, &reply, &asking);
+        rc = agent_answers(opt->dir, &asking);
+        if (rc == 0)
+            rc = tz_agent_ask(opt->dir, opt->compare ? "verify" : "sync", AGENT_WAIT_MS, &reply, &asking);
         if (rc == 0) {
             *err = (struct tz_err){0};
             tz_round_parse(reply, r);

@@ -32,6 +32,15 @@ struct tz_save {
 
 /* ---- begin, cancel ---- */
 
+/** A clock that was years ahead and was put right must not stay ahead through its own past. */
+static tz_hlc claimed_time(const struct tz_office *o)
+{
+    enum { AHEAD_MS_MAX = 2 * 60 * 1000 };
+    struct tz_wall now = tz_clock_wall(&o->clock);
+    bool trusted = tz_hlc_ms(o->st.last_hlc) <= now.ms + AHEAD_MS_MAX;
+    return tz_hlc_tick(trusted ? o->st.last_hlc : 0, now);
+}
+
 static int save_init(struct tz_save *s, struct tz_office *o, const struct tz_save_options *opt, struct tz_err *err)
 {
     struct tz_id user = tz_id_is_zero(opt->user) ? o->st.id.user : opt->user;
@@ -45,7 +54,7 @@ static int save_init(struct tz_save *s, struct tz_office *o, const struct tz_sav
         .incarnation = o->st.id.incarnation,
         .seq = o->st.last_seq + 1,
         .user = user,
-        .hlc = tz_hlc_tick(o->st.last_hlc, tz_clock_wall(&o->clock)),
+        .hlc = claimed_time(o),
         .catalogue_version = o->cat->version,
         .reason = reason,
         .independent = opt->independent,
@@ -141,7 +150,7 @@ static int show_op(struct tz_save *s, size_t at, const struct tz_type *t, struct
     struct tz_image im = {0};
     const struct tz_op *op = &s->ops[at];
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
-    int rc = tz_overlay_touch(s->o, t, id, s->cs.seq, at, op->base_ver, err);
+    int rc = tz_overlay_touch(s->o, t, id, s->cs.seq, at, op, err);
     if (!rc) {
         rc = tz_replica_get(s->o->rep, t, id, &a, &im.row, err);
         im.state = rc == 1 ? (im.row.deleted ? TZ_IMAGE_DELETED : TZ_IMAGE_LIVE) : TZ_IMAGE_NONE;
@@ -281,7 +290,7 @@ static bool pick_changes(struct edit *e, const struct tz_office *o, const struct
         e->names[i] = !tz_value_eq(in->v[i], row->rec.v[i]);
         any = any || e->names[i];
     }
-    tz_clock_today(tz_clock_wall(&o->clock), e->today);
+    tz_clock_today(tz_office_now(o), e->today);
     if (any)
         date_groups(e, row, names);
     return any;
@@ -363,10 +372,10 @@ static int life_rights(const struct tz_save *s, const struct tz_row *row, struct
     if (s->o->st.filling)
         return tz_err_set(err, TZ_E_INCOMPLETE, NULL, NULL, NULL, NULL);
     if (t->append)
-        return tz_err_set(err, TZ_E_APPEND_ONLY, label, NULL, NULL, NULL);
+        return tz_check_wrong(TZ_E_APPEND_ONLY, label, t->name, err);
     if (t->local || !(t->deleters & s->who.role->editor))
-        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, label, NULL, NULL, NULL);
-    return tz_check_in_area(&s->who, &row->area) ? 0 : tz_err_set(err, TZ_E_AREA, label, NULL, NULL, NULL);
+        return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, label, t->name, err);
+    return tz_check_in_area(&s->who, &row->area) ? 0 : tz_check_wrong(TZ_E_AREA, label, t->name, err);
 }
 
 /** DELETE and RESTORE judge the record as a whole: they saw it only as far as the least base of what was on top of it.
@@ -435,7 +444,7 @@ static int typed_choice(const struct tz_case_view *cv, const struct tz_record *t
         if (!names[i])
             continue;
         if (cv->life || !cv->names[i])
-            return tz_err_set(err, TZ_E_BAD_OP, f->label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return tz_check_wrong(TZ_E_BAD_OP, f->label[TZ_LANG_ZH], f->name, err);
         int rc = tz_value_check(f, typed->v[i], true, err);
         if (rc)
             return rc;
@@ -450,12 +459,13 @@ static int resolve_rights(const struct tz_save *s, const struct tz_case_view *cv
                           const bool *used, struct tz_err *err)
 {
     if (!tz_check_in_area(&s->who, &target->area))
-        return tz_err_set(err, TZ_E_AREA, cv->type->label[TZ_LANG_ZH], NULL, NULL, NULL);
+        return tz_check_wrong(TZ_E_AREA, cv->type->label[TZ_LANG_ZH], cv->type->name, err);
     if (cv->life && !(cv->type->deleters & s->who.role->editor))
-        return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, cv->type->label[TZ_LANG_ZH], NULL, NULL, NULL);
+        return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, cv->type->label[TZ_LANG_ZH], cv->type->name, err);
     for (size_t i = 0; i < cv->type->nfields; i++)
         if (used[i] && !tz_check_may_edit(s->o, &s->who, target, &cv->type->fields[i]))
-            return tz_err_set(err, TZ_E_NO_RIGHT_FIELD, cv->type->fields[i].label[TZ_LANG_ZH], NULL, NULL, NULL);
+            return tz_check_wrong(TZ_E_NO_RIGHT_FIELD, cv->type->fields[i].label[TZ_LANG_ZH], cv->type->fields[i].name,
+                                  err);
     return 0;
 }
 

@@ -59,6 +59,8 @@ static const char STEP_1[] =
     "CREATE TABLE outbox_touch("
     " type INTEGER NOT NULL, id BLOB NOT NULL,"   /* record */
     " seq INTEGER NOT NULL, op INTEGER NOT NULL," /* changeset, position in it */
+    " base_ver INTEGER NOT NULL,"                 /* of the op: raw may be emptied while forms still show it */
+    " shown BLOB,"                                /* u32 LE field ids the op shows its value of; NULL = all */
     " hid INTEGER NOT NULL,"                      /* 1 = a confirmed value newer than the op's base was under it */
     " until INTEGER," /* NULL = in the overlay; else forms read at a checkpoint <= this may have shown it */
     " PRIMARY KEY(type, id, seq, op)) STRICT, WITHOUT ROWID;"

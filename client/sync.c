@@ -5,7 +5,7 @@
  *            start                Welcome          job done
  *   NEW ──> SAYING (job: Hello) ──> GREETING ──> ENTERING (job: grant, cursors) ──> RUNNING      any ──> CLOSED
  *
- *   UP    LOAD job ─> Push … Results (one for each Push) ─> RESULTS job ─> LOAD again, until the outbox is empty
+ *   UP    LOAD job ─> Push … Results (one a Push, or more) ─> RESULTS job ─> LOAD again, until the outbox is empty
  *   DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐
  *                      ─ filling ─> FILL job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
@@ -28,6 +28,7 @@ enum {
     HELD_BYTES_DEFAULT = 8 * 1024 * 1024,
     HELD_MESSAGES_MAX = 65536, /* many tiny frames cost more than their bytes */
     DOWN_JOBS_SLACK = 2,       /* beyond the announced window: the server may not know yet that we acknowledged */
+    RESULT_JOBS_SLACK = 8,     /* beyond the Push window: Results that no Push asked for */
     SILENCE_MS = 60 * 1000,
 };
 
@@ -44,7 +45,7 @@ struct tz_sync {
     bool pinged;
     uint64_t nonce;
     /* up */
-    uint32_t in_flight; /* Push frames without Results: each gets exactly one */
+    uint32_t in_flight; /* Push frames without Results: each gets one */
     uint32_t push_max;
     uint64_t after_seq; /* everything up to here went out in this session */
     bool loading, look_again, empty;
@@ -205,14 +206,15 @@ static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
 
 static void on_results(struct tz_sync *s, const struct tz_frame *f)
 {
-    if (s->in_flight == 0) {
-        sync_fail(s, TZ_E_PROTOCOL, "results nobody asked for");
+    if (s->result_jobs >= s->push_max + RESULT_JOBS_SLACK) {
+        sync_fail(s, TZ_E_PROTOCOL, "more results than pushes");
         return;
     }
     struct tz_cjob *j = job_new(s, TZ_CJOB_RESULTS, &f->body);
     if (!j)
         return;
-    s->in_flight--;
+    if (s->in_flight) /* one without a Push tells of changesets that were released meanwhile */
+        s->in_flight--;
     s->result_jobs++;
     s->io.submit(s->io.ctx, j);
 }

@@ -2,9 +2,17 @@
 #ifndef TZ_APPLY_INT_H
 #define TZ_APPLY_INT_H
 
-/* A changeset on its way through store_apply.c, and what store_wait.c knows about those that wait. */
+/* A changeset on its way through store_apply.c, its answers (store_result.c), and what store_wait.c knows about those
+ * that wait. */
 
 #include "store_int.h"
+
+/** Answers of one call, in the arena. */
+struct tz_results {
+    struct tz_signed_result *v;
+    size_t n, cap;
+    struct tz_arena *a;
+};
 
 /** One changeset under way. */
 struct apply {
@@ -23,13 +31,38 @@ struct apply {
     struct tz_result res;
 };
 
+/* store_apply.c */
+/** Read @raw into @p. FORMAT, LIMIT: the bytes are bad. */
+TZ_MUST_USE int tz_apply_init(struct apply *p, struct tz_bytes raw);
+/** Judge it, or leave the *blocker that it waits for and no trace. Withdrawals and what they freed come into @others.
+ */
+TZ_MUST_USE int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_results *others);
+/** Outcome into the tables. @released: somebody else may be judged now. */
+TZ_MUST_USE int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *released);
+TZ_MUST_USE int tz_apply_audit(struct apply *p);
+
+/* store_result.c */
+TZ_MUST_USE int tz_results_add(struct tz_results *r, struct tz_signed_result one);
+TZ_MUST_USE int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct tz_bytes *out);
+/** Sign and store; the signed one into @out. */
+TZ_MUST_USE int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                                 struct tz_signed_result *out, struct tz_err *err);
+/** A resend: 1 with the stored answer (or HELD: a copy's), 0 never seen, negative. */
+int tz_results_resend(struct apply *p, struct tz_signed_result *out);
+/** Keep p's bytes in the backlog as @outcome. */
+TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
+
+/* store_wait.c */
 /** The least own seq that the changeset depends on and that did not happen; 0 none. */
 TZ_MUST_USE int tz_wait_find(struct apply *p, uint64_t *first);
 /** Ops that did not happen (by p->ops) block what builds on them. */
 TZ_MUST_USE int tz_wait_mark(struct apply *p);
 /** CREATEs that were applied mend earlier refused ones of the same id; *released when that freed anything. */
 TZ_MUST_USE int tz_wait_mend(struct apply *p, bool *released);
-/** Run a statement of (device, incarnation, @seq). */
-TZ_MUST_USE int tz_wait_run_seq(struct apply *p, enum tz_sql which, uint64_t seq);
+/** The own earlier changeset @seq is taken back, if it waits or was refused. */
+TZ_MUST_USE int tz_wait_withdraw(struct apply *p, uint64_t seq, bool *released, struct tz_results *out);
+/** Judge what waits and may be judged now, a bounded number; what is left is done by the device's next calls.
+ * @fresh: something was freed just now. */
+TZ_MUST_USE int tz_wait_release(struct apply *p, bool fresh, struct tz_results *out);
 
 #endif

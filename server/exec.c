@@ -329,11 +329,25 @@ tz_ver tz_exec_head(const struct tz_exec *e)
 
 /* ---- life ---- */
 
+/** What a killed process left in the WAL goes into the file before anybody is served. Whoever reads beside may be in
+ * the way of that: then it waits. */
+static int empty_wal(struct tz_exec *e, struct tz_err *err)
+{
+    int rc = tz_db_checkpoint(tz_store_db(e->store), true, err);
+    if (rc != TZ_E_DB_BUSY)
+        return rc;
+    tz_log(TZ_LOG_WARN, "exec", "checkpoint put off", NULL);
+    memset(err, 0, sizeof *err);
+    return 0;
+}
+
 static int open_stores(struct tz_exec *e, const struct tz_exec_options *o, struct tz_err *err)
 {
     struct tz_store_options ro = *o->store;
     ro.readonly = true;
     int rc = tz_store_open(o->path, o->store, &e->store, err);
+    if (!rc)
+        rc = empty_wal(e, err);
     if (!rc)
         atomic_store(&e->head, tz_store_head(e->store));
     for (; e->nreaders < o->readers && e->nreaders < READERS_MAX && !rc; e->nreaders += !rc) {

@@ -6,10 +6,14 @@
  *  1. Rights come from the server's tables (the user's grant), never from the message.
  *  2. A record outside the author's area and one that never existed give the same answer, byte for byte.
  *  3. A refused op leaves no trace in the records; the caller rolls its savepoint back.
- *  4. Nothing a device sends is repaired: a value that is not canonical is refused.
+ *  4. Nothing a device sends is repaired: a value that is not canonical is refused, so is a field that this catalogue
+ *     lacks: nobody could say here who may write it, or what it wins against.
+ *  5. What follows from the data alone is an answer to the op, never a LOCAL error: that would undo everybody's group,
+ *     and the same bytes would do it again.
  */
 #include "store_int.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int tz_judge_refuse(struct tz_judge *j, int code, const char *arg1, const char *arg2)
@@ -91,14 +95,9 @@ bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const
     return creator_exception(j, row->rec.type, f) && own_unverified(j, row);
 }
 
-/** Could every reader be sent it? Counted generously, without encoding. 0 good, 1 refused. */
-static int check_size(struct tz_judge *j, const struct tz_record *rec)
+int tz_judge_size(struct tz_judge *j, const struct tz_record *rec)
 {
-    enum { KEY_AND_LENGTH_MAX = 16 };
-    size_t n = rec->extra.n;
-    for (size_t i = 0; i < rec->type->nfields; i++)
-        n += rec->v[i].kind == TZ_V_NULL ? 0 : KEY_AND_LENGTH_MAX + (rec->v[i].kind == TZ_V_INT ? 0 : rec->v[i].n);
-    return n <= TZ_ROW_BYTES_MAX ? 0 : (tz_judge_refuse(j, TZ_E_LIMIT, rec->type->name, NULL), 1);
+    return tz_rows_bytes(rec) <= TZ_ROW_BYTES_MAX ? 0 : (tz_judge_refuse(j, TZ_E_LIMIT, rec->type->name, NULL), 1);
 }
 
 int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps)
@@ -129,6 +128,25 @@ int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps 
 
 /* ---- what the op carries ---- */
 
+int tz_judge_known_fields(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
+                          const struct tz_record *in)
+{
+    struct tz_wire_iter it = {in->extra};
+    struct tz_wire_field unknown;
+    char text[16];
+    bool lacks = in->extra.n && tz_wire_next(&it, &unknown) == 1;
+    uint32_t number = lacks ? unknown.number : 0;
+    for (size_t i = 0; i < op->ncleared && !lacks; i++) {
+        number = op->cleared[i];
+        lacks = !tz_type_field_id(t, number);
+    }
+    if (!lacks)
+        return 0;
+    (void)snprintf(text, sizeof text, "%u", number);
+    char *arg = tz_arena_strdup(j->out, text);
+    return arg ? (tz_judge_refuse(j, TZ_E_UNKNOWN_FIELD, t->name, arg), 1) : TZ_E_NOMEM;
+}
+
 /** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
 static int take_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
                        bool *names)
@@ -138,6 +156,9 @@ static int take_values(struct tz_judge *j, const struct tz_op *op, const struct 
     int rc = tz_record_decode(t, op->values, j->a, in, &why);
     if (rc)
         return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
+    rc = tz_judge_known_fields(j, op, t, in);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < t->nfields; i++) {
         if (in->v[i].kind == TZ_V_NULL)
             continue;
@@ -148,7 +169,7 @@ static int take_values(struct tz_judge *j, const struct tz_op *op, const struct 
     for (size_t i = 0; i < op->ncleared; i++) {
         const struct tz_field *f = tz_type_field_id(t, op->cleared[i]);
         if (!f)
-            continue; /* a field of a newer catalogue: nothing here to clear */
+            return TZ_E_INTERNAL; /* known_fields let it pass */
         if (names[f->index])
             return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
         names[f->index] = true;
@@ -157,7 +178,7 @@ static int take_values(struct tz_judge *j, const struct tz_op *op, const struct 
 }
 
 /** What a record may not be saved without. A device of an older catalogue may not know that it is asked for. */
-static bool required_now(const struct tz_judge *j, const struct tz_field *f)
+bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f)
 {
     return f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && j->cs->catalogue_version >= j->s->cat->version;
 }
@@ -172,7 +193,7 @@ static int check_set(struct tz_judge *j, const struct tz_row *row, const struct 
             return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL), 1;
         if (!tz_judge_may_edit(j, row, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
-        if (in->v[i].kind == TZ_V_NULL && required_now(j, &t->fields[i]))
+        if (in->v[i].kind == TZ_V_NULL && tz_judge_required(j, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_REQUIRED, t->fields[i].name, NULL), 1;
     }
     return 0;
@@ -215,7 +236,7 @@ static int check_ref_apart(struct tz_judge *j, const struct tz_record *rec, cons
     struct tz_arena a;
     tz_arena_init(&a, 8 * 1024 * 1024);
     j->a = &a;
-    int rc = check_ref(j, rec, f, id);
+    int rc = tz_rows_code(&a, check_ref(j, rec, f, id));
     j->a = outer;
     tz_arena_deinit(&a);
     return rc;
@@ -297,7 +318,10 @@ int tz_judge_area(struct tz_judge *j, struct tz_row *row)
     if (!known || !tz_judge_in_area(j, &area))
         return tz_judge_refuse(j, TZ_E_AREA, row->rec.type->name, NULL), 1;
     row->area = area;
-    return 0;
+    int depth = tz_rows_area_depth(j->s, &row->rec, j->err);
+    if (depth > TZ_AREA_DEPTH_MAX) /* a move takes the whole chain along */
+        return tz_judge_refuse(j, TZ_E_LIMIT, row->rec.type->name, NULL), 1;
+    return depth < 0 ? depth : 0;
 }
 
 /* ---- create ---- */
@@ -328,7 +352,7 @@ static int create_complete(struct tz_judge *j, const struct tz_type *t, struct t
         const struct tz_field *f = &t->fields[i];
         if (in->v[i].kind == TZ_V_NULL && f->dflt.kind != TZ_V_NULL)
             in->v[i] = f->dflt;
-        if (in->v[i].kind == TZ_V_NULL && required_now(j, f))
+        if (in->v[i].kind == TZ_V_NULL && tz_judge_required(j, f))
             return tz_judge_refuse(j, TZ_E_REQUIRED, f->name, NULL), 1;
     }
     return 0;
@@ -350,7 +374,7 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
     if (!rc)
         rc = create_complete(j, t, &row->rec);
     if (!rc)
-        rc = check_size(j, &row->rec);
+        rc = tz_judge_size(j, &row->rec);
     if (!rc)
         rc = tz_judge_refs(j, t, &row->rec, names);
     if (!rc)
@@ -396,39 +420,6 @@ static int set_on_deleted(struct tz_judge *j, struct tz_row *row, struct tz_stam
     return tz_judge_revive(j, row, stamps, 0);
 }
 
-/** Extra fields that this catalogue lacks: later commit stands, field by field. */
-static int merge_extra(struct tz_judge *j, struct tz_row *row, const struct tz_record *in)
-{
-    if (!in->extra.n)
-        return 0;
-    struct tz_buf out;
-    tz_buf_init(&out, 2 * TZ_ROW_BYTES_MAX); /* the whole record's size is judged after the merge */
-    struct tz_wire_iter a = {row->rec.extra};
-    struct tz_wire_iter b = {in->extra};
-    struct tz_wire_field fa;
-    struct tz_wire_field fb;
-    int ra = tz_wire_next(&a, &fa);
-    int rb = tz_wire_next(&b, &fb);
-    int rc = 0;
-    while (!rc && (ra == 1 || rb == 1)) {
-        bool take_b = rb == 1 && (ra != 1 || fb.number <= fa.number);
-        bool skip_a = take_b && ra == 1 && fa.number == fb.number;
-        rc = take_b ? tz_buf_put(&out, fb.raw.p, fb.raw.n) : tz_buf_put(&out, fa.raw.p, fa.raw.n);
-        if (!take_b || skip_a)
-            ra = tz_wire_next(&a, &fa);
-        if (take_b)
-            rb = tz_wire_next(&b, &fb);
-    }
-    struct tz_bytes all = tz_buf_unread(&out);
-    uint8_t *copy = rc ? NULL : tz_arena_dup(j->a, all.p, all.n);
-    if (copy)
-        row->rec.extra = tz_bytes_of(copy, all.n);
-    else if (!rc)
-        rc = TZ_E_NOMEM;
-    tz_buf_deinit(&out);
-    return rc;
-}
-
 static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
@@ -458,16 +449,14 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     if (rc)
         return rc;
     memcpy(row->rec.v, out->v, t->nfields * sizeof *out->v);
-    rc = merge_extra(j, row, in);
-    if (!rc)
-        rc = check_size(j, &row->rec);
+    rc = tz_judge_size(j, &row->rec);
     if (!rc)
         rc = tz_judge_area(j, row);
     if (!rc)
         rc = tz_judge_refs(j, t, &row->rec, names);
     if (rc)
         return rc < 0 ? rc : 0;
-    if (out->changed || in->extra.n)
+    if (out->changed)
         rc = tz_judge_put(j, row, &stamps);
     if (!rc)
         rc = tz_case_losses(j, row, out->loss, out->nlosses);
@@ -508,11 +497,33 @@ static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct 
     }
 }
 
+/** What followed from the data is the op's answer; anything else stays an error of this machine. */
+static int answer_or_error(struct tz_judge *j, int rc, size_t row_bytes)
+{
+    rc = tz_rows_code(j->a, rc);
+    if (rc == TZ_E_LIMIT) {
+        const char *what = j->err && j->err->code == TZ_E_LIMIT && j->err->nargs ? j->err->args[0] : "op";
+        char *arg = tz_arena_strdup(j->out, what);
+        if (j->err)
+            *j->err = (struct tz_err){0};
+        rc = arg ? tz_judge_refuse(j, TZ_E_LIMIT, arg, NULL) : TZ_E_NOMEM;
+    }
+    if (rc < 0 || j->res.outcome == TZ_OUT_REFUSED) {
+        j->s->ndistricts = 0; /* one of them may be undone with it */
+        j->s->row_bytes = row_bytes;
+    }
+    if (rc < 0 && j->err && j->err->code == 0)
+        tz_err_set(j->err, rc, NULL, NULL, NULL, NULL);
+    return rc;
+}
+
 int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
 {
     memset(&j->res, 0, sizeof j->res);
     j->res.outcome = TZ_OUT_APPLIED;
     j->res.cases = j->case_ids;
+    if (op == j->cs->ops)
+        j->s->row_bytes = 0;
     if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
         return 0;
     j->edit.base_ver = seen_base(j, op->base_ver);
@@ -520,8 +531,9 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     const struct tz_type *t = tz_catalogue_type_id(j->s->cat, op->type);
     if (!t)
         return tz_judge_refuse(j, TZ_E_UNKNOWN_TYPE, "?", NULL);
+    size_t row_bytes = j->s->row_bytes;
+    j->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
     int rc = judge_known(j, op, t);
-    if (rc < 0 && j->err && j->err->code == 0)
-        tz_err_set(j->err, rc, NULL, NULL, NULL, NULL);
-    return rc;
+    j->s->row_bytes_max = 0;
+    return answer_or_error(j, rc, row_bytes);
 }

@@ -418,8 +418,7 @@ int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_com
 
 int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
-    const struct tz_edit *e = &j->edit;
-    struct tz_commit author = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective};
+    struct tz_commit author = tz_judge_author(j);
     struct subject s = subject_of_life();
     json_t *values = json_pack("{s:i}", LIFE, 0);
     for (size_t i = 0; i < row->rec.type->nfields; i++)
@@ -480,6 +479,9 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
         return t->deleters & j->role->editor ? 0 : (tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1);
     if (tz_record_decode(t, op->values, j->a, &r->in, NULL))
         return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
+    int rc = tz_judge_known_fields(j, op, t, &r->in);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < t->nfields; i++)
         r->names[i] = r->in.v[i].kind != TZ_V_NULL;
     for (size_t i = 0; i < op->ncleared; i++) {
@@ -496,6 +498,8 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
             return tz_judge_refuse(j, TZ_E_VALUE, t->fields[i].name, NULL), 1;
         if (!tz_judge_may_edit(j, r->row, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
+        if (r->in.v[i].kind == TZ_V_NULL && tz_judge_required(j, &t->fields[i]))
+            return tz_judge_refuse(j, TZ_E_REQUIRED, t->fields[i].name, NULL), 1;
     }
     return any ? 0 : (tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1);
 }
@@ -601,6 +605,8 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
     if (!rc && !r->s.life) /* the choice may move the record, or point somewhere */
         rc = tz_judge_area(j, r->row);
     if (!rc && !r->s.life)
+        rc = tz_judge_size(j, &r->row->rec);
+    if (!rc && !r->s.life)
         rc = tz_judge_refs(j, t, &r->row->rec, r->names);
     if (!rc)
         rc = tz_judge_put(j, r->row, &r->stamps);
@@ -653,8 +659,7 @@ static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *st
 
 static int resolve_late(struct tz_judge *j, const struct resolve *r)
 {
-    const struct tz_edit *e = &j->edit;
-    struct tz_commit author = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective};
+    struct tz_commit author = tz_judge_author(j);
     if (choice_stands(r))
         return 0;
     j->res.outcome = TZ_OUT_SUPERSEDED;
@@ -675,6 +680,10 @@ int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op)
         return rc < 0 ? rc : 0;
     if (tz_value_is_text(r->c->rec.v[cf(j, "state")->index], "closed"))
         return resolve_late(j, r);
+    if (!choice_stands(r) && (r->deleted || !r->s.life))
+        rc = tz_judge_decision_on_life(j, r->row, &r->stamps, r->s.life ? NULL : &r->in, r->names);
+    if (rc)
+        return rc < 0 ? rc : 0;
     json_t *standing = unseen_standing(j, r, &author);
     rc = resolve_write(j, r);
     if (!rc)

@@ -81,7 +81,7 @@ static bool saw_all(struct tz_judge *j, const struct tz_row *row, const struct t
     return true;
 }
 
-static struct tz_commit edit_commit(const struct tz_judge *j)
+struct tz_commit tz_judge_author(const struct tz_judge *j)
 {
     const struct tz_edit *e = &j->edit;
     return (struct tz_commit){e->ver, e->device, e->incarnation, e->seq, e->user, e->effective};
@@ -106,7 +106,7 @@ static int load_for_life(struct tz_judge *j, const struct tz_op *op, const struc
 static int delete_superseded(struct tz_judge *j, const struct tz_row *row)
 {
     j->res.outcome = TZ_OUT_SUPERSEDED;
-    return tz_case_deletion(j, row, edit_commit(j), "unseen");
+    return tz_case_deletion(j, row, tz_judge_author(j), "unseen");
 }
 
 static int refuse_children(struct tz_judge *j, uint64_t count, const char *example)
@@ -175,7 +175,7 @@ int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsign
 int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps, unsigned depth)
 {
     if (depth > TZ_REVIVE_DEPTH_MAX)
-        return tz_err_set(j->err, TZ_E_INTERNAL, "revival too deep", NULL, NULL, NULL);
+        return tz_err_set(j->err, TZ_E_LIMIT, row->rec.type->name, NULL, NULL, NULL);
     struct tz_stamp died = tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born);
     row->deleted = false;
     int rc = tz_stamps_set(stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = j->edit.ver});
@@ -209,4 +209,19 @@ int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz
     if (!rc)
         rc = tz_case_refresh(j, row);
     return rc < 0 ? rc : 0;
+}
+
+int tz_judge_decision_on_life(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps,
+                              const struct tz_record *in, const bool *names)
+{
+    struct tz_stamp life = tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born);
+    if (in ? !row->deleted : saw_all(j, row, stamps))
+        return 0;
+    if (in && tz_merge_saw(&j->edit, life, tz_judge_commit_of, j))
+        return tz_judge_refuse(j, TZ_E_DELETED, NULL, NULL), 1;
+    if (in && !life.resolved)
+        return tz_judge_revive(j, row, stamps, 0);
+    int rc = in ? tz_case_edit_of_deleted(j, row, in, names) : delete_superseded(j, row);
+    j->res.outcome = TZ_OUT_SUPERSEDED;
+    return rc ? rc : 1;
 }

@@ -7,25 +7,22 @@
  *  1. The feed has exactly one entry per record that is not `leaving`, at the record's own _ver and area.
  *  2. It has one leaving entry per area the record left and has not come back to; left_area says where it stands.
  *  3. A dependant (area rule `parent`) has its parent's area; a move takes it along in the same version.
+ *  4. What depends on the data alone and cannot be done (a chain too deep, too many bytes in one version) is
+ * TZ_E_LIMIT, never an error of this machine.
  */
+#include "area_rule.h"
 #include "store_int.h"
 
 #include <string.h>
 
-enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 8, MOVE_ARENA_BYTES = 8 * 1024 * 1024 };
+enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 2 * TZ_AREA_DEPTH_MAX, MOVE_ARENA_BYTES = 8 * 1024 * 1024 };
+enum { ROW_HEAD_BYTES = 64, FIELD_HEAD_BYTES = 16, ALLOC_MAX = 2 * 1024 * 1024 + 64 * 1024 };
+enum { MOVED_MAX = TZ_CHANGESET_ROW_BYTES_MAX / ROW_HEAD_BYTES };
 
 const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
                                        const struct tz_field *f)
 {
-    if (f->ref)
-        return f->ref;
-    struct tz_value v = rec->v[f->any_type_field];
-    char name[TZ_NAME_MAX + 1];
-    if (v.kind != TZ_V_TEXT || v.n > TZ_NAME_MAX)
-        return NULL;
-    memcpy(name, v.p, v.n);
-    name[v.n] = '\0';
-    return tz_catalogue_type(cat, strcmp(name, "district") == 0 ? "division" : name);
+    return tz_area_ref_type(cat, rec, f);
 }
 
 size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out, size_t max)
@@ -43,72 +40,61 @@ size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *
 
 /* ---- area ---- */
 
-static bool digits(struct tz_value v, size_t n)
-{
-    if (v.kind != TZ_V_TEXT || v.n != n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (v.p[i] < '0' || v.p[i] > '9')
-            return false;
-    return true;
-}
-
-static int own_area(const struct tz_record *rec, struct tz_area *out)
-{
-    struct tz_value none = tz_value_null();
-    struct tz_value d = rec->type->district_field >= 0 ? rec->v[rec->type->district_field] : none;
-    struct tz_value s = rec->type->street_field >= 0 ? rec->v[rec->type->street_field] : none;
-    if ((d.kind != TZ_V_NULL && !digits(d, 6)) || (s.kind != TZ_V_NULL && !digits(s, 9)))
-        return 0;
-    if (d.kind != TZ_V_NULL)
-        memcpy(out->district, d.p, 6);
-    else if (s.kind != TZ_V_NULL) /* a street implies its district */
-        memcpy(out->district, s.p, 6);
-    if (s.kind != TZ_V_NULL && memcmp(s.p, out->district, 6) == 0)
-        memcpy(out->street, s.p, 9);
-    return 1;
-}
-
-/** A city-wide parent may still name a district: a district committee, a division. */
-static void area_of_city_row(const struct tz_row *parent, struct tz_area *out)
-{
-    const struct tz_field *f = tz_type_field(parent->rec.type, "district_code");
-    struct tz_value v = f ? parent->rec.v[f->index] : tz_value_null();
-    if (!f && strcmp(parent->rec.type->name, "division") == 0)
-        v = parent->rec.v[tz_type_field(parent->rec.type, "code")->index];
-    if (v.kind != TZ_V_TEXT || v.n < 6 || memcmp(v.p + 2, "0000", 4) == 0)
-        return;
-    memcpy(out->district, v.p, 6);
-    if (v.n == 9)
-        memcpy(out->street, v.p, 9);
-}
-
 int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
                  struct tz_err *err)
 {
-    const struct tz_type *t = rec->type;
-    memset(out, 0, sizeof *out);
-    if (t->area == TZ_AREA_CITY)
-        return 1;
-    if (t->area == TZ_AREA_OWN)
-        return own_area(rec, out);
-    const struct tz_field *f = &t->fields[t->area_field];
-    const struct tz_type *parent_type = tz_rows_ref_type(s->cat, rec, f);
-    struct tz_value v = rec->v[t->area_field];
-    if (!parent_type || v.kind != TZ_V_BLOB || v.n != TZ_ID_BYTES)
+    return tz_area_of(s->rep, rec, a, out, err);
+}
+
+/** One step up: 1 with the record it has its area from in @parent, 0 there is none, negative. */
+static int area_parent(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_row **parent,
+                       struct tz_err *err)
+{
+    if (rec->type->area != TZ_AREA_PARENT)
         return 0;
-    struct tz_row *parent = tz_arena_alloc(a, sizeof *parent);
+    const struct tz_type *t = tz_rows_ref_type(s->cat, rec, &rec->type->fields[rec->type->area_field]);
+    struct tz_value v = rec->v[rec->type->area_field];
     struct tz_id id;
+    if (!t || v.kind != TZ_V_BLOB || v.n != TZ_ID_BYTES)
+        return 0;
+    *parent = tz_arena_alloc(a, sizeof **parent);
     memcpy(id.b, v.p, TZ_ID_BYTES);
-    if (!parent)
-        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
-    int rc = tz_replica_get(s->rep, parent_type, id, a, parent, err);
-    if (rc <= 0)
-        return rc;
-    *out = parent->area;
-    if (parent_type->area == TZ_AREA_CITY)
-        area_of_city_row(parent, out);
-    return 1;
+    return *parent ? tz_replica_get(s->rep, t, id, a, *parent, err) : TZ_E_NOMEM;
+}
+
+int tz_rows_area_depth(struct tz_store *s, const struct tz_record *rec, struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_row *parent = NULL;
+    const struct tz_record *at = rec;
+    int depth = 0;
+    int rc = 1;
+    tz_arena_init(&a, MOVE_ARENA_BYTES);
+    while (rc == 1 && depth <= TZ_AREA_DEPTH_MAX) {
+        rc = area_parent(s, at, &a, &parent, err);
+        if (rc == 1) {
+            at = &parent->rec;
+            depth++;
+        }
+    }
+    rc = tz_rows_code(&a, rc);
+    tz_arena_deinit(&a);
+    return rc < 0 ? rc : depth;
+}
+
+/* ---- limits ---- */
+
+size_t tz_rows_bytes(const struct tz_record *rec)
+{
+    size_t n = rec->extra.n;
+    for (size_t i = 0; i < rec->type->nfields; i++)
+        n += rec->v[i].kind == TZ_V_NULL ? 0 : FIELD_HEAD_BYTES + (rec->v[i].kind == TZ_V_INT ? 0 : rec->v[i].n);
+    return n;
+}
+
+int tz_rows_code(const struct tz_arena *a, int rc)
+{
+    return rc == TZ_E_NOMEM && a->used_bytes + ALLOC_MAX > a->budget_bytes ? TZ_E_LIMIT : rc;
 }
 
 /* ---- feed ---- */
@@ -262,6 +248,8 @@ struct cascade {
 static int collect_id(void *ctx, const struct tz_row *row)
 {
     struct cascade *c = ctx;
+    if (c->n == MOVED_MAX) /* more than one changeset may write, however small they are */
+        return TZ_E_LIMIT;
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 16;
         struct tz_id *ids = tz_arena_calloc(c->a, cap, sizeof *ids);
@@ -323,7 +311,7 @@ static int move_child(struct tz_store *s, const struct tz_type *t, struct tz_id 
 {
     struct tz_arena a;
     tz_arena_init(&a, MOVE_ARENA_BYTES);
-    int rc = move_one(s, t, id, ver, &a, depth, err);
+    int rc = tz_rows_code(&a, move_one(s, t, id, ver, &a, depth, err));
     tz_arena_deinit(&a);
     return rc;
 }
@@ -334,7 +322,7 @@ static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver 
     struct tz_child_ref refs[CHILD_REFS_MAX];
     size_t n = tz_rows_child_refs(s->cat, row->rec.type, refs, CHILD_REFS_MAX);
     if (depth >= CASCADE_DEPTH_MAX)
-        return tz_err_set(err, TZ_E_INTERNAL, "area cascade too deep", NULL, NULL, NULL);
+        return tz_err_set(err, TZ_E_LIMIT, row->rec.type->name, NULL, NULL, NULL);
     for (size_t i = 0; i < n; i++) {
         const struct tz_type *t = refs[i].type;
         if (t->area != TZ_AREA_PARENT || &t->fields[t->area_field] != refs[i].field)
@@ -368,6 +356,9 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
 {
     bool moved = old && !tz_area_eq(&old->area, &row->area);
     row->ver = ver;
+    s->row_bytes += ROW_HEAD_BYTES + tz_rows_bytes(&row->rec);
+    if (s->row_bytes_max && s->row_bytes > s->row_bytes_max) /* whoever pulls must take a version in one piece */
+        return tz_err_set(err, TZ_E_LIMIT, row->rec.type->name, NULL, NULL, NULL);
     if (row->rec.type == s->division_type)
         s->ndistricts = 0; /* what is known to exist may have changed */
     touch(s, &row->area);

@@ -6,13 +6,14 @@
 #include "store_int.h"
 
 static const char STEP_1[] =
-    /* single values: epoch, mac_key (32 B, proves results after a restore), claim_key (32 B), name */
+    /* single values: epoch, mac_key (32 B, proves results after a restore), claim_key (32 B), audit_head (40 B: n, hash
+       of the newest audit entry) */
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
 
     /* one installation that may connect; the authority on who may, never the certificate's dates */
     "CREATE TABLE device("
     " number INTEGER PRIMARY KEY,"   /* in every id it makes */
-    " incarnation INTEGER NOT NULL," /* raised when a copy of the installation is found */
+    " incarnation INTEGER NOT NULL," /* 1; no release raises it yet: a copy of an installation is held, see backlog */
     " name TEXT NOT NULL UNIQUE,"
     " role TEXT NOT NULL," /* roles.csv */
     " area TEXT NOT NULL," /* division code; 120000 = city */
@@ -24,8 +25,10 @@ static const char STEP_1[] =
     " last_seq INTEGER NOT NULL DEFAULT 0,"       /* greatest judged seq of this incarnation */
     " last_effective INTEGER NOT NULL DEFAULT 0," /* hlc */
     " last_seen_ms INTEGER NOT NULL DEFAULT 0,"
-    " offset_ms INTEGER NOT NULL DEFAULT 0," /* server wall - device wall at the last handshake */
-    " checkpoint INTEGER NOT NULL DEFAULT 0" /* as the device last said */
+    " offset_ms INTEGER NOT NULL DEFAULT 0,"  /* server wall - device wall at the last handshake */
+    " checkpoint INTEGER NOT NULL DEFAULT 0," /* as the device last said */
+    /* waiting changesets still to be looked at: those after this seq; -1 none. again: then once more from the start */
+    " release_after INTEGER NOT NULL DEFAULT -1, release_again INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
 
     "CREATE TABLE invite("
@@ -76,12 +79,13 @@ static const char STEP_1[] =
     " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL, told_ms INTEGER NOT NULL,"
     " PRIMARY KEY(device, incarnation, seq)) STRICT, WITHOUT ROWID;"
 
-    /* waiting and held changesets, whole: a stolen laptop loses nothing */
+    /* waiting and held changesets, whole: a stolen laptop loses nothing. A copied installation's have the key of
+       others, so the hash tells them apart */
     "CREATE TABLE backlog("
     " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    " outcome INTEGER NOT NULL, blocked_by INTEGER NOT NULL, raw BLOB NOT NULL,"
-    " received_ms INTEGER NOT NULL, offset_ms INTEGER NOT NULL,"
-    " PRIMARY KEY(device, incarnation, seq)) STRICT, WITHOUT ROWID;"
+    " hash BLOB NOT NULL, outcome INTEGER NOT NULL, blocked_by INTEGER NOT NULL, nops INTEGER NOT NULL,"
+    " raw BLOB NOT NULL, received_ms INTEGER NOT NULL, offset_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(device, incarnation, seq, hash)) STRICT, WITHOUT ROWID;"
     /* what refused, waiting and held changesets touch: a later one that touches it waits.
        subject 0 = makes the record; else a field id (of a group: its as-of field) */
     "CREATE TABLE blocked("

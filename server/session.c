@@ -6,8 +6,10 @@
  *  1. At most one job of each lane is at the store at a time; a lane never waits for the other.
  *  2. A Checkpoint is sent only after every Rows frame before it, and its version is the snapshot those rows were read
  * from.
- *  3. Memory of the down lane: one page of frames; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks
- * for more breaks the protocol and is closed.
+ *  3. Memory of the down lane: one page of frames, which end between versions, so that it is bounded by what one
+ * version may write; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks for more breaks the protocol
+ * and is closed.
+ *  4. Each Push is answered by one Results, or by an Error.
  */
 #include "log.h"
 #include "session_int.h"
@@ -426,8 +428,6 @@ static void on_opened(struct tz_session *s, struct tz_sjob *j)
 static void on_pushed(struct tz_session *s, struct tz_sjob *j)
 {
     s->pushes--;
-    for (const struct frame_node *f = j->frames; f; f = f->next)
-        s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_bytes_of(f->bytes, f->n));
     s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&j->reply));
     if (j->changed)
         s->dirty = true; /* its own edits become visible at a checkpoint */

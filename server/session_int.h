@@ -47,7 +47,7 @@ struct tz_sjob {
     bool changed;           /* PUSH */
     struct tz_area areas[TZ_JOB_AREAS_MAX];
     size_t nareas;             /* > TZ_JOB_AREAS_MAX: anywhere */
-    struct frame_node *frames; /* PULL: Rows; PUSH: Results that one frame cannot hold, before `reply`; owned */
+    struct frame_node *frames; /* PULL: Rows; owned */
     bool done;                 /* PULL: head is a checkpoint */
     struct tz_msg_checkpoint head;
 };

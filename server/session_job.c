@@ -9,10 +9,12 @@
 #include "pki.h"
 #include "session_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { JOB_ARENA_BYTES = 64 * 1024 * 1024 };
+static const int64_t WALL_MS_MAX = 253402300799999; /* the year 9999 */
 
 int tz_sjob_new(enum tz_job_kind kind, uint64_t session, struct tz_sjob **out)
 {
@@ -67,25 +69,38 @@ void *tz_sjob_node(struct tz_sjob *j)
     return j->executor;
 }
 
-/** Errors that are the peer's affair: told to them, the group goes on. */
-static bool is_peers(int code)
+/** Errors that are the peer's affair: told to them, the group goes on. FORMAT, LIMIT and VALUE only where the peer's
+ * own bytes are read; from anything stored they mean damage here. */
+static bool is_peers(enum tz_job_kind kind, int code)
 {
     switch (code) {
-    case TZ_E_SEQ_HOLE:
     case TZ_E_REVOKED:
-    case TZ_E_INVITE:
     case TZ_E_AREA:
+    case TZ_E_PROTOCOL:
+        return true;
+    case TZ_E_SEQ_HOLE:
+        return kind == TZ_JOB_PUSH;
+    case TZ_E_FORMAT:
+    case TZ_E_LIMIT: /* the store has told its own damage apart */
+        return kind == TZ_JOB_PUSH || kind == TZ_JOB_ENROL;
+    case TZ_E_INVITE:
     case TZ_E_EXISTS:
     case TZ_E_VALUE:
-    case TZ_E_FORMAT:
-    case TZ_E_LIMIT:
-    case TZ_E_PROTOCOL:
-    case TZ_E_VERSION:
     case TZ_E_TLS:
-        return true;
+        return kind == TZ_JOB_ENROL;
     default:
         return false;
     }
+}
+
+/** What cannot be read in the store is damage, whatever the reader calls it. */
+static int as_ours(struct tz_sjob *j, int rc)
+{
+    char what[32];
+    if (rc != TZ_E_FORMAT && rc != TZ_E_LIMIT && rc != TZ_E_VALUE)
+        return rc;
+    (void)snprintf(what, sizeof what, "stored data: %s", tz_err_info(rc)->symbol);
+    return tz_err_set(&j->err, TZ_E_DB_CORRUPT, what, NULL, NULL, NULL);
 }
 
 /* ---- open ---- */
@@ -129,8 +144,9 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
     if (!j->grant)
         return TZ_E_NOMEM;
     rc = tz_store_grant_of(s, &d, j->grant, &j->err);
-    /* Within a plausible century: an offset is measured, never judged. */
-    j->offset_ms = j->received.ms - j->hello.wall_ms;
+    /* An offset is measured, never judged; but a clock outside the calendar says nothing. */
+    int64_t wall = j->hello.wall_ms < 0 ? 0 : j->hello.wall_ms > WALL_MS_MAX ? WALL_MS_MAX : j->hello.wall_ms;
+    j->offset_ms = j->received.ms - wall;
     if (!rc)
         rc = tz_store_session_begin(s, d.number, &j->hello, j->offset_ms, &j->err);
     return rc ? rc : make_welcome(j, s, &d);
@@ -171,46 +187,75 @@ static int keep_frame(void *ctx, struct tz_bytes rows)
     return 0;
 }
 
-/** Results message so far into a frame of its own, behind those before it. */
-static int close_results(struct tz_sjob *j)
-{
-    struct emit e = {j, &j->frames};
-    while (*e.tail)
-        e.tail = &(*e.tail)->next;
-    int rc = keep_frame(&e, tz_buf_unread(&j->reply));
-    tz_buf_clear(&j->reply);
-    j->nresults = 0;
-    return rc;
-}
+/** Results of earlier changesets, to be sent after those of the Push itself: as many as fit. */
+struct late {
+    struct tz_buf bytes;
+    size_t end[TZ_MSG_RESULTS_MAX];
+    size_t n;
+};
 
-/** A changeset may release any number of others: no frame holds more results, or bytes, than a peer accepts. */
-static int add_results(struct tz_sjob *j, const struct tz_apply_out *out)
+/** Own results keep the order of the Push; when one does not fit, none after it comes either. */
+static int add_results(struct tz_sjob *j, const struct tz_apply_out *out, bool *full, struct late *late)
 {
     int rc = 0;
     for (size_t i = 0; i < out->n && !rc; i++) {
         const struct tz_signed_result *r = &out->results[i];
-        bool fits = j->nresults < TZ_MSG_RESULTS_MAX && j->reply.len + r->result.n + r->mac.n + 32 <= TZ_FRAME_BODY_MAX;
-        rc = fits ? 0 : close_results(j);
-        if (!rc)
-            rc = tz_msg_put_results(&j->reply, r, 1); /* repeated field: messages concatenate */
-        j->nresults++;
+        struct tz_buf *to = i ? &late->bytes : &j->reply;
+        size_t n = i ? late->n : j->nresults;
+        bool fits = n < TZ_MSG_RESULTS_MAX && to->len + r->result.n + r->mac.n + 32 <= TZ_FRAME_BODY_MAX;
+        *full = *full || (i == 0 && !fits);
+        if (!fits || (i == 0 && *full))
+            continue;                      /* the device asks again in its next session */
+        rc = tz_msg_put_results(to, r, 1); /* repeated field: messages concatenate */
+        if (i)
+            late->end[late->n++] = to->len;
+        else
+            j->nresults++;
+    }
+    return rc;
+}
+
+static int append_late(struct tz_sjob *j, const struct late *late)
+{
+    size_t n = late->n;
+    while (n && (j->nresults + n > TZ_MSG_RESULTS_MAX || j->reply.len + late->end[n - 1] > TZ_FRAME_BODY_MAX))
+        n--;
+    j->nresults += n;
+    return n ? tz_buf_put(&j->reply, late->bytes.p, late->end[n - 1]) : 0;
+}
+
+static int apply_each(struct tz_sjob *j, struct tz_store *s, struct tz_arena *a, struct late *late)
+{
+    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
+    struct tz_apply_out out;
+    bool full = false;
+    int rc = 0;
+    for (size_t i = 0; i < j->nchangesets && !rc; i++) {
+        tz_arena_reset(a);
+        rc = tz_store_apply(s, &ctx, j->changesets[i], a, &out, &j->err);
+        if (rc)
+            break;
+        add_areas(j, &out);
+        rc = as_ours(j, add_results(j, &out, &full, late));
     }
     return rc;
 }
 
 static int run_push(struct tz_sjob *j, struct tz_store *s)
 {
-    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
-    struct tz_apply_out out;
-    int rc = 0;
-    for (size_t i = 0; i < j->nchangesets && !rc; i++) {
-        rc = tz_store_apply(s, &ctx, j->changesets[i], &j->a, &out, &j->err);
-        if (!rc) {
-            add_areas(j, &out);
-            rc = add_results(j, &out);
-        }
-    }
-    return rc;
+    struct tz_arena a; /* of one changeset */
+    struct late *late = malloc(sizeof *late);
+    if (!late)
+        return TZ_E_NOMEM;
+    late->n = 0;
+    tz_buf_init(&late->bytes, TZ_FRAME_BODY_MAX);
+    tz_arena_init(&a, JOB_ARENA_BYTES);
+    int rc = apply_each(j, s, &a, late);
+    int more = append_late(j, late);
+    tz_arena_deinit(&a);
+    tz_buf_deinit(&late->bytes);
+    free(late);
+    return rc ? rc : as_ours(j, more);
 }
 
 /* ---- pull, verify ---- */
@@ -231,13 +276,19 @@ static int run_verify(struct tz_sjob *j, struct tz_store *s)
 
 /* ---- enrol ---- */
 
+/** The request was read before: only VALUE can still be about what the peer brought (its invitation). */
+static int enrolled(struct tz_sjob *j, int rc)
+{
+    return rc == TZ_E_VALUE ? rc : as_ours(j, rc);
+}
+
 static int run_enrol(struct tz_sjob *j, struct tz_store *s)
 {
     struct tz_enrolment e;
     uint8_t key[TZ_PKI_PIN_BYTES];
     int rc = tz_pki_csr_check(j->enrol.csr, key, &j->err); /* a repeated join has the same key, not the same request */
     if (!rc)
-        rc = tz_store_enrol(s, j->enrol.secret, j->enrol.csr, key, j->sign, j->sign_ctx, &e, &j->err);
+        rc = enrolled(j, tz_store_enrol(s, j->enrol.secret, j->enrol.csr, key, j->sign, j->sign_ctx, &e, &j->err));
     else
         memset(&e, 0, sizeof e);
     if (!rc) {
@@ -281,10 +332,12 @@ int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
                                                                       [TZ_JOB_ENROL] = run_enrol};
     forget_answer(j);
     int rc = run[j->kind](j, s);
+    if (rc && !is_peers(j->kind, rc))
+        rc = as_ours(j, rc);
     if (rc && j->err.code != rc)
         tz_err_set(&j->err, rc, NULL, NULL, NULL, NULL);
     j->code = rc;
-    if (!rc || is_peers(rc))
+    if (!rc || is_peers(j->kind, rc))
         return 0;
     if (err)
         *err = j->err;

@@ -93,11 +93,18 @@ static int meta_put(struct tz_store *s, const char *key, struct tz_value v, stru
 struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver)
 {
     struct tz_commit c = {0};
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_GET, NULL);
-    if (!st)
-        return c;
-    tz_stmt_bind_int(st, 1, (int64_t)ver);
-    if (tz_stmt_step(st, NULL) != 1)
+    struct tz_err err = {0};
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_GET, &err);
+    if (st)
+        tz_stmt_bind_int(st, 1, (int64_t)ver);
+    int rc = st ? tz_stmt_step(st, &err) : TZ_E_DB;
+    if (rc < 0) {
+        s->read_err = err;
+        s->read_err.code = rc;
+    }
+    if (st && rc != 1)
+        tz_stmt_reset(st);
+    if (rc != 1)
         return c;
     c.ver = ver;
     c.device = (uint32_t)tz_stmt_int(st, 0);
@@ -336,6 +343,8 @@ int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_
     int rc = store_new(path, o->readonly ? TZ_DB_READ : TZ_DB_WRITE, o, out, err);
     if (!rc)
         rc = load_state(*out, err);
+    if (!rc && !o->readonly) /* a reader beside a writer may meet two snapshots here */
+        rc = tz_audit_head_check(*out, err);
     if (!rc && !o->readonly)
         rc = seed(*out, err);
     if (rc) {
@@ -379,16 +388,18 @@ int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
     s->group_eff_max = s->eff_max;
     s->group_audit_n = s->audit_n;
     memcpy(s->group_audit_hash, s->audit_hash, TZ_HASH_BYTES);
-    s->in_group = true;
     return 0;
 }
 
 int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 {
-    s->in_group = false;
-    int rc = tz_db_commit(s->db, err);
-    if (rc)
+    int rc = s->group_audit_n == s->audit_n ? 0 : tz_audit_head_save(s, err);
+    if (!rc)
+        rc = tz_db_commit(s->db, err);
+    if (rc) {
+        tz_store_group_rollback(s);
         return rc;
+    }
     s->head = s->group_head;
     s->eff_max = s->group_eff_max;
     s->audit_n = s->group_audit_n;
@@ -398,7 +409,6 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 
 void tz_store_group_rollback(struct tz_store *s)
 {
-    s->in_group = false;
     s->ndistricts = 0;
     for (size_t i = 0; i < TZ_SQL_COUNT; i++)
         tz_stmt_reset(&s->stmts[i]);

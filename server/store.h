@@ -77,7 +77,8 @@ TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d,
                                   struct tz_err *err);
 typedef int (*tz_device_cb)(void *ctx, const struct tz_device *d);
 TZ_MUST_USE int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_err *err);
-/** Users of a device: those whose grant lies within the device's own. Strings live in @a. */
+/** Users of a device: those whose area lies within the device's own and whose role fits its role. Strings live in @a.
+ */
 TZ_MUST_USE int tz_store_users_of(struct tz_store *s, const struct tz_device *d, struct tz_arena *a,
                                   struct tz_session_user **out, size_t *n, struct tz_err *err);
 

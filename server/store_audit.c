@@ -83,6 +83,45 @@ int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, str
     return 0;
 }
 
+enum { HEAD_BYTES = 8 + TZ_HASH_BYTES };
+static const char HEAD_KEY[] = "audit_head";
+
+static void head_bytes(uint64_t n, const uint8_t hash[TZ_HASH_BYTES], uint8_t out[HEAD_BYTES])
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = (uint8_t)(n >> (56 - 8 * i));
+    memcpy(out + 8, hash, TZ_HASH_BYTES);
+}
+
+int tz_audit_head_save(struct tz_store *s, struct tz_err *err)
+{
+    uint8_t head[HEAD_BYTES];
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    head_bytes(s->group_audit_n, s->group_audit_hash, head);
+    tz_stmt_bind_text(st, 1, HEAD_KEY);
+    tz_stmt_bind_blob(st, 2, head, sizeof head);
+    return tz_stmt_run(st, err);
+}
+
+int tz_audit_head_check(struct tz_store *s, struct tz_err *err)
+{
+    uint8_t head[HEAD_BYTES];
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUDIT_LAST, err); /* one statement: one snapshot */
+    if (!st)
+        return TZ_E_DB;
+    int rc = tz_stmt_step(st, err);
+    struct tz_bytes kept = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
+    uint64_t n = rc == 1 ? (uint64_t)tz_stmt_int(st, 1) : 0;
+    struct tz_bytes hash = n ? tz_stmt_blob(st, 2) : (struct tz_bytes){0};
+    if (hash.n == TZ_HASH_BYTES)
+        head_bytes(n, hash.p, head);
+    bool ok = n == 0 ? kept.n == 0 : hash.n == TZ_HASH_BYTES && tz_bytes_eq(kept, tz_bytes_of(head, sizeof head));
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : ok ? 0 : tz_err_setf(err, TZ_E_VERIFY, "audit entry %llu", (unsigned long long)n + 1);
+}
+
 int tz_store_audit_head(struct tz_store *s, uint64_t *n, uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
 {
     int64_t last = 0;
@@ -137,7 +176,7 @@ int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *e
         rc = check_entry(&st, ++n, prev, err);
     tz_stmt_finalize(&st);
     *entries = n;
-    if (!rc && n < s->audit_n) /* cut off at the end: every entry that is left fits */
-        rc = tz_err_setf(err, TZ_E_VERIFY, "audit entry %llu", (unsigned long long)n + 1);
+    if (!rc) /* cut off at the end: every entry that is left fits */
+        rc = tz_audit_head_check(s, err);
     return rc;
 }

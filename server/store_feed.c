@@ -7,9 +7,11 @@
  * here".
  *  2. A call that reaches the end of every area is done: the version of its snapshot is a checkpoint. A row that
  * changed while earlier pages were out has moved to a later place in the feed and comes again.
- *  3. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the
+ *  3. A row that cannot be encoded is passed over and logged: it stops nobody's feed.
+ *  4. Nothing outside the grant leaves this file: areas are checked, rows projected, leaving entries void where the
  * reader still sees the record through another area.
  */
+#include "log.h"
 #include "planted.h"
 #include "store_int.h"
 
@@ -85,6 +87,14 @@ static int put_row(struct page *p, const struct tz_msg_row *m)
     return rc ? tz_err_set(p->err, rc, "row", NULL, NULL, NULL) : 0;
 }
 
+/** A row that no frame can carry must not stop everybody's feed: the log tells. */
+static void row_unfit(const struct tz_row *row, int code)
+{
+    char id[TZ_ID_HEX + 1];
+    tz_id_print(row->id, id);
+    tz_log(TZ_LOG_WARN, "store", "row_unfit", "type=%s id=%s code=%d", row->rec.type->name, id, code);
+}
+
 /** One feed entry into the frame. Entries of types that this catalogue lost are passed over. */
 static int page_entry(struct page *p, const struct entry *e)
 {
@@ -102,8 +112,12 @@ static int page_entry(struct page *p, const struct entry *e)
     project(p->g, &row->rec);
     tz_buf_clear(&p->body);
     rc = tz_record_encode(&row->rec, &p->body);
-    if (rc)
-        return tz_err_set(p->err, rc, "row", NULL, NULL, NULL);
+    if (rc == TZ_E_NOMEM)
+        return tz_err_set(p->err, rc, NULL, NULL, NULL, NULL);
+    if (rc) {
+        row_unfit(row, rc);
+        return 0;
+    }
     m.area = row->area;
     m.state = row->deleted ? TZ_ROW_DELETED : TZ_ROW_LIVE;
     m.body = tz_buf_unread(&p->body);
@@ -134,6 +148,11 @@ static int version_ended(struct page *p, size_t i, tz_ver at)
     return rc ? rc : p->frames < p->frames_max;
 }
 
+static int go_on(int rc)
+{
+    return rc ? rc : 1;
+}
+
 /** Everything after cursor @i. 1 reached the end, 0 the page is full (cursor at the last whole version), negative. */
 static int page_cursor(struct page *p, size_t i)
 {
@@ -152,9 +171,9 @@ static int page_cursor(struct page *p, size_t i)
         at = e.ver;
         if (go == 1 &&
             (p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES || p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
-            go = page_flush(p, i) ? TZ_E_NOMEM : 1;
+            go = go_on(page_flush(p, i));
         if (go == 1 && (tz_area_covers(&c->area, &e.area) || TZ_PLANTED(3)))
-            go = page_entry(p, &e) ? TZ_E_NOMEM : 1;
+            go = go_on(page_entry(p, &e));
         if (go != 1) {
             tz_stmt_reset(st);
             return go;
@@ -306,8 +325,8 @@ static int digest_row(void *ctx, const struct tz_row *row)
     uint8_t head[4 + TZ_ID_BYTES + 8 + 4];
     tz_buf_clear(&d->body);
     int rc = tz_record_encode(&row->rec, &d->body);
-    if (rc)
-        return rc;
+    if (rc) /* a row that was never sent is in nobody's digest */
+        return rc == TZ_E_NOMEM ? rc : 1;
     struct tz_bytes body = tz_buf_unread(&d->body);
     be(head, row->rec.type->id, 4);
     memcpy(head + 4, row->id.b, TZ_ID_BYTES);
@@ -373,7 +392,9 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
     memset(out, 0, sizeof *out);
     int rc = tz_db_prepare(s->db, &st,
                            "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
-                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1)"
+                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
+                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome=5),"
+                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5)"
                            " FROM result WHERE device=?1",
                            err);
     if (!rc) {
@@ -385,6 +406,8 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
                                 &out->held,       &out->under_review, &out->withdrawn,  &out->lost};
         for (int i = 0; i < 9; i++)
             *at[i] = (uint64_t)tz_stmt_int(&st, i);
+        out->changesets += (uint64_t)tz_stmt_int(&st, 9); /* of copied installations */
+        out->held += (uint64_t)tz_stmt_int(&st, 10);
         rc = 0;
     }
     tz_stmt_finalize(&st);

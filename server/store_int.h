@@ -19,7 +19,7 @@
 
 enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 1, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
-enum { TZ_REVIVE_DEPTH_MAX = 16 };
+enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
 /** A reference field somewhere that points at a type: who must be asked when a record of that type goes. */
 struct tz_child_ref {
@@ -51,13 +51,14 @@ struct tz_store {
     tz_hlc eff_max, group_eff_max;
     uint64_t audit_n, group_audit_n;
     uint8_t audit_hash[TZ_HASH_BYTES], group_audit_hash[TZ_HASH_BYTES];
-    bool in_group;
+    struct tz_err read_err; /* a look-up that could not say so to its caller; ends the changeset */
 
     const struct tz_type *case_type, *user_type, *division_type;
     struct tz_area touched[TZ_TOUCHED_MAX];                 /* areas written since the last tz_store_apply began */
     size_t ntouched;                                        /* past the maximum: anywhere */
     char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
     size_t ndistricts;
+    size_t row_bytes, row_bytes_max; /* rows written by the changeset being judged; maximum 0: not counted */
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
 
@@ -99,6 +100,13 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver);
 tz_ver tz_judge_checkpoint(const struct tz_judge *j);
 /** May the author's role edit this field of this row (NULL: a record being created)? */
 bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
+/** Must the author fill this field in? */
+bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f);
+/** The op carries nothing that this catalogue lacks. 0 good, 1 refused, negative. */
+int tz_judge_known_fields(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
+                          const struct tz_record *in);
+/** Could every reader be sent it? 0 good, 1 refused. */
+int tz_judge_size(struct tz_judge *j, const struct tz_record *rec);
 /** Write row and stamps as of this commit. */
 TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
 /** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1:
@@ -112,6 +120,12 @@ TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, cons
 TZ_MUST_USE int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 /** Bring a deleted record back with a case about its deletion, and what it refers to. */
 TZ_MUST_USE int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps, unsigned depth);
+/** A case is decided otherwise than the record stands: by deleting it (@in NULL), or by values for it. 0 the choice may
+ * be written (the record is live now), 1 answered: the case stays open, negative. */
+TZ_MUST_USE int tz_judge_decision_on_life(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps,
+                                          const struct tz_record *in, const bool *names);
+/** The op as the author of what it says. */
+struct tz_commit tz_judge_author(const struct tz_judge *j);
 /** What a returning record refers to comes back too: references resolve to live records again. */
 TZ_MUST_USE int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsigned depth);
 /** A live child that blocks deletion: 1 seen (@example, @count), 2 unseen, 0 none, negative. */
@@ -136,6 +150,12 @@ TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
  * negative. */
 int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
                  struct tz_err *err);
+/** How many records up its area comes from (0: its own); stops counting past TZ_AREA_DEPTH_MAX. Negative: error. */
+int tz_rows_area_depth(struct tz_store *s, const struct tz_record *rec, struct tz_err *err);
+/** At least as many bytes as its body takes, counted without encoding. */
+size_t tz_rows_bytes(const struct tz_record *rec);
+/** @rc, but TZ_E_LIMIT where it was @a's budget that ended: the data was too much, not the machine too small. */
+int tz_rows_code(const struct tz_arena *a, int rc);
 /** Store @row at version @ver: table, feed, claims, leaving entries, dependants. @old NULL = new. */
 TZ_MUST_USE int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver,
                             struct tz_arena *a, struct tz_err *err);
@@ -156,9 +176,15 @@ bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area);
 struct tz_area tz_who_area(const char *code);
 /** Does the grant @inner lie within @outer (division codes)? */
 bool tz_who_area_within(const char *inner, const char *outer);
+/** May a user of this role act on a device of that one? Never with other rights than the device was given. */
+bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role);
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);
+/** Remember the newest entry beside the log, in the same transaction: so that a shortened log is found. */
+TZ_MUST_USE int tz_audit_head_save(struct tz_store *s, struct tz_err *err);
+/** Is the newest entry the remembered one? TZ_E_VERIFY. */
+TZ_MUST_USE int tz_audit_head_check(struct tz_store *s, struct tz_err *err);
 
 /* store.c */
 /** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */

@@ -60,6 +60,7 @@ int tz_store_users(struct tz_store *s, int (*cb)(void *ctx, const struct tz_user
 struct handed_in {
     uint32_t device, incarnation;
     uint64_t seq;
+    uint8_t hash[TZ_HASH_BYTES]; /* a copied installation has the same seqs */
     size_t nops;
 };
 
@@ -68,7 +69,7 @@ struct list {
     size_t n, cap;
 };
 
-static int list_add(struct list *l, const struct tz_changeset *cs)
+static int list_add(struct list *l, const struct tz_changeset *cs, const uint8_t hash[TZ_HASH_BYTES])
 {
     if (l->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 256;
@@ -78,21 +79,23 @@ static int list_add(struct list *l, const struct tz_changeset *cs)
         l->v = v;
         l->cap = cap;
     }
-    l->v[l->n++] = (struct handed_in){cs->device, cs->incarnation, cs->seq, cs->nops};
+    struct handed_in *h = &l->v[l->n++];
+    *h = (struct handed_in){.device = cs->device, .incarnation = cs->incarnation, .seq = cs->seq, .nops = cs->nops};
+    memcpy(h->hash, hash, sizeof h->hash);
     return 0;
 }
 
-/** The changeset counts when it is the one that has the key's result: a forked copy's has another hash. */
-static int judged(struct tz_stmt *st, const struct tz_changeset *cs, struct tz_bytes raw, struct tz_err *err)
+/** The changeset counts when it has the key's result, or was kept as a copied installation's. Fills @hash. */
+static int judged(struct tz_stmt *st, const struct tz_changeset *cs, struct tz_bytes raw, uint8_t hash[TZ_HASH_BYTES],
+                  struct tz_err *err)
 {
-    uint8_t hash[TZ_HASH_BYTES];
     int rc = tz_sha256(raw, hash);
     if (rc)
         return tz_err_set(err, rc, NULL, NULL, NULL, NULL);
     tz_stmt_bind_int(st, 1, cs->device);
     tz_stmt_bind_int(st, 2, cs->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)cs->seq);
-    tz_stmt_bind_blob(st, 4, hash, sizeof hash);
+    tz_stmt_bind_blob(st, 4, hash, TZ_HASH_BYTES);
     rc = tz_stmt_step(st, err);
     tz_stmt_reset(st);
     return rc;
@@ -104,20 +107,24 @@ static int collect(struct tz_store *s, struct list *l, struct tz_err *err)
     struct tz_stmt result = {0};
     struct tz_arena a;
     struct tz_changeset cs;
+    uint8_t hash[TZ_HASH_BYTES];
     int rc = tz_db_prepare(s->db, &bodies,
                            "SELECT b.body FROM audit a JOIN audit_body b ON b.n=a.n"
                            " WHERE a.meta GLOB 'changeset *' AND length(b.body)>0 ORDER BY a.n",
                            err);
     if (!rc)
-        rc = tz_db_prepare(s->db, &result, "SELECT 1 FROM result WHERE device=? AND incarnation=? AND seq=? AND hash=?",
-                           err);
+        rc = tz_db_prepare(
+            s->db, &result,
+            "SELECT 1 FROM result WHERE device=?1 AND incarnation=?2 AND seq=?3 AND hash=?4 UNION"
+            " SELECT 1 FROM backlog WHERE device=?1 AND incarnation=?2 AND seq=?3 AND hash=?4 AND outcome=5",
+            err);
     tz_arena_init(&a, 64 * 1024 * 1024);
     while (!rc && (rc = tz_stmt_step(&bodies, err)) == 1) {
         struct tz_bytes raw = tz_stmt_blob(&bodies, 0);
         tz_arena_reset(&a);
         rc = tz_msg_read_changeset(raw, &a, &cs, err);
-        int ours = rc ? rc : judged(&result, &cs, raw, err);
-        rc = ours == 1 ? list_add(l, &cs) : ours;
+        int ours = rc ? rc : judged(&result, &cs, raw, hash, err);
+        rc = ours == 1 ? list_add(l, &cs, hash) : ours;
     }
     tz_arena_deinit(&a);
     tz_stmt_finalize(&bodies);
@@ -133,7 +140,9 @@ static int by_key(const void *pa, const void *pb)
         return a->device < b->device ? -1 : 1;
     if (a->incarnation != b->incarnation)
         return a->incarnation < b->incarnation ? -1 : 1;
-    return a->seq < b->seq ? -1 : a->seq > b->seq;
+    if (a->seq != b->seq)
+        return a->seq < b->seq ? -1 : 1;
+    return memcmp(a->hash, b->hash, sizeof a->hash);
 }
 
 int tz_store_received(struct tz_store *s, tz_received_cb cb, void *ctx, struct tz_err *err)

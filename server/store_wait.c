@@ -7,11 +7,22 @@
  * group its as-of field. A changeset waits for the least seq before its own whose mark it needs or writes over. Other
  * devices never wait.
  *
- * What this does not do: judging, and keeping or releasing what waits. See store_apply.c.
+ * What became free is judged by the call that freed it, a bounded number; device.release_after says where the next call
+ * of the device goes on. Each candidate is read in memory of its own, so that any number may wait.
+ *
+ * What this does not do: judging. See store_apply.c.
  */
 #include "apply_int.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum {
+    RELEASE_MAX = 256,
+    RELEASE_LOOKS_MAX = 4096,
+    RELEASE_BYTES_MAX = 1024 * 1024,
+    CANDIDATE_BYTES = 16 * 1024 * 1024
+};
 
 /** Subject 0 = the record as a whole; else the field, or of a group its as-of field. */
 static uint32_t subject_id(const struct tz_type *t, const struct tz_field *f)
@@ -148,7 +159,7 @@ int tz_wait_mark(struct apply *p)
     return 0;
 }
 
-int tz_wait_run_seq(struct apply *p, enum tz_sql which, uint64_t seq)
+static int run_seq(struct apply *p, enum tz_sql which, uint64_t seq)
 {
     struct tz_stmt *st = tz_store_sql(p->s, which, p->err);
     if (!st)
@@ -178,4 +189,199 @@ int tz_wait_mend(struct apply *p, bool *released)
         *released = *released || tz_db_changes(p->s->db) > 0;
     }
     return 0;
+}
+
+/* ---- withdraw ---- */
+
+/** The waiting or held changeset @seq ends as withdrawn. */
+static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_bytes old,
+                            struct tz_results *out)
+{
+    struct tz_result r;
+    struct tz_signed_result signed_one;
+    int rc = tz_msg_read_result(old, p->a, &r, p->err);
+    struct tz_op_result *ops = rc ? NULL : tz_arena_calloc(p->a, r.nops ? r.nops : 1, sizeof *ops);
+    if (!ops)
+        return rc ? rc : TZ_E_NOMEM;
+    for (size_t i = 0; i < r.nops; i++)
+        ops[i].outcome = TZ_OUT_WITHDRAWN;
+    r.ops = ops;
+    r.outcome = TZ_OUT_WITHDRAWN;
+    r.code = TZ_E_WITHDRAWN;
+    r.nargs = 0;
+    r.blocked_by = 0;
+    memcpy(r.hash, hash.p, TZ_HASH_BYTES);
+    rc = tz_results_store(p->s, p->device, &r, p->a, &signed_one, p->err);
+    if (!rc)
+        rc = run_seq(p, TZ_SQL_BACKLOG_DROP, seq);
+    if (!rc)
+        rc = tz_results_add(out, signed_one);
+    char meta[96];
+    (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=0 received=%lld",
+                   p->device, p->cs->incarnation, (unsigned long long)seq, TZ_OUT_WITHDRAWN, (long long)p->received.ms);
+    return rc ? rc : tz_audit_add(p->s, meta, (struct tz_bytes){0}, p->err);
+}
+
+int tz_wait_withdraw(struct apply *p, uint64_t seq, bool *released, struct tz_results *out)
+{
+    struct tz_stmt *st = seq < p->cs->seq ? tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err) : NULL;
+    struct tz_bytes hash = {0};
+    struct tz_bytes old = {0};
+    if (seq >= p->cs->seq)
+        return 0; /* nothing that it could have known of */
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    enum tz_outcome was = rc == 1 ? (enum tz_outcome)tz_stmt_int(st, 1) : TZ_OUT_NONE;
+    if (rc == 1 && (was == TZ_OUT_WAITING || was == TZ_OUT_HELD)) {
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 0), &hash);
+        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 2), &old);
+    }
+    tz_stmt_reset(st);
+    if (rc < 0 || was == TZ_OUT_NONE)
+        return rc < 0 ? rc : 0;
+    rc = old.p ? end_as_withdrawn(p, seq, hash, old, out) : 0;
+    if (!rc)
+        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, seq);
+    *released = *released || tz_db_changes(p->s->db) > 0;
+    return rc;
+}
+
+/* ---- release ---- */
+
+/** Where a call goes on, and how much of it is left to do. */
+struct release {
+    int64_t after; /* seq; -1: nothing to do */
+    bool again;    /* this pass freed something: one more from the start */
+    size_t looks, judged, bytes;
+};
+
+static int release_load(struct apply *p, struct release *r)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RELEASE_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    int rc = tz_stmt_step(st, p->err);
+    r->after = rc == 1 ? tz_stmt_int(st, 0) : -1;
+    r->again = rc == 1 && tz_stmt_int(st, 1) != 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int release_save(struct apply *p, const struct release *r)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RELEASE_PUT, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, r->after);
+    tz_stmt_bind_int(st, 3, r->again);
+    return tz_stmt_run(st, p->err);
+}
+
+/** The next waiting one after r->after into @p: 1, 0 no more, negative. */
+static int candidate_read(struct apply *p, struct release *r, uint32_t incarnation)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_NEXT, p->err);
+    struct tz_bytes raw = {0};
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, incarnation);
+    tz_stmt_bind_int(st, 3, r->after);
+    tz_stmt_bind_int(st, 4, TZ_OUT_WAITING);
+    int rc = tz_stmt_step(st, p->err);
+    if (rc == 1) {
+        r->after = tz_stmt_int(st, 0);
+        p->received.ms = tz_stmt_int(st, 2);
+        p->offset_ms = tz_stmt_int(st, 3);
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 1), &raw);
+        rc = rc ? rc : 1;
+    }
+    tz_stmt_reset(st);
+    if (rc != 1)
+        return rc;
+    rc = tz_apply_init(p, raw);
+    return rc ? rc : 1;
+}
+
+/** Out of the candidate's memory into that of the answers. */
+static int hand_out(struct release *r, const struct tz_signed_result *one, struct tz_results *out)
+{
+    struct tz_signed_result kept;
+    int rc = tz_results_copy(out->a, one->result, &kept.result);
+    if (!rc)
+        rc = tz_results_copy(out->a, one->mac, &kept.mac);
+    r->judged++;
+    r->bytes += one->result.n;
+    return rc ? rc : tz_results_add(out, kept);
+}
+
+/** Judge @p if nothing blocks it any more. */
+static int candidate_judge(struct apply *p, struct release *r, struct tz_results *out)
+{
+    struct tz_results others = {.a = p->a};
+    struct tz_signed_result one;
+    uint64_t blocker = 0;
+    int rc = tz_apply_try(p, &blocker, &r->again, &others);
+    if (rc || blocker)
+        return rc;
+    rc = run_seq(p, TZ_SQL_BACKLOG_DROP, p->cs->seq);
+    if (!rc)
+        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, p->cs->seq);
+    if (!rc)
+        rc = tz_apply_conclude(p, &one, &r->again);
+    if (!rc)
+        rc = hand_out(r, &one, out);
+    for (size_t i = 0; i < others.n && !rc; i++)
+        rc = hand_out(r, &others.v[i], out);
+    return rc;
+}
+
+static bool release_full(const struct release *r)
+{
+    return r->looks >= RELEASE_LOOKS_MAX || r->judged >= RELEASE_MAX || r->bytes >= RELEASE_BYTES_MAX;
+}
+
+/** Passes in seq order, until one frees nothing more: a released CREATE may free earlier ones than itself. */
+static int release_some(struct apply *p, struct release *r, struct tz_arena *scratch, struct tz_results *out)
+{
+    while (r->after >= 0 && !release_full(r)) {
+        struct apply c = {.s = p->s, .device = p->device, .dev = p->dev, .a = scratch, .err = p->err, .j = p->j};
+        tz_arena_reset(scratch);
+        r->looks++;
+        int rc = candidate_read(&c, r, p->cs->incarnation);
+        if (rc == 1)
+            rc = candidate_judge(&c, r, out);
+        else if (rc == 0) {
+            r->after = r->again ? 0 : -1;
+            r->again = false;
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int tz_wait_release(struct apply *p, bool fresh, struct tz_results *out)
+{
+    struct release r = {0};
+    struct tz_arena scratch;
+    int rc = release_load(p, &r);
+    if (rc || (r.after < 0 && !fresh))
+        return rc;
+    bool under_way = r.after >= 0;
+    r.again = under_way && (r.again || fresh);
+    if (!under_way)
+        r.after = 0;
+    tz_arena_init(&scratch, CANDIDATE_BYTES);
+    rc = release_some(p, &r, &scratch, out);
+    tz_arena_deinit(&scratch);
+    if (rc)
+        return rc;
+    return under_way || r.after >= 0 ? release_save(p, &r) : 0;
 }

@@ -29,6 +29,12 @@ bool tz_who_area_within(const char *inner, const char *outer)
     return strcmp(outer, TZ_CITY_CODE) == 0 || (strcmp(inner, TZ_CITY_CODE) != 0 && tz_area_covers(&o, &i));
 }
 
+bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role)
+{
+    const struct tz_role *d = tz_catalogue_role(cat, device_role);
+    return user && d && (user->editor == 0 || user->editor == d->editor) && (!user->reads_secret || d->reads_secret);
+}
+
 /* ---- devices ---- */
 
 static void copy_text(char *out, size_t cap, const char *in)
@@ -166,6 +172,14 @@ static int read_user(struct tz_store *s, const struct tz_stmt *st, struct tz_are
     return rc < 0 ? rc : u->code && u->role && u->name ? 0 : TZ_E_NOMEM;
 }
 
+/** @st: user, code, role, area, … */
+static bool may_use(const struct tz_store *s, const struct tz_stmt *st, const struct tz_device *d)
+{
+    const char *role = tz_stmt_text(st, 2);
+    const struct tz_role *r = role ? tz_catalogue_role(s->cat, role) : NULL;
+    return tz_who_role_fits(s->cat, r, d->role) && tz_who_area_within(tz_stmt_text(st, 3), d->area);
+}
+
 int tz_store_users_of(struct tz_store *s, const struct tz_device *d, struct tz_arena *a, struct tz_session_user **out,
                       size_t *n, struct tz_err *err)
 {
@@ -176,7 +190,7 @@ int tz_store_users_of(struct tz_store *s, const struct tz_device *d, struct tz_a
         return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
     int rc = tz_db_prepare(s->db, &st, "SELECT user,code,role,area,active FROM user_grant ORDER BY code", err);
     while (!rc && *n < TZ_MSG_USERS_MAX && (rc = tz_stmt_step(&st, err)) == 1)
-        rc = tz_who_area_within(tz_stmt_text(&st, 3), d->area) ? read_user(s, &st, a, &(*out)[(*n)++], err) : 0;
+        rc = may_use(s, &st, d) ? read_user(s, &st, a, &(*out)[(*n)++], err) : 0;
     tz_stmt_finalize(&st);
     return rc < 0 ? rc : 0;
 }
@@ -518,6 +532,7 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
                            struct tz_err *err)
 {
     int64_t now = tz_clock_wall(&s->clock).ms;
+    struct tz_device d = {0};
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_DEVICE_SEEN, err);
     if (!st)
         return TZ_E_DB;
@@ -526,14 +541,20 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     tz_stmt_bind_int(st, 3, offset_ms);
     tz_stmt_bind_int(st, 4, (int64_t)(h->checkpoint & INT64_MAX));
     int rc = tz_stmt_run(st, err);
+    int found = rc ? rc : tz_store_device_by_number(s, device, &d, err);
+    if (found != 1 || d.incarnation != h->incarnation)
+        return found < 0 ? found : 0;
     for (size_t i = 0; i < h->nlost && !rc; i++) {
+        if (h->lost_seqs[i] <= d.last_seq || h->lost_seqs[i] > h->last_seq || h->lost_seqs[i] > INT64_MAX)
+            continue; /* judged already, or never given */
         st = tz_store_sql(s, TZ_SQL_LOST_PUT, err);
         if (!st)
             return TZ_E_DB;
         tz_stmt_bind_int(st, 1, device);
         tz_stmt_bind_int(st, 2, h->incarnation);
-        tz_stmt_bind_int(st, 3, (int64_t)(h->lost_seqs[i] & INT64_MAX));
+        tz_stmt_bind_int(st, 3, (int64_t)h->lost_seqs[i]);
         tz_stmt_bind_int(st, 4, now);
+        tz_stmt_bind_int(st, 5, (int64_t)d.last_seq);
         rc = tz_stmt_run(st, err);
     }
     return rc;

@@ -3,7 +3,8 @@
  * `taizhang cases` shows what stands and what was kept aside; `taizhang resolve` decides. Case rows carry their values
  * as JSON (client/case_view.c says how); what this catalogue cannot read is shown as it came.
  *
- * Cases are numbered in the order they were opened; a number is a convenience of the last list, an id is for scripts.
+ * A number means what the last list showed under it: the list is remembered, so that working down a printed page never
+ * hits another case. Ids are for scripts. "mine" and "theirs" are what was saved on this machine and what was not.
  */
 #include "desk.h"
 #include "office_int.h"
@@ -13,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_DIGITS_MAX = 6 };
+enum { NUMBER_DIGITS_MAX = 4, LIST_MAX = 999 };
+static const char LAST_LIST[] = "cases.last_list";
+static const char NO_CASE[] = "-";
 
 struct case_item {
     struct tz_row *row;
@@ -256,15 +259,27 @@ static int print_text(struct desk *d, const struct case_item *c)
 
 struct print_ctx {
     unsigned count;
-    const char *only; /* NULL: all */
+    const char *only;   /* NULL: all */
+    struct tz_buf list; /* ids as shown, 32 hex digits each */
 };
+
+/** What was typed, as the beginning of an id: a number stands for the id that the last list showed under it. */
+static const char *id_of_name(struct desk *d, const char *name)
+{
+    const char *digits = name[0] == '#' ? name + 1 : name;
+    size_t len = strlen(digits);
+    if (len == 0 || len > NUMBER_DIGITS_MAX || strspn(digits, "0123456789") != len)
+        return name;
+    const char *list = tz_office_meta(d->o, LAST_LIST, &d->a);
+    unsigned long n = strtoul(digits, NULL, 10);
+    if (n == 0 || n > strlen(list) / TZ_ID_HEX)
+        return NO_CASE; /* no such number was shown: never the beginning of an id */
+    char *hex = tz_arena_dup(&d->a, list + (n - 1) * TZ_ID_HEX, TZ_ID_HEX);
+    return hex ? hex : NO_CASE;
+}
 
 static bool is_named(const struct case_item *c, const char *name)
 {
-    char number[16];
-    (void)snprintf(number, sizeof number, "%u", c->number);
-    if (strlen(name) <= NUMBER_DIGITS_MAX && strspn(name, "0123456789") == strlen(name))
-        return strcmp(name, number) == 0;
     return strncmp(name, c->hex, strlen(name)) == 0;
 }
 
@@ -273,7 +288,8 @@ static int print_case(struct desk *d, const struct case_item *c, void *ctx)
     struct print_ctx *p = ctx;
     if (p->only && !is_named(c, p->only))
         return 0;
-    p->count++;
+    if (p->count++ < LIST_MAX && !p->only && tz_buf_puts(&p->list, c->hex))
+        return tz_err_set(&d->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
     return out_json_mode() ? print_json(d, c) : print_text(d, c);
 }
 
@@ -290,10 +306,17 @@ int cmd_cases(struct cli *c, int argc, char **argv)
     }
     if (argc - optind > 1)
         return cli_usage_error(c, "%s", tr("多余的参数", "too many arguments"));
-    p.only = argv[optind];
     int rc = desk_open(&d, c);
+    if (!rc && argv[optind])
+        p.only = id_of_name(&d, argv[optind]);
+    tz_buf_init(&p.list, (size_t)(LIST_MAX + 1) * TZ_ID_HEX);
     if (!rc)
         rc = each_case(&d, all, print_case, &p);
+    if (!rc && !p.only)
+        rc = tz_buf_putc(&p.list, 0);
+    if (!rc && !p.only)
+        rc = tz_office_meta_set(d.o, LAST_LIST, (const char *)p.list.p, &d.err);
+    tz_buf_deinit(&p.list);
     if (!rc && p.only && p.count == 0)
         rc = tz_err_set(&d.err, TZ_E_NOT_FOUND, p.only, NULL, NULL, NULL);
     if (!rc && p.count == 0)
@@ -322,7 +345,7 @@ static int pick_case(struct desk *d, const struct case_item *c, void *ctx)
 
 static int find_case(struct desk *d, const char *name, struct case_item *out)
 {
-    struct pick p = {.name = name};
+    struct pick p = {.name = id_of_name(d, name)};
     int rc = each_case(d, false, pick_case, &p);
     if (rc)
         return rc;
@@ -341,24 +364,51 @@ struct decision {
     unsigned warnings;
 };
 
-/** "theirs" with several candidates must say which: "theirs:2", or @number from --candidate. */
-static int read_theirs(struct desk *d, const struct case_item *c, const char *word, const char *number,
-                       struct decision *out)
+/** Was this value saved on this machine? */
+static bool is_own(struct desk *d, const json_t *value)
+{
+    return json_integer_value(json_object_get(value, "device")) == (json_int_t)tz_office_identity(d->o)->device;
+}
+
+static int take_candidate(struct desk *d, const struct case_item *c, const char *said, struct decision *out)
 {
     char *end = NULL;
-    unsigned long n = 1;
-    size_t have = c->view.ncandidates;
-    const char *said = word[6] == ':' ? word + 7 : number;
-    if (said)
-        n = strtoul(said, &end, 10);
-    else if (have > 1)
-        return tz_err_set(&d->err, TZ_E_USAGE, tr("有几个值，请写 theirs:序号", "several values: say theirs:N"), NULL,
-                          NULL, NULL);
-    if ((said && (*end || end == said)) || n == 0 || n > have)
-        return tz_err_set(&d->err, TZ_E_NOT_FOUND, said ? said : word, NULL, NULL, NULL);
+    unsigned long n = strtoul(said, &end, 10);
+    if (*end || end == said || n == 0 || n > c->view.ncandidates)
+        return tz_err_set(&d->err, TZ_E_NOT_FOUND, said, NULL, NULL, NULL);
     out->choice = TZ_CHOICE_THEIRS;
     out->candidate = (unsigned)n - 1;
     return 0;
+}
+
+/** The one value that is (@own) or is not of this machine; none or several: the person must say which. */
+static int take_side(struct desk *d, const struct case_item *c, bool own, struct decision *out)
+{
+    json_t *standing = json_of(c->row, "standing", "standing_secret");
+    json_t *list = json_of(c->row, "candidates", "candidates_secret");
+    unsigned hits = 0;
+    if (is_own(d, standing) == own) {
+        out->choice = TZ_CHOICE_MINE; /* on the wire: what stands */
+        hits++;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (is_own(d, json_array_get(list, i)) != own)
+            continue;
+        out->choice = TZ_CHOICE_THEIRS;
+        out->candidate = (unsigned)i;
+        hits++;
+    }
+    json_decref(standing);
+    json_decref(list);
+    if (hits == 1)
+        return 0;
+    return tz_err_set(
+        &d->err, TZ_E_USAGE,
+        hits ? tr("这样的值不止一个，请写 keep（现值）或 theirs:序号", "several such values: say keep or theirs:N")
+        : own ? tr("没有一个值是本机保存的，请写 keep（现值）或 theirs:序号",
+                   "none of the values was saved here: say keep or theirs:N")
+              : tr("没有别人的值", "there is no value of somebody else"),
+        NULL, NULL, NULL);
 }
 
 static bool is_group(const struct case_item *c)
@@ -401,15 +451,39 @@ static int decide(struct desk *d, const struct case_item *c, const struct resolv
     size_t n = in->nwords;
     if (!c->known || !c->target)
         return tz_err_set(&d->err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
-    if (n == 1 && strcmp(args[0], "mine") == 0) {
+    if (n == 1 && strcmp(args[0], "keep") == 0) {
         out->choice = TZ_CHOICE_MINE;
         return 0;
     }
-    if (n == 1 && strncmp(args[0], "theirs", 6) == 0 && (args[0][6] == '\0' || args[0][6] == ':'))
-        return read_theirs(d, c, args[0], in->candidate, out);
+    if (n == 1 && strcmp(args[0], "mine") == 0)
+        return take_side(d, c, true, out);
+    if (n == 1 && strncmp(args[0], "theirs:", 7) == 0)
+        return take_candidate(d, c, args[0] + 7, out);
+    if (n == 1 && strcmp(args[0], "theirs") == 0)
+        return in->candidate ? take_candidate(d, c, in->candidate, out) : take_side(d, c, false, out);
     if (strcmp(args[0], "typed") == 0 && n > 1)
         return read_typed(d, c, args + 1, n - 1, out);
     return read_typed(d, c, args, n, out);
+}
+
+/** What was decided, for the person to check. */
+static const char *chosen_text(struct desk *d, const struct case_item *c, const struct decision *what)
+{
+    json_t *from = NULL;
+    int which = -1;
+    if (what->choice == TZ_CHOICE_TYPED)
+        return tr("填写的值", "what was typed");
+    if (what->choice == TZ_CHOICE_MINE) {
+        from = json_of(c->row, "standing", "standing_secret");
+    } else {
+        json_t *list = json_of(c->row, "candidates", "candidates_secret");
+        from = json_incref(json_array_get(list, what->candidate));
+        json_decref(list);
+        which = (int)what->candidate;
+    }
+    const char *text = values_text(d, c, which, json_object_get(from, "values"));
+    json_decref(from);
+    return text;
 }
 
 static int resolve(struct desk *d, const struct resolve_args *in)
@@ -438,6 +512,8 @@ static int resolve(struct desk *d, const struct resolve_args *in)
     desk_warn(what->warnings);
     if (out_json_mode())
         return out_json(json_pack("{s:s,s:I}", "case", c.hex, "seq", (json_int_t)seq));
+    out_note(tr("%s · %s：采用 %s", "%s · %s: took %s"), desk_title(d, c.target), subject_label(d, &c),
+             chosen_text(d, &c, what));
     out_note(tr("已保存（第 %llu 次保存，等待送出）", "saved (save %llu, waiting to be sent)"),
              (unsigned long long)seq);
     return 0;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LIST_MAX = 64, NOTES_MAX = 200 };
+enum { LIST_MAX = 64, NOTES_MAX = 200, EDITS_MAX = 5, EDIT_BYTES = 1200 };
 
 struct import_args {
     struct tz_import_options opt;
@@ -18,6 +18,8 @@ struct import_args {
     const char *maps[LIST_MAX], *filters[LIST_MAX];
     struct out_progress bar;
     unsigned notes; /* told so far */
+    unsigned edits;
+    char edit[EDITS_MAX][EDIT_BYTES]; /* the first few, told with the account */
 };
 
 static void on_column(void *ctx, const char *heading, const struct tz_field *f)
@@ -41,6 +43,13 @@ static void on_note(void *ctx, const struct tz_import_note *n)
              n->reason);
 }
 
+static void on_edited(void *ctx, const char *title, const char *what)
+{
+    struct import_args *in = ctx;
+    if (in->edits < EDITS_MAX)
+        (void)snprintf(in->edit[in->edits++], EDIT_BYTES, "%.150s%s%s", title, title[0] ? tr("：", ": ") : "", what);
+}
+
 static void on_progress(void *ctx, uint64_t done, uint64_t all)
 {
     struct import_args *in = ctx;
@@ -60,10 +69,30 @@ static int summary_json(const struct import_args *in, const struct tz_import_res
         "encoding", r->encoding == TZ_IMPORT_UTF8 ? "utf-8" : "gb18030", "kept", r->kept));
 }
 
+/** What was changed, the first few by name; the account on stdout stays one line. */
+static void tell_edits(const struct import_args *in, const struct tz_import_result *r)
+{
+    if (r->edited == 0)
+        return;
+    out_note(in->opt.dry_run ? tr("将修改 %llu 条现有记录：", "%llu records would be changed:")
+                             : tr("修改了 %llu 条现有记录：", "%llu records were changed:"),
+             (unsigned long long)r->edited);
+    for (unsigned i = 0; i < in->edits; i++)
+        out_note("  %s", in->edit[i]);
+    if (r->edited > in->edits)
+        out_note(tr("  ……另有 %llu 条", "  … and %llu more"), (unsigned long long)(r->edited - in->edits));
+}
+
 static int summary(const struct import_args *in, const struct tz_import_result *r)
 {
     if (in->notes > NOTES_MAX)
         out_note(tr("……另有 %u 条未列出", "… and %u more"), in->notes - NOTES_MAX);
+    tell_edits(in, r);
+    if (r->differ && !in->opt.update)
+        out_note(tr("%llu 行与现有记录不同，没有写入；核对后确要以表格为准的，加 --update 再导入",
+                    "%llu rows are not as their records are and were not written; to let the sheet win, import with "
+                    "--update"),
+                 (unsigned long long)r->differ);
     if (out_json_mode())
         return summary_json(in, r);
     (void)printf(
@@ -170,6 +199,9 @@ static bool take_option(struct import_args *in, int k)
     case 'a':
         in->opt.all_or_nothing = true;
         return true;
+    case 'u':
+        in->opt.update = true;
+        return true;
     case 'e':
         return read_encoding(in, optarg);
     case 'm':
@@ -187,19 +219,18 @@ static bool take_option(struct import_args *in, int k)
 
 int cmd_import(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {{"dry-run", no_argument, NULL, 'd'},
-                                            {"all-or-nothing", no_argument, NULL, 'a'},
-                                            {"encoding", required_argument, NULL, 'e'},
-                                            {"map", required_argument, NULL, 'm'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {"template", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"dry-run", no_argument, NULL, 'd'},   {"all-or-nothing", no_argument, NULL, 'a'},
+        {"update", no_argument, NULL, 'u'},    {"encoding", required_argument, NULL, 'e'},
+        {"map", required_argument, NULL, 'm'}, {"filter", required_argument, NULL, 'f'},
+        {"template", no_argument, NULL, 't'},  {NULL, 0, NULL, 0}};
     struct import_args in = {0};
     struct desk d;
     in.opt.maps = in.maps;
     in.opt.filters = in.filters;
     in.opt.column = on_column;
     in.opt.note = on_note;
+    in.opt.edited = on_edited;
     in.opt.progress = on_progress;
     in.opt.ctx = &in;
     for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;)

@@ -136,6 +136,9 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
     (void)printf(tr("  本机记录 %" PRIu64 "%s  上次同步 %s\n", "  records here %" PRIu64 "%s  last sync %s\n"),
                  st->rows, st->filling ? tr("（首次同步未完成）", " (first sync not finished)") : "",
                  st->last_sync_ms == 0 ? tr("无", "never") : out_time(st->last_sync_ms, when, sizeof when));
+    if (st->no_areas)
+        (void)printf("%s", tr("  本设备的角色没有辖区，不取回记录\n",
+                              "  this device's role has no area: no records are received\n"));
     (void)printf(tr("  后台同步 %s%s%s\n", "  agent %s%s%s\n"),
                  !a->running    ? tr("未运行", "not running")
                  : a->connected ? tr("已连接", "connected")
@@ -163,12 +166,12 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
     sentence(st, line, sizeof line);
     json_t *j = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s}", "summary", line, "device", (int)id->device, "name",
                           id->name, "role", id->role, "area", id->area, "server", id->address);
-    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "unsent",
+    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}", "unsent",
                           (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops, "refused",
                           (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets, "held",
                           (json_int_t)st->held_changesets, "cases", (json_int_t)st->open_cases, "set_aside",
                           (json_int_t)st->set_aside, "rows", (json_int_t)st->rows, "checkpoint",
-                          (json_int_t)st->checkpoint, "filling", st->filling, "last_sync_ms",
+                          (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas, "last_sync_ms",
                           (json_int_t)st->last_sync_ms, "offset_ms", (json_int_t)st->offset_ms);
     json_t *agent = json_pack("{s:b, s:b, s:s}", "running", a->running, "connected", a->connected, "error", a->error);
     int bad = json_object_update(j, n);

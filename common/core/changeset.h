@@ -13,6 +13,7 @@
 typedef uint64_t tz_ver; /* epoch (15 bits) << 48 | counter (48 bits); 0 = none; fits a signed 64-bit column */
 
 enum { TZ_VER_COUNTER_BITS = 48, TZ_CHANGESET_OPS_MAX = 500, TZ_INDEPENDENT_OPS_MAX = 256 };
+enum { TZ_CHANGESET_ROW_BYTES_MAX = 8 * 1024 * 1024 }; /* rows that one may write, dependants included */
 enum { TZ_CHANGESET_BYTES_MAX = 256 * 1024, TZ_HASH_BYTES = 32, TZ_REASON_CHARS_MAX = 200, TZ_OP_ELEMENTS_MAX = 1000 };
 
 enum tz_op_kind {

@@ -324,7 +324,6 @@ int tz_merge_set(const struct tz_type *type, const struct tz_record *cur, tz_ver
     out->superseded = false;
     out->nlosses = 0;
     memcpy(out->v, cur->v, type->nfields * sizeof *out->v);
-    memcpy(out->touched, names, type->nfields * sizeof *names);
     for (size_t i = 0; i < type->nfields; i++) {
         int rc = names[i] && type->fields[i].group == 0 ? merge_field(&m, i, 0) : 0;
         if (rc)

@@ -70,7 +70,6 @@ struct tz_loss {
 
 struct tz_merge_out {
     struct tz_value v[TZ_FIELDS_MAX]; /* new value of every field */
-    bool touched[TZ_FIELDS_MAX];      /* the edit names it */
     bool changed;                     /* any value or stamp differs */
     struct tz_loss loss[TZ_FIELDS_MAX];
     size_t nlosses;

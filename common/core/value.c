@@ -20,6 +20,7 @@
 #include <strings.h>
 
 enum { NUMBER_TEXT_BYTES = 96, DIGEST_BYTES = 32, QUOTE_BYTES = 64 };
+enum { PART_BYTES_MIN = 4 }; /* of a label's beginning: two characters of Chinese, four letters */
 
 static const char *const NOT_A_CHOICE = "不在可选项中 / not one of the choices";
 static const char *const WRONG_KIND = "存储类型不对 / wrong storage kind";
@@ -117,6 +118,33 @@ static int too_long(const struct tz_field *f, int64_t most, struct tz_err *err)
 
 /* parse */
 
+/** Does @word begin with @text (of @n bytes), and @whole: up to a bracket, is that all of it? */
+static bool label_fits(const char *word, const char *text, size_t n, bool whole)
+{
+    return word != NULL && strncasecmp(word, text, n) == 0 && (!whole || word[n] == '(');
+}
+
+/** 在营 for 在营（在册）: the part before a bracket, else the beginning of a label; of one choice only. */
+static const struct tz_enum_value *enum_by_part(const struct tz_enum *e, struct tz_arena *a, const char *folded)
+{
+    size_t n = strlen(folded);
+    for (int round = 0; round < 2; round++) {
+        const struct tz_enum_value *hit = NULL;
+        for (size_t i = 0; i < e->nvalues && (round == 0 || n >= PART_BYTES_MIN); i++)
+            for (int lang = 0; lang < 2; lang++) {
+                const char *word = tz_name_fold(a, tz_value_text(e->values[i].label[lang]));
+                if (e->values[i].retired || !label_fits(word, folded, n, round == 0))
+                    continue;
+                if (hit != NULL && hit != &e->values[i])
+                    return NULL;
+                hit = &e->values[i];
+            }
+        if (hit != NULL)
+            return hit;
+    }
+    return NULL;
+}
+
 const struct tz_enum_value *tz_enum_find(const struct tz_enum *e, struct tz_arena *a, struct tz_value text)
 {
     const char *folded = tz_name_fold(a, text);
@@ -133,7 +161,7 @@ const struct tz_enum_value *tz_enum_find(const struct tz_enum *e, struct tz_aren
                 return &e->values[i];
         }
     }
-    return NULL;
+    return enum_by_part(e, a, folded);
 }
 
 static bool is_line(enum tz_ftype t)
@@ -290,7 +318,10 @@ static int parse_date(const struct tz_field *f, const char *input, struct tz_are
     char s[NUMBER_TEXT_BYTES];
     char date[11];
     const char *reason = "太长 / too long";
-    if (tz_text_ascii(input, s, sizeof s)) {
+    const char *day = tz_arena_dup(a, input, tz_date_day(input));
+    if (day == NULL)
+        return tz_err_setf(err, TZ_E_LIMIT, "memory");
+    if (tz_text_ascii(day, s, sizeof s)) {
         if (*s == '\0')
             return 0;
         reason = tz_date_parse(s, date);

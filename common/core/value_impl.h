@@ -37,6 +37,8 @@ bool tz_text_is_code(struct tz_bytes in);
 const char *tz_num_parse(const char *s, unsigned decimals, int64_t *out);
 const char *tz_date_parse(const char *s, char out[11]);
 const char *tz_date_wrong(struct tz_bytes in);
+/** Bytes of @s (unfolded) that are the day: all of it, but for the midnight a spreadsheet writes behind one. */
+size_t tz_date_day(const char *s);
 /** @s unfolded, because it may hold a space between date and time. */
 const char *tz_instant_parse(const char *s, int64_t *ms);
 const char *tz_instant_wrong(int64_t ms);

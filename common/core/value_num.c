@@ -249,6 +249,14 @@ static const char *time_of_day(const char *s, int64_t *ms)
     return s;
 }
 
+size_t tz_date_day(const char *s)
+{
+    size_t n = strcspn(s, "Tt ");
+    int64_t ms = 0;
+    const char *rest = s[n] != '\0' ? time_of_day(s + n + 1, &ms) : NULL;
+    return rest != NULL && *rest == '\0' && ms == 0 ? n : strlen(s);
+}
+
 /** "Z", "+08:00", "+0800" or nothing (UTC+8) → offset in milliseconds. */
 static bool zone(const char *s, int64_t *ms)
 {

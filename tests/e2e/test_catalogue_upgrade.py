@@ -69,19 +69,22 @@ class World:
                 office.sync()
 
 
-def fields_written_ahead_of_the_server_are_kept(world, ahead, older, rid):
-    """The server knows nothing of the fields; it keeps the values raw, one beside the other, and gives them on."""
+def fields_written_ahead_of_the_server_are_refused(world, ahead, older, rid):
+    """The server cannot judge what it does not know: it refuses such a save as a whole, and takes it once it knows."""
     ahead.catalogue(world.next)
-    ahead.edit("organisation", rid, "slogan=走在前面", "grid_no=7")
-    ahead.edit("organisation", rid, "mascot=阿福")
+    seq = ahead("edit", "organisation", rid, "slogan=走在前面", "grid_no=7", "--json").json()["seq"]
     world.settle(ahead, older)
-    w.check(slogan_of(ahead, rid) == "走在前面", "the office ahead lost its own value")
-    w.check(fields(older, "organisation", rid)["grid_no"] == "7", "the known field of the same save did not arrive")
+    w.check(ahead.balance()["refused"] == 1, "a field that the server lacks was not refused:", ahead.balance())
+    w.check("grid_no" not in fields(older, "organisation", rid), "a part of a refused save arrived")
+    ahead("withdraw", str(seq))
+    ahead.edit("organisation", rid, "grid_no=7")
+    world.settle(ahead, older)
+    w.check(fields(older, "organisation", rid)["grid_no"] == "7", "what the server knows did not arrive from an office ahead of it")
 
 
 def new_type_and_field_work_end_to_end(world, newer, centre, rid):
-    w.check(fields(newer, "organisation", rid).get("mascot") == "阿福", "one of two values kept raw is gone")
-    w.check(slogan_of(newer, rid) == "走在前面", "the value kept raw did not come up with the column:", slogan_of(newer, rid))
+    w.check(fields(newer, "organisation", rid).get("mascot") == "阿福", "one of two new fields did not arrive")
+    w.check(slogan_of(newer, rid) == "走在前面", "the new field did not arrive:", slogan_of(newer, rid))
     newer.edit("organisation", rid, "slogan=团结协作")
     team = newer.add("volunteer_team", "team_name=先锋队", f"org_id={rid}", "members=12")
     world.settle(newer, centre)
@@ -174,8 +177,11 @@ def a_catalogue_grows_without_c():
             centre = world.join("centre", "C_SUPER", "120000")
             rid = older.add("organisation", "name=海河公司", "address=旧址")
             world.settle(older, newer, ahead)
-            fields_written_ahead_of_the_server_are_kept(world, ahead, older, rid)
+            fields_written_ahead_of_the_server_are_refused(world, ahead, older, rid)
             world.upgrade()
+            ahead.edit("organisation", rid, "slogan=走在前面")
+            ahead.edit("organisation", rid, "mascot=阿福")
+            world.settle(ahead)
             newer.catalogue(world.next)
             centre.catalogue(world.next)
             world.settle(newer, centre)

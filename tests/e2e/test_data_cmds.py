@@ -93,9 +93,9 @@ class DataCommands(tz.TestCase):
         self.do(self.desk, "resolve", "1", "theirs:2", code=1)
         self.do(self.desk, "resolve", "7", "mine", code=1)
         self.do(self.desk, "resolve", "1", "theirs", "--candidate", "x", code=1)
-        self.do(self.desk, "resolve", case["id"][:12], "theirs")
+        self.do(self.desk, "resolve", case["id"][:12], "theirs")  # what the other office said, wherever it stands
         self.sync(self.desk, other)
-        kept = case["candidates"][0]["values"]["address"]
+        kept = "二路"
         for data in (self.desk, other):
             self.assertEqual(self.show(data, USCI)["fields"]["address"], kept)
             self.assertEqual(self.do(data, "cases", "--json").out, "")
@@ -109,10 +109,28 @@ class DataCommands(tz.TestCase):
         self.do(other, "edit", "organisation", USCI, "full_members=5", "counts_on=2020-03-01")
         self.sync(self.desk, other, self.desk)
         self.assertEqual(self.show(self.desk, USCI)["fields"]["full_members"], 5)
-        self.do(self.desk, "resolve", "1", "正式党员数=6人")
+        self.do(self.desk, "resolve", "1", "正式党员数=6人", code=1)  # no list was shown yet: a number means nothing
+        self.do(self.desk, "cases")
+        self.do(self.desk, "resolve", "#1", "正式党员数=6人")
         self.sync(self.desk, other)
         self.assertEqual(self.show(other, USCI)["fields"]["full_members"], 6)
         self.assertEqual(self.do(other, "cases", "--json").out, "")
+
+    def test_mine_is_mine_and_numbers_are_those_of_the_printed_list(self):
+        other = self.join("other")
+        ids = [self.do(self.desk, "add", "organisation", f"name=案{n}", "区=河西", "--json").json()["id"] for n in range(3)]
+        self.sync(self.desk, other)
+        for n, rid in enumerate(ids):
+            self.do(self.desk, "edit", "organisation", rid, f"address=先{n}")
+            self.do(other, "edit", "organisation", rid, f"address=后{n}")
+        self.sync(self.desk, other, self.desk)
+        shown = [c["title"] for c in self.do(other, "cases", "--json").lines()]
+        for number in (1, 2, 3):  # working down the page: each number is the case that was printed
+            self.do(other, "resolve", str(number), "mine")
+        self.sync(other, self.desk)
+        self.assertEqual(sorted(shown), ["案0", "案1", "案2"])
+        for n, rid in enumerate(ids):
+            self.assertEqual(self.show(self.desk, rid)["fields"]["address"], f"后{n}")
 
     def test_delete_restore_and_withdraw(self):
         rid = self.add_org()
@@ -233,6 +251,41 @@ class DataCommands(tz.TestCase):
             self.assertEqual(json.load(f)["import_id"], done["import_id"])
         held = self.do(self.desk, "import", "organisation", CASES, "--all-or-nothing", "--json", code=8).json()
         self.assertEqual(held["accepted"], 0)
+
+    def write(self, text):
+        sheet = self.path("sheet.csv")
+        with open(sheet, "w", encoding="utf-8") as f:
+            f.write(text)
+        return sheet
+
+    def test_old_sheet_does_not_revert_what_others_saved_since(self):
+        old = f"usci,name,区,address\n{USCI},甲公司,河西区,旧路\n"
+        self.do(self.desk, "import", "organisation", self.write(old), "--json")
+        self.sync(self.desk)
+        other = self.join("other")
+        self.do(other, "edit", "organisation", USCI, "address=新路")
+        self.sync(other, self.desk)
+        done = self.do(self.desk, "import", "organisation", self.write(old), "--json", code=3).json()
+        self.assertEqual((done["review"], done["edited"], done["changesets"]), (1, 0, 0))
+        with open(os.path.join(done["kept"], "rejected.csv"), encoding="utf-8-sig") as f:
+            self.assertIn("新路 → 旧路", f.read())
+        self.assertEqual(self.show(self.desk, USCI)["fields"]["address"], "新路")
+        asked = self.do(self.desk, "import", "organisation", os.path.join(done["kept"], "rejected.csv"), "--update")
+        self.assertIn("新路 → 旧路", asked.err)
+        self.assertIn("甲公司", asked.err)
+        self.assertEqual(self.show(self.desk, USCI)["fields"]["address"], "旧路")
+
+    def test_files_that_are_no_sheets_are_refused_and_leave_no_folder(self):
+        for text, word in (("", "empty"), ("PK\x03\x04", "Excel"), ("name;区\n", "semicolons"), ("a,b\n", "no known column")):
+            refused = self.do(self.desk, "import", "organisation", self.write(text), code=8)
+            self.assertIn(word, refused.err)
+        kept = os.path.join(self.desk, "imports")
+        self.assertEqual(os.listdir(kept) if os.path.isdir(kept) else [], [])
+
+    def test_one_field_twice_is_a_slip(self):
+        twice = self.do(self.desk, "add", "organisation", "name=甲", "名称=乙", "区=河西区", code=2)
+        self.assertIn("name", twice.err)
+        self.assertEqual(self.do(self.desk, "list", "organisation", "--json").out, "")
 
     def test_query_reads_and_only_reads(self):
         rid = self.add_org()

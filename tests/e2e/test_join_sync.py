@@ -126,7 +126,7 @@ class Join(ClientCase):
         at = len(code) // 2
         wrong = code[:at] + ("2" if code[at] != "2" else "3") + code[at + 1:]
         done = tz.taizhang("join", wrong if code[at] != "-" else code[:-1], "--data", self.folder_of("a"), code=4)
-        self.assertIn("TZ-NET-007", done.err)
+        self.assertIn("TZ-NET-021", done.err)
         self.assertFalse(os.path.exists(self.folder_of("a")))
 
     def test_a_used_code_with_another_key_is_refused(self):
@@ -150,6 +150,28 @@ class Join(ClientCase):
         lost = tz.taizhang("join", code, "--data", self.folder_of("a"), "--json").json()
         self.assertEqual((first["device"], False), (lost["device"], lost["again"]))
         self.cli(self.folder_of("a"), "sync")
+
+    def test_joins_at_once_leave_a_key_that_fits_the_certificate(self):
+        server = self.server()
+        data = self.path("c")
+        codes = [server.invite("desk"), server.invite("desk2")]
+        joins = [subprocess.Popen([tz.TAIZHANG, "--data", data, "join", code], env=tz.environment(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) for code in codes]
+        ends = [j.wait(30) for j in joins]
+        for j in joins:
+            j.communicate()
+        self.assertIn(0, ends)
+        self.cli(data, "sync")  # the certificate is accepted with this very key
+
+    def test_an_auditor_without_an_area_syncs_and_is_told_so(self):
+        server = self.server()
+        data = self.office("audit", server, role="AUDITOR", area="120000")
+        self.cli(data, "sync")
+        status = self.status(data)
+        self.assertTrue(status["no_areas"])
+        self.assertFalse(status["filling"])
+        self.assertEqual(status["rows"], 0)
+        self.assertIn("没有辖区", self.cli(data, "status").out)
 
     def test_another_invitation_does_not_take_over_a_joined_folder(self):
         s = self.server()

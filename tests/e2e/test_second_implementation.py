@@ -448,15 +448,16 @@ class Up(Case):
                     outcome, result = self.push(session, [op])
                     self.assertEqual((outcome, result.code), ("REFUSED", 66))
 
-    def test_an_unknown_field_is_kept_and_given_back_at_its_place(self):
-        device = self.device(area=ELSEWHERE)  # the others compare with a catalogue that lacks the fields
-        body = v.put_value(2, "多一列") + v.put_value(6, ELSEWHERE) + v.put_value(500, "later") + v.put_value(17999, 7)
+    def test_a_field_the_server_does_not_know_is_refused_whole(self):
+        """It cannot judge who may write it, nor keep both words of a conflict: nothing is taken rather than something lost."""
+        device = self.device(area=ELSEWHERE)
+        body = v.put_value(2, "多一列") + v.put_value(6, ELSEWHERE) + v.put_value(500, "later")
         with self.session(device) as session:
             op = pb.Op(kind=pb.OP_CREATE, type=10, id=device.ids.make(), values=body)
             outcome, result = self.push(session, [op])
-            self.assertEqual(outcome, "APPLIED", result)
-            self.assertTrue(session.catch_up(result.ver))
-            self.assertEqual(v.scan_body(device.rows[(10, op.id)].body)[-2:], [(500, b"later"), (17999, 7)])
+            self.assertEqual(outcome, "REFUSED", result)
+            self.assertEqual(result.ops[0].code, 43, result)
+            self.assertEqual(result.ver, 0)
             self.assert_verified(session)
 
     def test_the_server_takes_exactly_what_the_specification_calls_canonical(self):

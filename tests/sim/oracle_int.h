@@ -73,6 +73,8 @@ struct oracle {
     bool wrote;
     int code;
     bool superseded;
+    unsigned depth; /* of a revival or a move */
+    bool too_deep;
     struct oundo *undo;
     size_t nundo, undo_cap;
     unsigned mark;

@@ -81,8 +81,18 @@ void ora_wrote(struct oracle *o, struct oracle_row *r)
 
 /* ---- areas ---- */
 
+static bool descend(struct oracle *o, unsigned max)
+{
+    o->too_deep = o->too_deep || o->depth >= max;
+    o->depth += !o->too_deep;
+    return !o->too_deep;
+}
+
 void ora_move_dependants(struct oracle *o, struct oracle_row *r)
 {
+    enum { DOWN_MAX = 16 };
+    if (!descend(o, DOWN_MAX))
+        return;
     for (size_t i = 0; i < o->nrows; i++) {
         struct oracle_row *c = o->rows[i];
         if (c->type->area != TZ_AREA_PARENT)
@@ -99,6 +109,7 @@ void ora_move_dependants(struct oracle *o, struct oracle_row *r)
         ora_wrote(o, c);
         ora_move_dependants(o, c);
     }
+    o->depth--;
 }
 
 /* ---- cases ---- */
@@ -397,11 +408,15 @@ void ora_revive_parents(struct oracle *o, struct oracle_row *r)
 
 void ora_revive(struct oracle *o, struct oracle_row *r)
 {
+    enum { UP_MAX = 17 };
+    if (!descend(o, UP_MAX))
+        return;
     ora_touch(o, r);
     const struct ocommit *deleter = ora_commit(o, r->life.ver);
     r->deleted = false;
     r->life = (struct oracle_stamp){o->me.ver, false};
     ora_wrote(o, r);
     ora_revive_parents(o, r);
+    o->depth--;
     ora_case_life(o, r, deleter, "_deleted=1;");
 }

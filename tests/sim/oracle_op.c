@@ -97,6 +97,15 @@ static bool may_edit(const struct oracle *o, const struct oracle_row *r, const s
            tz_value_eq(r->v[status->index], status->dflt);
 }
 
+/** The server's catalogue lacks it: whose right it would be, and what it would win against, nobody can say. */
+static bool names_unknown(const struct tz_op *op, const struct tz_type *t, const struct tz_record *rec)
+{
+    bool unknown = rec->extra.n > 0;
+    for (size_t k = 0; k < op->ncleared; k++)
+        unknown = unknown || !tz_type_field_id(t, op->cleared[k]);
+    return unknown;
+}
+
 static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names)
 {
     struct tz_record rec;
@@ -104,6 +113,8 @@ static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *
     memset(names, 0, t->nfields * sizeof *names);
     if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
         return TZ_E_BAD_OP;
+    if (names_unknown(op, t, &rec))
+        return TZ_E_UNKNOWN_FIELD;
     for (size_t i = 0; i < t->nfields; i++) {
         in[i] = rec.v[i];
         names[i] = rec.v[i].kind != TZ_V_NULL;
@@ -112,11 +123,30 @@ static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *
     }
     for (size_t k = 0; k < op->ncleared; k++) {
         const struct tz_field *f = tz_type_field_id(t, op->cleared[k]);
-        if (!f)
-            continue;
         if (names[f->index])
             return TZ_E_BAD_OP;
         names[f->index] = true;
+    }
+    return 0;
+}
+
+/** A record that takes its area from another, and that from another, at most eight times. */
+static int check_area(struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out)
+{
+    enum { UP_MAX = 8 };
+    if (!ora_area_of(o, t, v, out) || !ora_in_area(o, out))
+        return TZ_E_AREA;
+    for (int up = 0; t->area == TZ_AREA_PARENT; up++) {
+        struct tz_id id;
+        const struct tz_type *pt = ora_ref_type(o, t, v, &t->fields[t->area_field]);
+        if (up == UP_MAX)
+            return TZ_E_LIMIT;
+        memcpy(id.b, v[t->area_field].p, TZ_ID_BYTES);
+        const struct oracle_row *p = pt ? ora_find(o, pt, id) : NULL;
+        if (!p)
+            return 0;
+        t = p->type;
+        v = p->v;
     }
     return 0;
 }
@@ -198,8 +228,9 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
     rc = rc ? rc : check_refs(o, t, in, names);
     if (rc)
         return rc;
-    if (!ora_area_of(o, t, in, &area) || !ora_in_area(o, &area))
-        return TZ_E_AREA;
+    rc = check_area(o, t, in, &area);
+    if (rc)
+        return rc;
     if (ora_find(o, t, op->id))
         return TZ_E_EXISTS;
     struct oracle_row *r = tz_arena_calloc(&o->arena, 1, sizeof *r);
@@ -275,9 +306,8 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
         return rc;
     struct tz_area was = r->area;
     ora_merge_set(o, r, in, names);
-    if (!ora_area_of(o, t, r->v, &r->area) || !ora_in_area(o, &r->area))
-        return TZ_E_AREA;
-    rc = check_refs(o, t, r->v, names);
+    rc = check_area(o, t, r->v, &r->area);
+    rc = rc ? rc : check_refs(o, t, r->v, names);
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
     return rc;
@@ -361,6 +391,7 @@ static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_
     r->deleted = false;
     r->life = (struct oracle_stamp){o->me.ver, false};
     ora_wrote(o, r);
+    o->depth = 1; /* below the record itself */
     ora_revive_parents(o, r);
     return 0;
 }
@@ -407,6 +438,8 @@ static int resolve_values(struct oracle *o, const struct tz_op *op, struct resol
         return t->deleters & o->who.role->editor ? 0 : TZ_E_NO_RIGHT_TYPE;
     if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
         return TZ_E_BAD_OP;
+    if (names_unknown(op, t, &rec))
+        return TZ_E_UNKNOWN_FIELD;
     for (size_t i = 0; i < t->nfields; i++) {
         x->in[i] = rec.v[i];
         x->names[i] = rec.v[i].kind != TZ_V_NULL;
@@ -419,24 +452,43 @@ static int resolve_values(struct oracle *o, const struct tz_op *op, struct resol
             return TZ_E_VALUE;
         if (!may_edit(o, x->r, &t->fields[i]))
             return TZ_E_NO_RIGHT_FIELD;
+        if (x->in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
+            return TZ_E_REQUIRED;
     }
     return any ? 0 : TZ_E_BAD_OP;
 }
 
-/** A second decision about a closed case: the same is nothing, another one is kept. */
-static int resolve_late(struct oracle *o, struct resolving *x)
+static bool stands(const struct resolving *x)
 {
     bool same = true;
     if (x->life)
         same = x->r->deleted == x->deleted;
     for (size_t i = 0; i < x->r->type->nfields; i++)
         same = same && (x->life || !x->names[i] || tz_value_eq(x->r->v[i], x->in[i]));
-    if (same)
+    return same;
+}
+
+/** A second decision about a closed case: the same is nothing, another one is kept. */
+static int resolve_late(struct oracle *o, struct resolving *x)
+{
+    if (stands(x))
         return 0;
     o->superseded = true;
     const char *values =
         x->life ? (x->deleted ? "_deleted=1;" : "_deleted=0;") : ora_values(o, x->r->type, x->in, x->names);
     ora_case_join(o, x->r, x->c->subject, x->c->kind, ora_candidate(o, &o->me, values));
+    return 0;
+}
+
+/** No decision deletes what its maker did not see, and none writes into a record that went meanwhile. */
+static int resolve_life(struct oracle *o, struct resolving *x, bool *done)
+{
+    if (!x->life && x->r->deleted && !stands(x))
+        return set_on_deleted(o, x->r, x->in, x->names, done);
+    if (x->life && x->deleted && !x->r->deleted && !saw_everything(o, x->r)) {
+        *done = o->superseded = true;
+        ora_case_life(o, x->r, &o->me, "_deleted=1;");
+    }
     return 0;
 }
 
@@ -480,13 +532,13 @@ static int resolve_write(struct oracle *o, struct resolving *x)
             r->stamp[i] = (struct oracle_stamp){o->me.ver, true};
         }
     ora_wrote(o, r);
+    o->depth = comes_back;
     if (comes_back)
         ora_revive_parents(o, r);
     if (x->life)
         return 0;
-    if (!ora_area_of(o, r->type, r->v, &r->area) || !ora_in_area(o, &r->area))
-        return TZ_E_AREA;
-    int rc = check_refs(o, r->type, r->v, x->names);
+    int rc = check_area(o, r->type, r->v, &r->area);
+    rc = rc ? rc : check_refs(o, r->type, r->v, x->names);
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
     return rc;
@@ -502,6 +554,10 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
         return rc;
     if (!x->c->open)
         return resolve_late(o, x);
+    bool done = false;
+    rc = resolve_life(o, x, &done);
+    if (rc || done)
+        return rc;
     const char *standing = unseen_standing(o, x, &author);
     rc = resolve_write(o, x);
     if (rc)
@@ -520,13 +576,8 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
 
 /* ---- dispatch ---- */
 
-int ora_judge_op(struct oracle *o, const struct tz_op *op)
+static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
 {
-    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
-    if (op->kind == TZ_OP_WITHDRAW)
-        return 0;
-    if (!t)
-        return TZ_E_UNKNOWN_TYPE;
     switch (op->kind) {
     case TZ_OP_CREATE:
     case TZ_OP_APPEND:
@@ -551,4 +602,17 @@ int ora_judge_op(struct oracle *o, const struct tz_op *op)
         break;
     }
     return TZ_E_BAD_OP;
+}
+
+int ora_judge_op(struct oracle *o, const struct tz_op *op)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    if (op->kind == TZ_OP_WITHDRAW)
+        return 0;
+    if (!t)
+        return TZ_E_UNKNOWN_TYPE;
+    o->too_deep = false;
+    o->depth = 0;
+    int rc = judge_kind(o, op, t);
+    return rc ? rc : o->too_deep ? TZ_E_LIMIT : 0;
 }

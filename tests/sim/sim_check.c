@@ -254,10 +254,13 @@ static struct oracle_author author_of(struct sim *w, const struct sim_client *c,
     for (size_t i = 0; i < SIM_DEVICES; i++) {
         const struct sim_device *d = &w->tpl->devices[i];
         bool within = strcmp(c->dev->area, "120000") == 0 || strncmp(d->area, c->dev->area, strlen(c->dev->area)) == 0;
-        if (!tz_id_eq(d->users[0], user) || !within)
+        const struct tz_role *of = tz_catalogue_role(w->cat, d->role);
+        const struct tz_role *on = tz_catalogue_role(w->cat, c->dev->role);
+        bool fits = (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret);
+        if (!tz_id_eq(d->users[0], user) || !within || !fits)
             continue;
         a.known = true;
-        a.role = tz_catalogue_role(w->cat, d->role);
+        a.role = of;
         a.city = strcmp(d->area, "120000") == 0;
         if (!a.city)
             memcpy(a.area.district, d->area, 6);

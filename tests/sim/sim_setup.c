@@ -186,7 +186,15 @@ static int enrol(struct tz_store *s, struct sim_device *d, unsigned n, struct tz
     return rc;
 }
 
-/** Whoever works within a device's area may use it. */
+/** May the role of @o be used on a device of @d's? The same letter or none, and no secrets that the device lacks. */
+static bool role_fits(const struct sim_template *t, const struct sim_device *d, const struct sim_device *o)
+{
+    const struct tz_role *on = tz_catalogue_role(&t->cat, d->role);
+    const struct tz_role *of = tz_catalogue_role(&t->cat, o->role);
+    return (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret);
+}
+
+/** Whoever works within a device's area, with rights that the device has, may use it. */
 static void share_devices(struct sim_template *t)
 {
     for (size_t i = 0; i < SIM_DEVICES; i++)
@@ -194,7 +202,7 @@ static void share_devices(struct sim_template *t)
             struct sim_device *d = &t->devices[i];
             const struct sim_device *o = &t->devices[k];
             bool within = strcmp(d->area, "120000") == 0 || strncmp(o->area, d->area, strlen(d->area)) == 0;
-            if (i != k && within && d->nusers < SIM_USERS_MAX)
+            if (i != k && within && role_fits(t, d, o) && d->nusers < SIM_USERS_MAX)
                 d->users[d->nusers++] = o->users[0];
         }
 }

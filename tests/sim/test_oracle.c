@@ -437,6 +437,80 @@ static void second_resolve_is_nothing_or_a_new_candidate(void **state)
     assert_string_equal(oracle_case_find(w->o, org, id, "name", 2)->cand[0].values, "name=\"D\";");
 }
 
+static bool case_of_life(void *ctx, struct tz_id case_id, const struct tz_type **type, struct tz_id *target,
+                         const char **subject, uint32_t *generation)
+{
+    (void)only_case(ctx, case_id, type, target, subject, generation);
+    *subject = "_deleted";
+    return true;
+}
+
+static enum tz_outcome decide_deletion(struct world *w, uint32_t device, uint8_t generation, tz_ver base)
+{
+    struct tz_op op = {.kind = TZ_OP_RESOLVE,
+                       .type = tz_catalogue_type(&cat, "case")->id,
+                       .id = id_of(0, generation),
+                       .base_ver = base,
+                       .generation = generation,
+                       .field = TZ_FIELD_DELETED,
+                       .deleted = true};
+    return push(w, device, 70, op, base)->outcome;
+}
+
+static void decision_to_delete_that_missed_an_edit_only_joins_the_case(void **state)
+{
+    struct world *w = *state;
+    struct tz_id id = id_of(1, 1);
+    tz_ver v = conflict(w, id);
+    oracle_case_lookup(w->o, case_of_life, NULL);
+    assert_int_equal(life(w, 3, TZ_OP_DELETE, id, v), TZ_OUT_SUPERSEDED);
+    assert_int_equal(decide_deletion(w, 1, 1, v + 1), TZ_OUT_SUPERSEDED);
+    assert_false(oracle_find(w->o, org, id)->deleted);
+    assert_true(oracle_case_find(w->o, org, id, "_deleted", 1)->open);
+    assert_int_equal(oracle_case_find(w->o, org, id, "_deleted", 1)->ncand, 2);
+    assert_int_equal(decide_deletion(w, 1, 1, v + 4), TZ_OUT_APPLIED);
+    assert_true(oracle_find(w->o, org, id)->deleted);
+}
+
+static void decision_about_a_field_of_a_deleted_record(void **state)
+{
+    struct world *w = *state;
+    struct tz_id id = id_of(1, 1);
+    tz_ver v = conflict(w, id);
+    assert_int_equal(life(w, 3, TZ_OP_DELETE, id, v + 2), TZ_OUT_APPLIED);
+    assert_int_equal(resolve(w, 1, 1, v + 3, "C"), TZ_OUT_REFUSED); /* it saw the deletion */
+    assert_int_equal(resolve(w, 2, 1, v + 2, "C"), TZ_OUT_APPLIED);
+    assert_false(oracle_find(w->o, org, id)->deleted);
+    assert_true(tz_value_is_text(now_of(w, id, "name"), "C"));
+    assert_non_null(oracle_case_find(w->o, org, id, "_deleted", 1));
+}
+
+static void decision_may_not_clear_what_is_required(void **state)
+{
+    struct world *w = *state;
+    struct tz_id id = id_of(1, 1);
+    tz_ver v = conflict(w, id);
+    const uint32_t name = tz_type_field(org, "name")->id;
+    struct tz_op op = {.kind = TZ_OP_RESOLVE,
+                       .type = tz_catalogue_type(&cat, "case")->id,
+                       .id = id_of(0, 1),
+                       .base_ver = v + 2,
+                       .generation = 1,
+                       .cleared = &name,
+                       .ncleared = 1};
+    assert_int_equal(push(w, 1, 70, op, v + 2)->codes[0], TZ_E_REQUIRED);
+}
+
+static void field_that_the_catalogue_lacks_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct tz_id id = id_of(1, 1);
+    tz_ver v = make_org(w, id);
+    const uint32_t unknown = 15000;
+    struct tz_op op = {.kind = TZ_OP_SET, .type = org->id, .id = id, .base_ver = v, .cleared = &unknown, .ncleared = 1};
+    assert_int_equal(push(w, 1, 70, op, v)->codes[0], TZ_E_UNKNOWN_FIELD);
+}
+
 static void later_word_of_the_same_person_replaces_the_earlier(void **state)
 {
     struct world *w = *state;
@@ -503,6 +577,10 @@ int main(void)
         T(edit_that_missed_the_resolve_never_wins),
         T(resolve_that_missed_a_candidate_opens_the_next_generation),
         T(second_resolve_is_nothing_or_a_new_candidate),
+        T(decision_to_delete_that_missed_an_edit_only_joins_the_case),
+        T(decision_about_a_field_of_a_deleted_record),
+        T(decision_may_not_clear_what_is_required),
+        T(field_that_the_catalogue_lacks_is_refused),
         T(later_word_of_the_same_person_replaces_the_earlier),
         T(edit_of_a_refused_record_waits_and_a_mended_create_releases_it),
         T(withdrawing_a_refused_one_releases_what_waits),

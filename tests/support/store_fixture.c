@@ -571,6 +571,26 @@ void sx_digest(struct sx *f, uint8_t out[32])
     tz_sha256_deinit(&h);
 }
 
+void sx_fatten(struct sx *f, struct tz_id org, size_t n)
+{
+    static const uint8_t zeros[512 * 1024];
+    enum { HEAD_BYTES = 6 };
+    struct tz_buf raw;
+    struct tz_buf sql;
+    assert_true(n < sizeof zeros);
+    tz_buf_init(&raw, sizeof zeros);
+    tz_buf_init(&sql, 4 * sizeof zeros);
+    check(f, tz_wire_put_bytes(&raw, 15000, tz_bytes_of(zeros, n - HEAD_BYTES)));
+    check(f, tz_buf_puts(&sql, "UPDATE organisation SET _extra=x'"));
+    for (size_t i = 0; i < raw.len; i++)
+        check(f, tz_buf_printf(&sql, "%02x", raw.p[i]));
+    check(f, tz_buf_printf(&sql, "' WHERE _id=x'%s'", sx_hex(f, org)));
+    check(f, tz_buf_putc(&sql, 0));
+    sx_exec(f, (const char *)sql.p);
+    tz_buf_deinit(&raw);
+    tz_buf_deinit(&sql);
+}
+
 void sx_expect(const struct tz_result *r, enum tz_outcome outcome, int code)
 {
     if (r->outcome != outcome || r->code != code)

@@ -124,6 +124,8 @@ const char *sx_ref(struct sx *f, const char *field, struct tz_id id); /* "field=
 void sx_digest(struct sx *f, uint8_t out[32]);
 int64_t sx_query(struct sx *f, const char *sql);
 void sx_exec(struct sx *f, const char *sql);
+/** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
+void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 
 void sx_expect(const struct tz_result *r, enum tz_outcome outcome, int code);
 #define sx_applied(r) sx_expect(r, TZ_OUT_APPLIED, 0)

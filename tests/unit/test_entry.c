@@ -111,6 +111,13 @@ static void fields_are_read_after_what_they_need(void **state)
     assert_int_equal(tz_entry_fields(e, args, 1, &f->a, &rec, names, &w, &err), TZ_E_UNKNOWN_FIELD);
     args[0] = "name";
     assert_int_equal(tz_entry_fields(e, args, 1, &f->a, &rec, names, &w, &err), TZ_E_USAGE);
+    args[0] = "name=甲";
+    args[1] = "名称=乙";
+    assert_int_equal(tz_entry_fields(e, args, 2, &f->a, &rec, names, &w, &err), TZ_E_USAGE);
+    assert_non_null(strstr(err.args[0], "name"));
+    args[0] = "name=\xff\xfe";
+    assert_int_equal(tz_entry_fields(e, args, 1, &f->a, &rec, names, &w, &err), TZ_E_VALUE);
+    assert_non_null(strstr(err.args[2], "文字编码不对"));
     tz_entry_free(e);
 }
 

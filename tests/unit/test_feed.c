@@ -19,6 +19,27 @@ static int64_t count(struct fx *f, const char *sql)
     return n;
 }
 
+/** A Welcome of a device that may read nothing. */
+static struct tz_msg_welcome welcome_of(const struct fx *f, uint32_t incarnation)
+{
+    static struct tz_session_user user = {
+        .id = {.b = {[15] = 1}}, .code = "u1", .name = "一", .role = "D_CLERK", .active = true};
+    return (struct tz_msg_welcome){.protocol = TZ_PROTOCOL_VERSION,
+                                   .software = "test",
+                                   .catalogue_version = f->cat.version,
+                                   .wall_ms = f->clock.wall.ms,
+                                   .epoch = 1,
+                                   .device = FX_DEVICE,
+                                   .incarnation = incarnation,
+                                   .device_name = "desk",
+                                   .role = "D_CLERK",
+                                   .area = "120101",
+                                   .users = &user,
+                                   .nusers = 1,
+                                   .push_in_flight_max = 8,
+                                   .rows_in_flight_max = 4};
+}
+
 static void rows_are_visible_with_their_checkpoint_and_twice_is_once(void **state)
 {
     struct fx *f = *state;
@@ -292,23 +313,102 @@ static void leaving_and_deletion_reach_rows_under_pending_edits(void **state)
     assert_false(fx_read(f, f->org, id, &row, NULL));
 }
 
-static void new_incarnation_takes_the_unsent_edits_along(void **state)
+static void other_incarnation_is_refused_and_nothing_is_lost(void **state)
 {
     struct fx *f = *state;
-    uint64_t done;
     uint64_t open;
-    const char *districts[] = {"120101"};
-    fx_new_org(f, "甲", &done);
-    fx_new_org(f, "乙", &open);
-    assert_int_equal(fx_result(f, done, TZ_OUT_APPLIED, 5, 0), 0);
-    fx_welcome(f, "D_CLERK", "120101", districts, 1, 2);
-    assert_int_equal(fx_changeset(f, done).incarnation, 1);
-    assert_int_equal(fx_changeset(f, open).incarnation, 2);
-    assert_int_equal(fx_changeset(f, open).seq, open);
     uint64_t next;
-    fx_new_org(f, "丙", &next);
+    struct tz_err err = {0};
+    fx_new_org(f, "甲", &open);
+    struct tz_msg_welcome w = welcome_of(f, 2);
+    assert_int_equal(tz_office_welcome(f->o, &w, &err), TZ_E_FORKED);
+    assert_non_null(strstr(err.trail, "incarnation 1 here, 2 at the server"));
+    assert_int_equal(tz_office_identity(f->o)->incarnation, 1);
+    assert_int_equal(fx_changeset(f, open).incarnation, 1);
+    assert_int_equal(count(f, "SELECT count(*) FROM grant_area"), 2); /* as the last Welcome left it */
+    fx_new_org(f, "乙", &next);
     assert_int_equal(next, open + 1);
-    assert_int_equal(fx_changeset(f, next).incarnation, 2);
+}
+
+static void other_incarnation_is_taken_over_while_nothing_was_saved(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first;
+    struct tz_msg_welcome w = welcome_of(f, 2);
+    assert_int_equal(tz_office_welcome(f->o, &w, NULL), 0);
+    fx_new_org(f, "甲", &first);
+    assert_int_equal(first, 1);
+    assert_int_equal(fx_changeset(f, first).incarnation, 2);
+}
+
+static void role_without_areas_holds_nothing_and_is_complete(void **state)
+{
+    struct fx *f = *state;
+    struct tz_row row;
+    struct tz_cursor *cursors;
+    size_t n;
+    struct tz_office_status st;
+    struct tz_id id = fx_server_id(1);
+    fx_row(f, id, 10, TZ_ROW_LIVE, "120101", "甲", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    assert_int_equal(tz_office_status(f->o, &st, NULL), 0);
+    assert_false(st.no_areas);
+    struct tz_msg_welcome w = welcome_of(f, 1);
+    w.role = "AUDITOR";
+    assert_int_equal(tz_office_welcome(f->o, &w, NULL), 0);
+    assert_int_equal(tz_office_cursors(f->o, &f->a, &cursors, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    assert_false(fx_read(f, f->org, id, &row, NULL));
+    assert_int_equal(tz_office_status(f->o, &st, NULL), 0);
+    assert_true(st.no_areas);
+    assert_false(st.filling);
+}
+
+static void area_that_goes_with_the_secrets_takes_its_rows(void **state)
+{
+    struct fx *f = *state;
+    struct tz_row row;
+    const char *both[] = {"120101", "120102"};
+    struct tz_id here = fx_server_id(1);
+    struct tz_id there = fx_server_id(2);
+    fx_welcome(f, "D_CLERK", "120101", both, 2, 1);
+    fx_row(f, here, 10, TZ_ROW_LIVE, "120101", "甲", NULL);
+    fx_row(f, there, 10, TZ_ROW_LIVE, "120102", "乙", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    f->reads_secret = !f->reads_secret;
+    fx_welcome(f, "D_CLERK", "120101", both, 1, 1);
+    assert_true(fx_read(f, f->org, here, &row, NULL));
+    assert_false(fx_read(f, f->org, there, &row, NULL));
+}
+
+static void put_damaged(struct fx *f, struct tz_id id, tz_ver ver, const char *district)
+{
+    static const uint8_t junk[] = {0x12, 0x02, 0xff, 0xfe};
+    struct tz_msg_row in = {.type = f->org->id, .id = id, .ver = ver, .body = {junk, sizeof junk}};
+    memcpy(in.area.district, district, 7);
+    fx_row_raw(f, &in);
+}
+
+static void leaving_takes_what_was_set_aside_for_that_area(void **state)
+{
+    struct fx *f = *state;
+    const char *both[] = {"120101", "120102"};
+    struct tz_id gone = fx_server_id(1);
+    struct tz_id moved = fx_server_id(2);
+    struct tz_id back = fx_server_id(3);
+    fx_welcome(f, "D_CLERK", "120101", both, 2, 1);
+    put_damaged(f, gone, 10, "120101");
+    put_damaged(f, moved, 12, "120102");
+    put_damaged(f, back, 14, "120101");
+    fx_row(f, moved, 10, TZ_ROW_LIVE, "120101", "乙", NULL); /* comes late, from the other area's page */
+    assert_int_equal(fx_checkpoint(f, 14), 0);
+    assert_int_equal(count(f, "SELECT count(*) FROM set_aside"), 3);
+    fx_row(f, gone, 15, TZ_ROW_LEFT, "120101", NULL, NULL);
+    fx_row(f, moved, 15, TZ_ROW_LEFT, "120101", NULL, NULL); /* it is set aside where it went */
+    fx_row(f, back, 13, TZ_ROW_LEFT, "120101", NULL, NULL);  /* older than its return */
+    assert_int_equal(fx_checkpoint(f, 15), 0);
+    assert_int_equal(count(f, "SELECT count(*) FROM set_aside"), 2);
+    assert_int_equal(count(f, "SELECT count(*) FROM set_aside WHERE ver = 10"), 0);
 }
 
 int main(void)
@@ -328,7 +428,11 @@ int main(void)
         T(digest_is_over_the_confirmed_state),
         T(confirmed_and_viewed_rows_differ_by_the_own_edits),
         T(leaving_and_deletion_reach_rows_under_pending_edits),
-        T(new_incarnation_takes_the_unsent_edits_along),
+        T(other_incarnation_is_refused_and_nothing_is_lost),
+        T(other_incarnation_is_taken_over_while_nothing_was_saved),
+        T(role_without_areas_holds_nothing_and_is_complete),
+        T(area_that_goes_with_the_secrets_takes_its_rows),
+        T(leaving_takes_what_was_set_aside_for_that_area),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

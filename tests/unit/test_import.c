@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "csvread.h"
-#include "import.h"
+#include "import_int.h"
 #include "office_fixture.h"
 #include "usci.h"
 
@@ -25,6 +25,7 @@ struct seen_note {
     size_t line;
     enum tz_import_verdict verdict;
     char reason[512];
+    char column[64];
 };
 
 struct im {
@@ -84,6 +85,7 @@ static void on_note(void *ctx, const struct tz_import_note *n)
     s->line = n->line;
     s->verdict = n->verdict;
     (void)snprintf(s->reason, sizeof s->reason, "%s", n->reason);
+    (void)snprintf(s->column, sizeof s->column, "%s", n->column);
 }
 
 static void on_column(void *ctx, const char *heading, const struct tz_field *f)
@@ -273,14 +275,86 @@ static void same_file_again_changes_nothing(void **state)
     assert_int_equal(count_orgs(), 2);
 }
 
-static void differing_row_edits_what_differs(void **state)
+static char edited_words[512];
+
+static void on_edited(void *ctx, const char *title, const char *what)
+{
+    (void)ctx;
+    (void)snprintf(edited_words, sizeof edited_words, "%.200s|%.200s", title, what);
+}
+
+static const char EDITED[] = "usci,name,employees,employees_on,address\n911201010T0000001Y,甲公司,4,2023-11-01,\n";
+
+static void differing_row_waits_and_names_what_differs(void **state)
 {
     (void)state;
     struct tz_import_options o = options(sheet_text(TWO));
     run(&o);
-    o = options(sheet_text("usci,name,employees,address\n911201010T0000001Y,甲公司,4,\n"));
+    for (int dry = 1; dry >= 0; dry--) {
+        o = options(sheet_text(EDITED));
+        o.dry_run = dry;
+        struct tz_import_result r = run(&o);
+        assert_int_equal(r.review, 1);
+        assert_int_equal(r.differ, 1);
+        assert_int_equal(r.changesets, 0);
+        assert_int_equal(M->notes[0].verdict, TZ_IMPORT_REVIEW);
+        assert_non_null(strstr(M->notes[0].reason, "职工人数 3 → 4"));
+    }
+    struct tz_row row;
+    find_org("911201010T0000001Y", &row);
+    assert_int_equal(fx_get(&row, "employees").i, 3);
+}
+
+static void one_code_twice_in_a_file_never_overwrites(void **state)
+{
+    (void)state;
+    for (int dry = 1; dry >= 0; dry--) {
+        struct tz_import_options o =
+            options(sheet_text("usci,name,区,employees,address\n911201010T0000001Y,甲公司,和平区,3,一路\n"
+                               "911201010T0000001Y,甲公司,和平区,4,一路\n911201010T0000001Y,甲公司,和平区,3,一路\n"));
+        o.dry_run = dry;
+        o.update = true;
+        struct tz_import_result r = run(&o);
+        assert_int_equal(r.created, 1);
+        assert_int_equal(r.review, 1);
+        assert_int_equal(r.skipped, 1);
+        assert_non_null(strstr(M->notes[0].reason, "第 2 行"));
+    }
+    struct tz_row row;
+    find_org("911201010T0000001Y", &row);
+    assert_int_equal(fx_get(&row, "employees").i, 3);
+}
+
+static void old_count_is_not_dated_today(void **state)
+{
+    (void)state;
+    struct tz_import_options o = options(sheet_text(TWO));
+    run(&o);
+    o = options(sheet_text(EDITED));
+    o.update = true;
+    assert_int_equal(run(&o).edited, 1);
+    o = options(sheet_text("usci,name,employees\n911201010T0000001Y,甲公司,9\n"));
+    o.update = true;
+    struct tz_import_result r = run(&o);
+    assert_int_equal(r.review, 1);
+    assert_int_equal(r.differ, 0);
+    struct tz_row row;
+    find_org("911201010T0000001Y", &row);
+    assert_int_equal(fx_get(&row, "employees").i, 4);
+    assert_true(tz_value_is_text(fx_get(&row, "employees_on"), "2023-11-01"));
+}
+
+static void update_edits_what_differs(void **state)
+{
+    (void)state;
+    struct tz_import_options o = options(sheet_text(TWO));
+    run(&o);
+    o = options(sheet_text(EDITED));
+    o.update = true;
+    o.edited = on_edited;
     struct tz_import_result r = run(&o);
     assert_int_equal(r.edited, 1);
+    assert_non_null(strstr(edited_words, "甲公司|职工人数 3 → 4"));
     struct tz_row row;
     find_org("911201010T0000001Y", &row);
     assert_int_equal(fx_get(&row, "employees").i, 4);
@@ -348,7 +422,7 @@ static void file_without_known_columns_is_refused(void **state)
     (void)state;
     struct tz_err err;
     struct tz_import_options o = options(sheet_text("a,b\n1,2\n"));
-    assert_int_equal(try_import(&o, &err), TZ_E_USAGE);
+    assert_int_equal(try_import(&o, &err), TZ_E_CSV);
     const char *maps[] = {"没有这列=name"};
     o = options(sheet_text(TWO));
     o.maps = maps;
@@ -357,6 +431,94 @@ static void file_without_known_columns_is_refused(void **state)
 }
 
 /* ---- bad rows, bad files ---- */
+
+static void expect_no_sheet(const char *bytes, size_t n, const char *why)
+{
+    struct tz_err err;
+    struct tz_import_options o = options(sheet(bytes, n));
+    assert_int_equal(try_import(&o, &err), TZ_E_CSV);
+    if (!strstr(err.args[1], why))
+        fail_msg("%s, not %s", err.args[1], why);
+    DIR *d = opendir(M->dir);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        assert_true(e->d_name[0] == '.' || strcmp(e->d_name, "sheet.csv") == 0); /* no folder is left */
+    closedir(d);
+}
+
+static void files_of_other_kinds_are_named_and_leave_nothing(void **state)
+{
+    (void)state;
+    expect_no_sheet("", 0, "空");
+    expect_no_sheet("\xEF\xBB\xBF", 3, "空");
+    expect_no_sheet("\r\n\r\n", 4, "空");
+    expect_no_sheet("PK\3\4whatever", 12, "Excel");
+    expect_no_sheet("\xFF\xFEn\0a\0", 6, "UTF-16");
+    expect_no_sheet("name;区\n甲;和平区\n", strlen("name;区\n甲;和平区\n"), "分号");
+    expect_no_sheet("name\t区\n", strlen("name\t区\n"), "制表符");
+    expect_no_sheet("a,b\n", 4, "列");
+}
+
+static void shifted_rows_are_rejected_and_short_ones_noted(void **state)
+{
+    (void)state;
+    struct tz_import_options o =
+        options(sheet_text("name,district_code,address\n甲公司,120101,路,1号\n乙公司,120101,路,,\n丙公司,120101\n"));
+    struct tz_import_result r = run(&o);
+    assert_int_equal(r.rejected, 1);
+    assert_int_equal(r.created, 2);
+    assert_int_equal(r.warned, 1);
+    assert_int_equal(M->nnotes, 2);
+    assert_int_equal(M->notes[0].line, 2);
+    assert_non_null(strstr(M->notes[0].reason, "多出 1 格"));
+    assert_int_equal(M->notes[1].verdict, TZ_IMPORT_WARN);
+}
+
+static void all_that_is_wrong_with_a_row_is_told_once(void **state)
+{
+    (void)state;
+    struct tz_import_options o = options(sheet_text("name,区,状态,成立日期,员工数\n,和平区,关门,某日,-3\n"));
+    run(&o);
+    const char *reason = M->notes[0].reason;
+    assert_int_equal(M->nnotes, 1);
+    assert_null(strstr(reason, "状态 status"));
+    assert_true(strncmp(reason, "“关门”", strlen("“关门”")) == 0);
+    assert_non_null(strstr(reason, "在营"));
+    assert_non_null(strstr(reason, "；成立日期：“某日”"));
+    assert_non_null(strstr(reason, "；员工数：“-3”"));
+    assert_non_null(strstr(reason, "；name：必填"));
+    o = options(sheet_text("usci,name,区,状态,员工数\n12,甲公司,和平区,,\n"));
+    run(&o);
+    assert_string_equal(M->notes[0].column, "usci");
+    assert_null(strstr(reason, "必填")); /* a status has a default */
+}
+
+static void lone_dashes_are_empty_cells(void **state)
+{
+    (void)state;
+    struct tz_import_options o = options(
+        sheet_text("name,区,address,成立日期,状态\n甲公司,和平区, — ,-,/\n乙公司,和平区,1-2号,2017/3/1 0:00,在营\n"));
+    struct tz_import_result r = run(&o);
+    assert_int_equal(r.created, 2);
+    assert_int_equal(r.warned, 0);
+}
+
+static void kept_files_are_private(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"source.csv", "rejected.csv", "import.json"};
+    mode_t was = umask(0);
+    struct tz_import_options o = options(sheet_text("name,district_code\n甲公司,120101\n乙公司,没有的区\n"));
+    struct tz_import_result r = run(&o);
+    umask(was);
+    for (size_t i = 0; i < 3; i++) {
+        char path[640];
+        struct stat st;
+        (void)snprintf(path, sizeof path, "%s/%s", r.kept, names[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
 
 static void rows_outside_the_area_stay_behind_with_the_reason(void **state)
 {
@@ -387,6 +549,27 @@ static void broken_quotes_leave_nothing_half_done(void **state)
     struct tz_import_options o = options(sheet_text("name,district_code\n甲公司,120101\n\"乙公司,120101\n"));
     assert_int_equal(try_import(&o, &err), TZ_E_CSV);
     assert_int_equal(count_orgs(), 0);
+}
+
+static int no_row(void *ctx, size_t line, const struct tz_bytes *cells, size_t n)
+{
+    (void)line;
+    (void)cells;
+    (void)n;
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+static void file_that_cannot_be_read_is_no_empty_file(void **state)
+{
+    (void)state;
+    size_t rows = 0;
+    struct tz_err err = {0};
+    struct tz_source_info info = {0};
+    /* a folder opens like a file and fails at the first read */
+    assert_int_equal(tz_source_rows(M->dir, &info, no_row, &rows, NULL, NULL, &err), TZ_E_IO);
+    assert_int_equal(rows, 0);
+    assert_int_equal(tz_source_scan(M->dir, NULL, TZ_IMPORT_DETECT, &info, &err), TZ_E_IO);
 }
 
 static void all_or_nothing_means_it(void **state)
@@ -474,13 +657,22 @@ int main(void)
         T(dry_run_judges_the_same_and_writes_nothing),
         T(gb18030_is_found_out_and_means_the_same),
         T(same_file_again_changes_nothing),
-        T(differing_row_edits_what_differs),
+        T(differing_row_waits_and_names_what_differs),
+        T(one_code_twice_in_a_file_never_overwrites),
+        T(old_count_is_not_dated_today),
+        T(update_edits_what_differs),
+        T(files_of_other_kinds_are_named_and_leave_nothing),
+        T(shifted_rows_are_rejected_and_short_ones_noted),
+        T(all_that_is_wrong_with_a_row_is_told_once),
+        T(lone_dashes_are_empty_cells),
+        T(kept_files_are_private),
         T(same_code_other_name_waits_for_a_person),
         T(maps_and_filters_choose_columns_and_rows),
         T(two_columns_of_one_field_must_agree),
         T(file_without_known_columns_is_refused),
         T(rows_outside_the_area_stay_behind_with_the_reason),
         T(broken_quotes_leave_nothing_half_done),
+        T(file_that_cannot_be_read_is_no_empty_file),
         T(all_or_nothing_means_it),
         T(bytes_that_are_no_text_reject_their_row_only),
         T(many_rows_become_changesets_of_256),

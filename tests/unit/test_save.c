@@ -57,7 +57,7 @@ static void new_record_is_checked_at_the_form(void **state)
     struct tz_err err = {0};
     const char *const no_name[][2] = {{"district_code", "120101"}, {NULL, NULL}};
     assert_int_equal(try_create(f, "organisation", no_name, &err), TZ_E_REQUIRED);
-    assert_string_equal(err.args[0], "名称");
+    assert_string_equal(err.args[0], "名称 name");
     const char *const elsewhere[][2] = {{"name", "甲"}, {"district_code", "120102"}, {NULL, NULL}};
     assert_int_equal(try_create(f, "organisation", elsewhere, &err), TZ_E_AREA);
     const char *const foreign_field[][2] = {
@@ -379,6 +379,115 @@ static void sent_save_cannot_be_rewritten(void **state)
     tz_save_cancel(s);
 }
 
+/** Two forms of two records, opened at 10; 12 arrives; one save from both; the own values are on the screen. */
+static uint64_t save_old_forms(struct fx *f, struct tz_id a, struct tz_id b, struct tz_seen *shown)
+{
+    struct tz_row row;
+    struct tz_seen old[2];
+    struct tz_record rec;
+    bool names[TZ_FIELDS_MAX] = {false};
+    fx_row(f, a, 10, TZ_ROW_LIVE, "120101", "甲", NULL);
+    fx_row(f, b, 10, TZ_ROW_LIVE, "120101", "乙", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    assert_true(fx_read(f, f->org, a, &row, &old[0]));
+    assert_true(fx_read(f, f->org, b, &row, &old[1]));
+    fx_row(f, a, 12, TZ_ROW_LIVE, "120101", "同事甲", NULL);
+    fx_row(f, b, 12, TZ_ROW_LIVE, "120101", "同事乙", NULL);
+    assert_int_equal(fx_checkpoint(f, 12), 0);
+    tz_record_init(&rec, f->org);
+    fx_set(&rec, names, "name", tz_value_text("自己"));
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_set(s, a, &old[0], &rec, names, NULL), 0);
+    assert_int_equal(tz_save_set(s, b, &old[1], &rec, names, NULL), 0);
+    uint64_t seq = fx_commit(s);
+    assert_true(fx_read(f, f->org, a, &row, &shown[0]));
+    assert_true(fx_read(f, f->org, b, &row, &shown[1]));
+    assert_int_equal(shown[0].ver, 12);
+    return seq;
+}
+
+static void withdrawn_unsent_save_leaves_the_bases_of_open_forms(void **state)
+{
+    struct fx *f = *state;
+    struct tz_row row;
+    struct tz_seen shown[2];
+    struct tz_id a = fx_server_id(1);
+    struct tz_id b = fx_server_id(2);
+    uint64_t seq = save_old_forms(f, a, b, shown);
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_withdraw(s, seq, NULL), 0);
+    assert_int_equal(fx_commit(s), 0);
+    fx_reopen(f, NULL);
+    struct tz_changeset cs = fx_changeset(f, fx_edit(f, a, &shown[0], "name", tz_value_text("丙")));
+    assert_int_equal(cs.ops[0].base_ver, 10); /* the form never showed the colleague's name */
+    s = fx_begin(f, false);
+    assert_int_equal(tz_save_delete(s, f->org, b, &shown[1], NULL), 0);
+    cs = fx_changeset(f, fx_commit(s));
+    assert_int_equal(cs.ops[0].base_ver, 10);
+    assert_true(fx_read(f, f->org, b, &row, NULL));
+    assert_true(row.deleted);
+}
+
+static void record_of_a_withdrawn_save_can_be_edited_afresh(void **state)
+{
+    struct fx *f = *state;
+    struct tz_seen shown[2];
+    struct tz_id a = fx_server_id(1);
+    struct tz_id b = fx_server_id(2);
+    uint64_t seq = save_old_forms(f, a, b, shown);
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_withdraw(s, seq, NULL), 0);
+    assert_int_equal(fx_commit(s), 0);
+    /* the process that withdrew: nothing it remembers of the old ops counts */
+    fx_edit(f, b, NULL, "name", tz_value_text("丁"));
+    fx_assert_text(f, b, "name", "丁");
+    fx_reopen(f, NULL);
+    fx_edit(f, b, NULL, "name", tz_value_text("戊"));
+    fx_assert_text(f, b, "name", "戊");
+    fx_assert_text(f, a, "name", "同事甲");
+}
+
+static void record_of_a_district_lies_in_it(void **state)
+{
+    struct fx *f = *state;
+    const struct tz_type *division = tz_catalogue_type(&f->cat, "division");
+    struct tz_record rec;
+    struct tz_buf body;
+    struct tz_row row;
+    struct tz_id id;
+    struct tz_id districts[2] = {fx_server_id(50), fx_server_id(51)};
+    static const char *const codes[2] = {"120101", "120102"};
+    for (int i = 0; i < 2; i++) {
+        tz_record_init(&rec, division);
+        fx_set(&rec, NULL, "code", tz_value_text(codes[i]));
+        fx_set(&rec, NULL, "name", tz_value_text("区"));
+        tz_buf_init(&body, 4096);
+        assert_int_equal(tz_record_encode(&rec, &body), 0);
+        struct tz_msg_row in = {.type = division->id, .id = districts[i], .ver = 5, .body = tz_buf_unread(&body)};
+        fx_row_raw(f, &in);
+        tz_buf_deinit(&body);
+    }
+    assert_int_equal(fx_checkpoint(f, 5), 0);
+    for (int i = 0; i < 2; i++) {
+        tz_record_init(&rec, tz_catalogue_type(&f->cat, "alert"));
+        fx_set(&rec, NULL, "rule", tz_value_text("R1"));
+        fx_set(&rec, NULL, "opened_on", tz_value_text("2026-03-01"));
+        fx_set(&rec, NULL, "target_type", tz_value_text("district"));
+        fx_set(&rec, NULL, "target_id", fx_id_value(f, districts[i]));
+        struct tz_save *s = fx_begin(f, false);
+        int rc = tz_save_create(s, &rec, &id, NULL);
+        assert_int_equal(rc, i == 0 ? 0 : TZ_E_AREA); /* the neighbours' district is theirs */
+        if (rc)
+            tz_save_cancel(s);
+        else
+            fx_commit(s);
+        if (i == 0) {
+            assert_true(fx_read(f, rec.type, id, &row, NULL));
+            assert_string_equal(row.area.district, "120101");
+        }
+    }
+}
+
 /** A case about the address of @org as the server writes it. */
 static struct tz_id put_case(struct fx *f, struct tz_id org, tz_ver ver)
 {
@@ -462,6 +571,9 @@ int main(void)
         T(two_handles_never_give_one_seq_or_id_twice),
         T(looking_while_a_save_is_open_does_not_disturb_it),
         T(withdrawn_unsent_save_disappears),
+        T(withdrawn_unsent_save_leaves_the_bases_of_open_forms),
+        T(record_of_a_withdrawn_save_can_be_edited_afresh),
+        T(record_of_a_district_lies_in_it),
         T(withdrawn_waiting_save_disappears_and_tells_the_server),
         T(sent_save_cannot_be_rewritten),
         T(resolving_a_case_writes_the_choice_and_closes_it),

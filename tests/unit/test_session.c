@@ -234,7 +234,8 @@ static void what_was_judged_before_a_hole_is_answered(void **state)
     assert_int_equal(n, 2);
 }
 
-static void very_many_released_results_come_in_frames_a_peer_accepts(void **state)
+/** What is left over is released by the next Push, whatever it carries. */
+static void very_many_released_results_come_in_one_frame_for_each_push(void **state)
 {
     struct h *h = *state;
     struct sx *f = h->f;
@@ -250,15 +251,77 @@ static void very_many_released_results_come_in_frames_a_peer_accepts(void **stat
     sx_op_create_as(c, id, "organisation", "name=甲", "district_code=120101", NULL);
     push(h, &c, 1);
     run(h);
+    push_one(h);
+    run(h);
+    assert_int_equal(h->nsent, 2);
     size_t total = 0;
     for (size_t i = 0; i < h->nsent; i++) {
         struct tz_signed_result *r = NULL;
+        struct tz_result own;
         size_t n = 0;
         assert_int_equal(h->sent[i].type, TZ_MSG_RESULTS);
         assert_int_equal(tz_msg_read_results(h->sent[i].body, &f->a, &r, &n, &f->err), 0);
+        assert_int_equal(tz_msg_read_result(r[0].result, &f->a, &own, &f->err), 0);
+        assert_int_equal(own.seq, WAITERS + 2 + i);
         total += n;
     }
-    assert_int_equal(total, WAITERS + 1);
+    assert_int_equal(total, WAITERS + 2);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    assert_int_equal(sx_query(f, "SELECT release_after FROM device WHERE name='d1'"), -1);
+}
+
+static void own_results_come_before_those_of_others(void **state)
+{
+    struct h *h = *state;
+    struct sx *f = h->f;
+    struct sx_cs *cs[3];
+    struct tz_signed_result *r = NULL;
+    size_t n = 0;
+    ready(h);
+    cs[0] = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(cs[0], "organisation", "name=甲", "district_code=120102", NULL); /* refused */
+    cs[1] = sx_begin(&f->d1);
+    sx_op_create_as(cs[1], id, "organisation", "name=甲", "district_code=120101", NULL);
+    cs[2] = create(h);
+    struct sx_cs *waiter = sx_begin(&f->d1);
+    sx_op_set(waiter, "organisation", id, "address=一", NULL);
+    waiter->cs.seq = cs[1]->cs.seq;
+    cs[1]->cs.seq++;
+    cs[2]->cs.seq++;
+    struct sx_cs *all[] = {cs[0], waiter, cs[1], cs[2]};
+    push(h, all, 4);
+    run(h);
+    assert_int_equal(h->nsent, 1);
+    assert_int_equal(tz_msg_read_results(h->sent[0].body, &f->a, &r, &n, &f->err), 0);
+    const uint64_t seqs[] = {1, 2, 3, 4, 2};
+    const enum tz_outcome outcomes[] = {TZ_OUT_REFUSED, TZ_OUT_WAITING, TZ_OUT_APPLIED, TZ_OUT_APPLIED, TZ_OUT_APPLIED};
+    assert_int_equal(n, 5);
+    for (size_t i = 0; i < n; i++) {
+        struct tz_result one;
+        assert_int_equal(tz_msg_read_result(r[i].result, &f->a, &one, &f->err), 0);
+        assert_int_equal(one.seq, seqs[i]);
+        assert_int_equal(one.outcome, outcomes[i]);
+    }
+}
+
+static void clock_beyond_the_calendar_opens_a_session(void **state)
+{
+    struct h *h = *state;
+    const int64_t walls[] = {INT64_MIN, INT64_MAX};
+    for (size_t i = 0; i < 2; i++) {
+        struct tz_msg_hello m = {
+            .protocol = TZ_PROTOCOL_VERSION, .software = "peer", .incarnation = 1, .wall_ms = walls[i]};
+        struct tz_buf b;
+        open_session(h, "d1");
+        tz_buf_init(&b, 4096);
+        assert_int_equal(tz_msg_put_hello(&b, &m), 0);
+        frame_on(h, TZ_MSG_HELLO, TZ_LANE_CONTROL, &b);
+        tz_buf_deinit(&b);
+        run(h);
+        assert_int_equal(last(h)->type, TZ_MSG_WELCOME);
+        if (i == 0)
+            tz_session_free(h->s);
+    }
 }
 
 /* ---- down ---- */
@@ -510,7 +573,9 @@ int main(void)
         T(too_many_pushes_in_flight_break_the_protocol),
         T(answered_push_makes_room_for_another),
         T(what_was_judged_before_a_hole_is_answered),
-        T(very_many_released_results_come_in_frames_a_peer_accepts),
+        T(very_many_released_results_come_in_one_frame_for_each_push),
+        T(own_results_come_before_those_of_others),
+        T(clock_beyond_the_calendar_opens_a_session),
         T(checkpoint_comes_after_the_rows),
         T(no_more_frames_are_in_flight_than_the_peer_acknowledges),
         T(ack_of_more_than_was_sent_is_refused),

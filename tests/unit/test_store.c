@@ -71,6 +71,7 @@ static void other_content_under_a_known_seq_is_held_as_a_fork(void **state)
     sx_expect(r, TZ_OUT_HELD, TZ_E_FORKED);
     assert_int_equal(r->ops[0].outcome, TZ_OUT_HELD);
     assert_null(sx_row(f, "organisation", id));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog WHERE outcome=5 AND seq=1 AND length(raw)>0"), 1);
     sx_digest(f, after);
     assert_memory_equal(before, after, 32);
     sx_group(f); /* the first one's answer stays */
@@ -119,7 +120,7 @@ static void hole_in_the_seqs_is_an_error_that_leaves_nothing(void **state)
 
 static void declare_lost(struct sx_dev *d, const uint64_t *seqs, size_t n)
 {
-    struct tz_msg_hello h = {.incarnation = d->d.incarnation, .lost_seqs = seqs, .nlost = n};
+    struct tz_msg_hello h = {.incarnation = d->d.incarnation, .last_seq = d->seq, .lost_seqs = seqs, .nlost = n};
     sx_group(d->f);
     assert_int_equal(tz_store_session_begin(d->f->s, d->d.number, &h, 0, &d->f->err), 0);
     sx_commit(d->f);
@@ -148,6 +149,77 @@ static void seq_that_was_judged_cannot_be_declared_lost(void **state)
     assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
     assert_int_equal(b.lost, 0);
     assert_int_equal(b.applied, 1);
+}
+
+static void only_seqs_that_were_given_and_not_judged_can_be_lost(void **state)
+{
+    struct sx *f = *state;
+    const uint64_t lost[] = {1, 2, 3, UINT64_MAX};
+    sx_org(f, "甲公司"); /* seq 1 */
+    f->d1.seq = 2;
+    declare_lost(&f->d1, lost, 4);
+    assert_int_equal(sx_query(f, "SELECT sum(seq) FROM lost"), 2);
+    f->d1.d.incarnation++;
+    f->d1.seq = 3;
+    declare_lost(&f->d1, lost, 4);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost"), 1);
+}
+
+static void count_ops(void *ctx, const struct tz_received *r)
+{
+    uint64_t *ops = ctx;
+    *ops += r->ops;
+}
+
+static void copies_saves_are_kept_once_and_accounted_for(void **state)
+{
+    struct sx *f = *state;
+    struct tz_balance b;
+    uint64_t ops = 0;
+    uint64_t entries[2];
+    sx_org(f, "甲公司");
+    struct tz_bytes raw[2];
+    for (int i = 0; i < 2; i++) {
+        f->d1.seq = 0;
+        struct sx_cs *c = sx_begin(&f->d1);
+        sx_op_create(c, "organisation", i ? "name=乙" : "name=丙", "district_code=120101", NULL);
+        sx_expect(sx_push(c), TZ_OUT_HELD, TZ_E_FORKED);
+        raw[i] = f->raw;
+    }
+    assert_int_equal(tz_store_audit_check(f->s, &entries[0], &f->err), 0);
+    for (int i = 0; i < 2; i++) {
+        sx_group(f);
+        assert_int_equal(sx_apply_raw(&f->d1, raw[i]), 0);
+        sx_commit(f);
+        sx_expect(&f->res, TZ_OUT_HELD, TZ_E_FORKED);
+    }
+    assert_int_equal(tz_store_audit_check(f->s, &entries[1], &f->err), 0);
+    assert_int_equal(entries[0], entries[1]);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 2);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.held, 2);
+    assert_int_equal(b.changesets, 3);
+    assert_int_equal(tz_store_received(f->s, count_ops, &ops, &f->err), 0);
+    assert_int_equal(ops, b.held + b.applied);
+}
+
+static void user_acts_only_on_devices_with_his_rights(void **state)
+{
+    struct sx *f = *state;
+    struct tz_session_user *users = NULL;
+    size_t n = 0;
+    struct sx_cs *c = sx_begin(&f->fi); /* an inspector's, signed as the clerk of the same district */
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    c->cs.user = f->d1.user;
+    sx_refused(sx_push(c), TZ_E_USER_DISABLED);
+    c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    c->cs.user = f->d1b.user;
+    sx_applied(sx_push(c));
+    assert_int_equal(tz_store_users_of(f->s, &f->fi.d, &f->a, &users, &n, &f->err), 0);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++)
+        assert_string_equal(users[i].role, "F_INSP");
 }
 
 static void seq_declared_lost_cannot_come_back(void **state)
@@ -404,26 +476,6 @@ static void defaults_are_given_by_the_server(void **state)
     sx_text_is(f, "organisation", sx_org(f, "甲公司"), "status", "unverified");
 }
 
-static void record_too_large_to_send_is_refused(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id = sx_org(f, "甲公司");
-    static uint8_t extra[200 * 1024];
-    for (uint32_t number = 15000; number < 15002; number++) {
-        struct tz_buf b;
-        tz_buf_init(&b, TZ_ROW_BYTES_MAX);
-        assert_int_equal(tz_wire_put_bytes(&b, number, tz_bytes_of(extra, sizeof extra)), 0);
-        struct sx_cs *c = sx_begin(&f->d1);
-        struct tz_bytes all = tz_buf_unread(&b);
-        sx_op(c, TZ_OP_SET, "organisation", id)->values = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
-        tz_buf_deinit(&b);
-        if (number == 15000)
-            sx_applied(sx_push(c));
-        else
-            sx_refused(sx_push(c), TZ_E_LIMIT);
-    }
-}
-
 static void reference_to_a_deleted_record_revives_it_unless_the_author_knew(void **state)
 {
     struct sx *f = *state;
@@ -581,6 +633,9 @@ int main(void)
         T(resend_gives_the_same_bytes_and_changes_nothing),
         T(resend_within_the_group_gives_the_same_bytes),
         T(other_content_under_a_known_seq_is_held_as_a_fork),
+        T(only_seqs_that_were_given_and_not_judged_can_be_lost),
+        T(copies_saves_are_kept_once_and_accounted_for),
+        T(user_acts_only_on_devices_with_his_rights),
         T(result_is_proved_to_its_device),
         T(hole_in_the_seqs_is_an_error_that_leaves_nothing),
         T(nothing_waits_for_a_seq_declared_lost),
@@ -603,7 +658,6 @@ int main(void)
         T(state_of_a_type_with_events_is_not_set_by_hand),
         T(missing_required_field_refuses_a_create),
         T(defaults_are_given_by_the_server),
-        T(record_too_large_to_send_is_refused),
         T(reference_to_a_deleted_record_revives_it_unless_the_author_knew),
         T(list_of_a_thousand_references_is_judged),
         T(one_refusal_refuses_the_whole_save_without_a_trace),

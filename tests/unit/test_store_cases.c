@@ -325,6 +325,83 @@ static void resolve_about_life(void **state)
     assert_string_equal(sx_candidate(f, next, 0, "_deleted"), "0");
 }
 
+static void decision_to_delete_does_not_bury_what_its_maker_had_not_seen(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    sx_applied(say(&f->fi, id, "address=一路")); /* revived */
+    struct tz_id c = sx_case(f, id, "_deleted", 1)->id;
+    sx_see(&f->d1);
+    sx_applied(say(&f->fi2, id, "has_union=是"));
+    sx_superseded(sx_resolve(&f->d1, c, 1, "_deleted=1", NULL));
+    assert_false(sx_deleted(f, "organisation", id));
+    const struct tz_row *row = sx_row(f, "case", c);
+    assert_string_equal(sx_case_text(f, row, "state"), "open");
+    assert_string_equal(sx_candidate(f, row, 0, "_deleted"), "1");
+    assert_true(tz_id_eq(f->res.ops[0].cases[0], c));
+    sx_see(&f->d1);
+    sx_applied(sx_resolve(&f->d1, c, 1, "_deleted=1", NULL));
+    assert_true(sx_deleted(f, "organisation", id));
+}
+
+static void decision_about_a_field_brings_the_record_back_whose_deletion_it_did_not_see(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = in_conflict(f);
+    struct tz_id c = sx_case(f, id, "address", 1)->id;
+    sx_see(&f->d1b);
+    sx_see(&f->d1);
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    sx_applied(sx_resolve(&f->d1b, c, 1, "address=一路", NULL));
+    assert_false(sx_deleted(f, "organisation", id));
+    sx_text_is(f, "organisation", id, "address", "一路");
+    assert_string_equal(sx_case_text(f, sx_row(f, "case", c), "state"), "closed");
+    assert_string_equal(sx_candidate(f, sx_case(f, id, "_deleted", 1), 0, "_deleted"), "1");
+}
+
+static void decision_about_a_field_of_a_record_known_to_be_deleted(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = in_conflict(f);
+    struct tz_id c = sx_case(f, id, "address", 1)->id;
+    sx_see(&f->d1);
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    sx_see(&f->d1b);
+    sx_refused(sx_resolve(&f->d1b, c, 1, "address=一路", NULL), TZ_E_DELETED);
+    sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
+    sx_applied(sx_resolve(&f->d1b, c, 1, "address=二路", NULL)); /* what stands: only the case ends */
+    assert_true(sx_deleted(f, "organisation", id));
+    assert_string_equal(sx_case_text(f, sx_row(f, "case", c), "state"), "closed");
+}
+
+static void decision_behind_a_decided_deletion_is_kept(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = in_conflict(f);
+    struct tz_id c = sx_case(f, id, "address", 1)->id;
+    sx_see(&f->d1);
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    sx_applied(say(&f->fi, id, "has_union=是")); /* revived */
+    sx_see(&f->d1);
+    sx_see(&f->d1b);
+    sx_applied(sx_resolve(&f->d1, sx_case(f, id, "_deleted", 1)->id, 1, "_deleted=1", NULL));
+    sx_superseded(sx_resolve(&f->d1b, c, 1, "address=一路", NULL));
+    assert_true(sx_deleted(f, "organisation", id));
+    assert_string_equal(sx_case_text(f, sx_row(f, "case", c), "state"), "open");
+    assert_string_equal(sx_candidate(f, sx_case(f, id, "_deleted", 2), 0, "address"), "一路");
+}
+
+static void decision_may_not_clear_a_required_field(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(say(&f->d1, id, "name=乙"));
+    sx_applied(say(&f->d1b, id, "name=丙"));
+    sx_see(&f->d1);
+    sx_refused(sx_resolve(&f->d1, sx_case(f, id, "name", 1)->id, 1, "name=", NULL), TZ_E_REQUIRED);
+}
+
 static void deletion_shows_in_the_open_case_about_life(void **state)
 {
     struct sx *f = *state;
@@ -458,6 +535,11 @@ int main(void)
         T(resolve_of_a_generation_that_is_not_the_cases_is_refused),
         T(resolve_needs_the_right_and_the_subject),
         T(resolve_about_life),
+        T(decision_to_delete_does_not_bury_what_its_maker_had_not_seen),
+        T(decision_about_a_field_brings_the_record_back_whose_deletion_it_did_not_see),
+        T(decision_about_a_field_of_a_record_known_to_be_deleted),
+        T(decision_behind_a_decided_deletion_is_kept),
+        T(decision_may_not_clear_a_required_field),
         T(deletion_shows_in_the_open_case_about_life),
         T(resolved_district_moves_the_record),
         T(resolved_reference_must_exist),

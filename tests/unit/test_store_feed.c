@@ -483,6 +483,23 @@ static void head_a_client_remembers_is_confirmed_or_denied(void **state)
     assert_false(v.audit_ok);
 }
 
+static void row_that_no_frame_can_carry_does_not_stop_the_feed(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id fat = sx_org(f, "甲公司");
+    struct tz_id after = sx_org(f, "乙公司");
+    struct reader r;
+    sx_fatten(f, fat, TZ_ROW_BYTES_MAX + 1000);
+    reader_init(&r, &f->d1);
+    catch_up(&r, 4);
+    assert_null(find(&r, fat));
+    assert_true(holds(&r, after));
+    struct tz_msg_verified v;
+    struct tz_msg_verify ask = {0};
+    assert_int_equal(tz_store_verify(f->s, &r.g, &ask, &v, &f->err), 0);
+    assert_int_equal(v.rows, r.n);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -506,6 +523,7 @@ int main(void)
         T(reordered_entries_are_found),
         T(erased_body_still_verifies),
         T(head_a_client_remembers_is_confirmed_or_denied),
+        T(row_that_no_frame_can_carry_does_not_stop_the_feed),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }

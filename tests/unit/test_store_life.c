@@ -348,6 +348,149 @@ static void district_known_only_to_a_refused_save_stays_unknown(void **state)
                TZ_E_AREA);
 }
 
+/* ---- limits: an answer to whoever asks too much, never an error of the server ---- */
+
+static struct tz_id alert_on(struct sx_cs *c, const char *type, struct tz_id target)
+{
+    char of[64];
+    (void)snprintf(of, sizeof of, "target_type=%s", type);
+    return sx_op_create(c, "alert", "rule=x", of, sx_ref(c->dev->f, "target_id", target), "opened_on=2023-11-01", NULL);
+}
+
+/** An alert on an alert on … on @org, @n of them in one save. The last one. */
+static struct tz_id alerts(struct sx_cs *c, struct tz_id org, int n)
+{
+    struct tz_id at = org;
+    for (int i = 0; i < n; i++)
+        at = alert_on(c, i ? "alert" : "organisation", at);
+    return at;
+}
+
+static void chain_of_areas_that_is_too_long_is_refused_when_it_is_made(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id last = alerts(c, org, TZ_AREA_DEPTH_MAX);
+    sx_applied(sx_push(c));
+    c = sx_begin(&f->d1);
+    alert_on(c, "alert", last);
+    sx_refused(sx_push(c), TZ_E_LIMIT);
+    relocate(f, org, "120102"); /* the longest that there can be moves along */
+    assert_string_equal(district(f, "alert", last), "120102");
+}
+
+/** Two chains of eight, then the head of the second is hung under the end of the first. */
+static void chain_too_long_to_move_is_an_answer_and_not_an_error(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    struct tz_id ends[3];
+    struct tz_id heads[3];
+    for (int i = 0; i < 3; i++) {
+        struct sx_cs *c = sx_begin(&f->d1);
+        heads[i] = alert_on(c, "organisation", org);
+        ends[i] = heads[i];
+        for (int k = 1; k < (i ? TZ_AREA_DEPTH_MAX : TZ_AREA_DEPTH_MAX - 1); k++)
+            ends[i] = alert_on(c, "alert", ends[i]);
+        sx_applied(sx_push(c));
+    }
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "alert", heads[1], "target_type=alert", sx_ref(f, "target_id", ends[0]), NULL));
+    sx_see(&f->d1);
+    sx_refused(sx_set(&f->d1, "alert", heads[2], "target_type=alert", sx_ref(f, "target_id", ends[1]), NULL),
+               TZ_E_LIMIT);
+    sx_applied(sx_withdraw(&f->d1, f->d1.seq));
+    relocate(f, org, "120102");
+    assert_string_equal(district(f, "alert", ends[1]), "120102");
+}
+
+/** Organisations of the Party above each other, all deleted: an edit of the lowest would bring every one back. */
+static void revival_of_a_chain_that_is_too_long_is_refused(void **state)
+{
+    struct sx *f = *state;
+    enum { CHAIN = TZ_REVIVE_DEPTH_MAX + 2 };
+    struct tz_id ids[CHAIN];
+    for (int i = 0; i < CHAIN; i++)
+        ids[i] = sx_create(&f->d1, "branch", "name=支部", "branch_type=branch", "district_code=120101",
+                           "established_on=2020", i ? sx_ref(f, "parent_id", ids[i - 1]) : NULL, NULL);
+    sx_see(&f->d1);
+    sx_see(&f->d1b);
+    struct sx_cs *c = sx_begin(&f->d1);
+    for (int i = CHAIN; i > 0; i--)
+        sx_op(c, TZ_OP_DELETE, "branch", ids[i - 1]);
+    sx_applied(sx_push(c));
+    sx_refused(sx_set(&f->d1b, "branch", ids[CHAIN - 1], "name=改名", NULL), TZ_E_LIMIT);
+    assert_true(sx_deleted(f, "branch", ids[CHAIN - 1]));
+    sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
+    sx_applied(sx_set(&f->d1b, "branch", ids[CHAIN - 2], "name=改名", NULL));
+    assert_false(sx_deleted(f, "branch", ids[0]));
+}
+
+static void too_many_bytes_of_rows_in_one_save_are_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    struct tz_id last = org;
+    static char note[60 * 1000 + 6] = "note=";
+    memset(note + 5, 'x', sizeof note - 6);
+    for (int i = 0; i < 150; i++)
+        last = sx_create(&f->fi, "visit", sx_ref(f, "org_id", org), sx_ref(f, "by_ref", f->fi.user),
+                         "visited_on=2023-11-01", "way=on_site", note, NULL);
+    sx_see(&f->c1);
+    sx_refused(sx_set(&f->c1, "organisation", org, "district_code=120102", NULL), TZ_E_LIMIT);
+    assert_string_equal(district(f, "visit", last), "120101");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM change WHERE leaving=1"), 0);
+}
+
+static void record_too_large_to_send_is_refused(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一路", NULL));
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=二路", NULL));
+    sx_fatten(f, id, TZ_ROW_BYTES_MAX - 64);
+    sx_see(&f->d1);
+    sx_refused(sx_set(&f->d1, "organisation", id, "grid_no=7", NULL), TZ_E_LIMIT);
+    sx_applied(sx_withdraw(&f->d1, f->d1.seq));
+    sx_refused(sx_resolve(&f->d1, sx_case(f, id, "address", 1)->id, 1, "address=三路", NULL), TZ_E_LIMIT);
+}
+
+/** An op with a field number that the server's catalogue lacks, in its body or among the cleared. */
+static const struct tz_result *push_unknown_field(struct sx *f, enum tz_op_kind kind, struct tz_id id, bool clears)
+{
+    static const uint32_t number = 15000;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_op *op = sx_op(c, kind, "organisation", id);
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    if (clears) {
+        op->cleared = &number;
+        op->ncleared = 1;
+    } else {
+        assert_int_equal(tz_wire_put_bytes(&b, number, tz_bytes_str("x")), 0);
+        op->values = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.len), b.len);
+    }
+    tz_buf_deinit(&b);
+    return sx_push(c);
+}
+
+static void field_that_this_catalogue_lacks_is_refused_by_its_number(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_id none = tz_id_make(&f->d1.ids, f->clock.wall);
+    for (int i = 0; i < 3; i++) {
+        const struct tz_result *r =
+            push_unknown_field(f, i == 2 ? TZ_OP_CREATE : TZ_OP_SET, i == 2 ? none : id, i == 1);
+        sx_refused(r, TZ_E_UNKNOWN_FIELD);
+        assert_int_equal(r->nargs, 2);
+        assert_string_equal(r->args[0], "organisation");
+        assert_string_equal(r->args[1], "15000");
+        sx_applied(sx_withdraw(&f->d1, f->d1.seq));
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -376,6 +519,12 @@ int main(void)
         T(deleted_dependant_returns_where_its_parent_is_now),
         T(district_that_does_not_exist_is_refused),
         T(district_known_only_to_a_refused_save_stays_unknown),
+        T(chain_of_areas_that_is_too_long_is_refused_when_it_is_made),
+        T(chain_too_long_to_move_is_an_answer_and_not_an_error),
+        T(revival_of_a_chain_that_is_too_long_is_refused),
+        T(too_many_bytes_of_rows_in_one_save_are_refused),
+        T(record_too_large_to_send_is_refused),
+        T(field_that_this_catalogue_lacks_is_refused_by_its_number),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }

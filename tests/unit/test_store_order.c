@@ -151,6 +151,111 @@ static void released_mend_releases_earlier_waiters_too(void **state)
     sx_text_is(f, "organisation", org, "address", "一路");
 }
 
+static void withdrawal_in_a_save_put_aside_happens_when_it_is_judged(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id); /* 1 refused, 2 waiting */
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id other = sx_op_create(c, "organisation", "name=乙", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA); /* 3 */
+    c = sx_begin(&f->d1);
+    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = 2;
+    sx_op_set(c, "organisation", other, "address=二路", NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS); /* 4 on 3 */
+    assert_int_equal(f->nall, 1);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 2);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, other, "organisation", "name=乙", "district_code=120101", NULL);
+    sx_applied(sx_push(c)); /* 5 mends 3 */
+    struct tz_result r;
+    assert_int_equal(f->nall, 3);
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_APPLIED, 0);
+    assert_int_equal(r.seq, 4);
+    assert_int_equal(tz_msg_read_result(f->all[2].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(r.seq, 2);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", other, "address", "二路");
+}
+
+static void waiters_of_any_number_and_size_need_little_memory(void **state)
+{
+    struct sx *f = *state;
+    enum { WAITERS = 100 };
+    static char text[60000];
+    struct tz_id id;
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "former_names=", 13);
+    refused_and_waiting(f, &id);
+    for (int i = 0; i < WAITERS; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id, text, NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲", "district_code=120101", NULL);
+    struct tz_buf b;
+    struct tz_arena small;
+    struct tz_apply_out out;
+    struct tz_apply_ctx ctx = {.device = f->d1.d.number, .received = f->clock.wall};
+    tz_buf_init(&b, TZ_CHANGESET_BYTES_MAX);
+    tz_arena_init(&small, 1024 * 1024);
+    assert_int_equal(tz_msg_put_changeset(&b, &c->cs), 0);
+    sx_group(f);
+    assert_int_equal(tz_store_apply(f->s, &ctx, tz_buf_unread(&b), &small, &out, &f->err), 0);
+    sx_commit(f);
+    assert_int_equal(out.n, WAITERS + 2);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    tz_arena_deinit(&small);
+    tz_buf_deinit(&b);
+}
+
+static void damaged_waiter_is_this_machines_trouble(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    sx_exec(f, "UPDATE backlog SET raw=x'FF'");
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_group(f);
+    assert_int_equal(sx_apply(c), TZ_E_DB_CORRUPT);
+    tz_store_group_rollback(f->s);
+}
+
+static void shortened_log_does_not_open_for_writing(void **state)
+{
+    struct sx *f = *state;
+    struct tz_store_options o = sx_options(f);
+    struct tz_store *s = NULL;
+    sx_org(f, "甲公司");
+    sx_exec(f, "DELETE FROM audit WHERE n=(SELECT max(n) FROM audit)");
+    tz_store_close(f->s);
+    f->s = NULL;
+    assert_int_equal(tz_store_open(f->path, &o, &s, &f->err), TZ_E_VERIFY);
+    assert_null(s);
+    o.readonly = true;
+    uint64_t entries = 0;
+    assert_int_equal(tz_store_open(f->path, &o, &f->s, &f->err), 0);
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), TZ_E_VERIFY);
+}
+
+static void failed_look_up_ends_the_changeset(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_exec(f, "ALTER TABLE commit_log RENAME COLUMN user TO usr");
+    struct sx_cs *c = sx_begin(&f->d1b);
+    sx_op_set(c, "organisation", id, "name=乙公司", NULL);
+    c->ops[0].base_ver = 0;
+    c->cs.base_checkpoint = 0;
+    (void)tz_store_commit_of(f->s, tz_store_head(f->s));
+    assert_int_equal(f->s->read_err.code, TZ_E_DB);
+    sx_group(f);
+    assert_true(sx_apply(c) < 0);
+    assert_int_equal(tz_err_info(f->err.code)->cls, TZ_ERR_LOCAL);
+    tz_store_group_rollback(f->s);
+}
+
 /* ---- clocks ---- */
 
 static tz_hlc effective_of(struct sx *f, tz_ver ver)
@@ -347,6 +452,11 @@ int main(void)
         T(same_field_waits_and_another_field_does_not),
         T(child_of_a_refused_create_waits_and_so_does_its_child),
         T(released_mend_releases_earlier_waiters_too),
+        T(withdrawal_in_a_save_put_aside_happens_when_it_is_judged),
+        T(waiters_of_any_number_and_size_need_little_memory),
+        T(damaged_waiter_is_this_machines_trouble),
+        T(shortened_log_does_not_open_for_writing),
+        T(failed_look_up_ends_the_changeset),
         T(clock_ten_years_wrong_is_clamped_and_never_refused),
         T(measured_offset_corrects_a_wrong_clock),
         T(effective_time_ascends_on_each_device),

@@ -308,7 +308,30 @@ static void pushes_without_results_are_bounded(void **state)
     assert_int_equal(expect_push(p, &first), 1);
     assert_int_equal(first, 2);
     give_results(p, (struct answer[]){{2, TZ_OUT_APPLIED, 6}}, 1);
-    give_results(p, (struct answer[]){{2, TZ_OUT_APPLIED, 6}}, 1); /* a second answer to one Push */
+    run(p);
+    expect_silence(p);
+    peer_free(p);
+}
+
+static void results_of_released_changesets_are_taken_in(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first;
+    fx_new_org(f, "甲", NULL);
+    struct peer *p = greeted(f, 0, 1, 2);
+    assert_int_equal(expect_push(p, &first), 1);
+    give_results(p, &(struct answer){1, TZ_OUT_WAITING, 0}, 1);
+    run(p);
+    give_results(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1); /* no Push asked for this one */
+    run(p);
+    assert_false(p->closed);
+    struct tz_office_balance b;
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.waiting, 0);
+    assert_int_equal(b.applied, 1);
+    for (int i = 0; i < 64 && !p->closed; i++) /* and no flood of them */
+        give_results(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1);
+    assert_true(p->closed);
     assert_int_equal(p->why.code, TZ_E_PROTOCOL);
     peer_free(p);
 }
@@ -548,6 +571,7 @@ int main(void)
         T(nothing_to_do_is_caught_up_at_once),
         T(outbox_goes_up_and_is_caught_up_with_its_checkpoint),
         T(pushes_without_results_are_bounded),
+        T(results_of_released_changesets_are_taken_in),
         T(unanswered_changesets_go_out_again_in_the_next_session),
         T(delta_is_invisible_until_its_checkpoint),
         T(delta_that_is_too_large_to_hold_fills),

@@ -161,6 +161,19 @@ static void every_form_of_date_is_read(void **state)
     gives_text("counted_on", "2000-02-29", "2000-02-29");
 }
 
+static void midnight_behind_a_date_is_a_spreadsheets_doing(void **state)
+{
+    (void)state;
+    gives_text("counted_on", "2017-03-01 00:00:00", "2017-03-01");
+    gives_text("counted_on", "2017/3/1 0:00", "2017-03-01");
+    gives_text("counted_on", "2017-03-01T00:00:00.000", "2017-03-01");
+    static const char *const bad[] = {"2017-03-01 00:00:01", "2017-03-01 8:00", "2017-03-01 0", "2017-03-01 00:00 x",
+                                      " 00:00"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused("counted_on", bad[i], TZ_E_VALUE);
+    not_canonical("counted_on", tz_value_text("2017-03-01 00:00:00"));
+}
+
 static void dates_that_do_not_exist_are_refused(void **state)
 {
     (void)state;
@@ -268,6 +281,10 @@ static void enums_take_code_or_label(void **state)
     gives_text("colour", "Bright Red", "red");
     gives_text("colour", " 绿色(浅)", "green");
     gives_text("colour", "old", "old");
+    gives_text("colour", "绿色", "green"); /* the part before a bracket */
+    gives_text("colour", "bright", "red"); /* a beginning that only one label has */
+    refused("colour", "绿", TZ_E_VALUE);
+    refused("colour", "红色的", TZ_E_VALUE);
     refused("colour", "蓝色", TZ_E_VALUE);
     struct tz_err err = {0};
     assert_int_equal(tz_value_check(field("colour"), tz_value_text("mauve"), true, &err), TZ_E_VALUE);
@@ -507,6 +524,7 @@ int main(void)
         cmocka_unit_test(length_is_counted_in_characters),
         cmocka_unit_test(codes_are_exact_and_never_scientific),
         cmocka_unit_test(every_form_of_date_is_read),
+        cmocka_unit_test(midnight_behind_a_date_is_a_spreadsheets_doing),
         cmocka_unit_test(dates_that_do_not_exist_are_refused),
         cmocka_unit_test(date_key_orders_by_first_day_then_precision),
         cmocka_unit_test(numbers_are_exact),

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers: results signed, stored and found again, and what a copied installation gets instead.
+ *
+ * Invariants
+ *  1. The stored result of a (device, incarnation, seq) is that of the first bytes under it, for ever.
+ *  2. Other bytes under the same key are kept once, whole, in `backlog` as HELD, with one audit entry; they are never
+ * judged here.
+ */
+#include "apply_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int tz_results_add(struct tz_results *r, struct tz_signed_result one)
+{
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : 4;
+        struct tz_signed_result *v = tz_arena_calloc(r->a, cap, sizeof *v);
+        if (!v)
+            return TZ_E_NOMEM;
+        if (r->n)
+            memcpy(v, r->v, r->n * sizeof *v);
+        r->v = v;
+        r->cap = cap;
+    }
+    r->v[r->n++] = one;
+    return 0;
+}
+
+int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct tz_bytes *out)
+{
+    out->p = tz_arena_dup(a, in.p, in.n);
+    out->n = in.n;
+    return out->p ? 0 : TZ_E_NOMEM;
+}
+
+/** Serialise and prove: HMAC(mac_key, device u32 ‖ result). */
+static int sign_result(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                       struct tz_signed_result *out)
+{
+    struct tz_buf b;
+    uint8_t mac[TZ_SHA256_BYTES];
+    uint8_t head[4] = {(uint8_t)(device >> 24), (uint8_t)(device >> 16), (uint8_t)(device >> 8), (uint8_t)device};
+    tz_buf_init(&b, 4 * TZ_CHANGESET_BYTES_MAX);
+    int rc = tz_buf_put(&b, head, sizeof head);
+    if (!rc)
+        rc = tz_msg_put_result(&b, r);
+    struct tz_bytes all = tz_buf_unread(&b);
+    if (!rc)
+        rc = tz_hmac_sha256(tz_bytes_of(s->mac_key, sizeof s->mac_key), all, mac);
+    if (!rc)
+        rc = tz_results_copy(a, tz_bytes_of(all.p + sizeof head, all.n - sizeof head), &out->result);
+    if (!rc)
+        rc = tz_results_copy(a, tz_bytes_of(mac, sizeof mac), &out->mac);
+    tz_buf_deinit(&b);
+    return rc;
+}
+
+/** Ops by outcome, in the order of the result table's columns. */
+static void count_ops(const struct tz_result *r, int64_t count[7])
+{
+    memset(count, 0, 7 * sizeof *count);
+    for (size_t i = 0; i < r->nops; i++) {
+        enum tz_outcome o = r->ops[i].outcome;
+        if (o >= TZ_OUT_APPLIED && o <= TZ_OUT_WITHDRAWN)
+            count[o - TZ_OUT_APPLIED]++;
+    }
+}
+
+int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                     struct tz_signed_result *out, struct tz_err *err)
+{
+    int64_t count[7];
+    int rc = sign_result(s, device, r, a, out);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_RESULT_PUT, err);
+    if (!st)
+        return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : TZ_E_DB;
+    count_ops(r, count);
+    tz_stmt_bind_int(st, 1, device);
+    tz_stmt_bind_int(st, 2, r->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)r->seq);
+    tz_stmt_bind_blob(st, 4, r->hash, TZ_HASH_BYTES);
+    tz_stmt_bind_int(st, 5, r->outcome);
+    tz_stmt_bind_int(st, 6, (int64_t)r->ver);
+    tz_stmt_bind_blob(st, 7, out->result.p, out->result.n);
+    tz_stmt_bind_blob(st, 8, out->mac.p, out->mac.n);
+    for (int i = 0; i < 7; i++)
+        tz_stmt_bind_int(st, 9 + i, count[i]);
+    return tz_stmt_run(st, err);
+}
+
+int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_PUT, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+    tz_stmt_bind_blob(st, 4, p->hash, TZ_HASH_BYTES);
+    tz_stmt_bind_int(st, 5, outcome);
+    tz_stmt_bind_int(st, 6, (int64_t)blocked_by);
+    tz_stmt_bind_int(st, 7, (int64_t)p->cs->nops);
+    tz_stmt_bind_blob(st, 8, p->raw.p, p->raw.n);
+    tz_stmt_bind_int(st, 9, p->received.ms);
+    tz_stmt_bind_int(st, 10, p->offset_ms);
+    return tz_stmt_run(st, p->err);
+}
+
+/** Two installations with one identity: the second one's bytes are kept for the administrator. 1, negative. */
+static int hold_fork(struct apply *p, struct tz_signed_result *out)
+{
+    p->res.outcome = TZ_OUT_HELD;
+    p->res.code = TZ_E_FORKED;
+    for (size_t i = 0; i < p->cs->nops; i++)
+        p->ops[i].outcome = TZ_OUT_HELD;
+    p->res.ops = p->ops;
+    p->res.nops = p->cs->nops;
+    int rc = sign_result(p->s, p->device, &p->res, p->a, out);
+    if (!rc)
+        rc = tz_results_keep(p, TZ_OUT_HELD, 0);
+    if (!rc && tz_db_changes(p->s->db) > 0) /* the first time that these bytes come */
+        rc = tz_apply_audit(p);
+    return rc ? rc : 1;
+}
+
+/** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a
+ * copy. */
+int tz_results_resend(struct apply *p, struct tz_signed_result *out)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+    int rc = tz_stmt_step(st, p->err);
+    if (rc != 1)
+        return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : hold_fork(p, out);
+    bool same = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES));
+    if (same) {
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &out->result);
+        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 3), &out->mac);
+        tz_stmt_reset(st);
+        return rc ? rc : 1;
+    }
+    tz_stmt_reset(st);
+    return hold_fork(p, out);
+}
