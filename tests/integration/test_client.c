@@ -94,7 +94,7 @@ static void a_typo_is_found_before_anything_is_made(void **state)
     struct place *p = *state;
     struct tz_client_error err;
     p->code[10] = p->code[10] == '2' ? '3' : '2';
-    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_INVITE);
+    assert_int_equal(tz_client_join(p->folder, p->code, CATALOGUE, &err), TZ_E_INVITE_TYPO);
     assert_string_equal(err.symbol, "TZ-NET-021");
     assert_int_equal(err.exit_code, 4);
     assert_int_not_equal(err.next[0], 0);
