@@ -16,7 +16,7 @@
 #include <string.h>
 
 enum { CHILD_REFS_MAX = 256, CASCADE_DEPTH_MAX = 2 * TZ_AREA_DEPTH_MAX, MOVE_ARENA_BYTES = 8 * 1024 * 1024 };
-enum { ROW_HEAD_BYTES = 64, FIELD_HEAD_BYTES = 16, ALLOC_MAX = 2 * 1024 * 1024 + 64 * 1024 };
+enum { ROW_HEAD_BYTES = 64, FIELD_HEAD_BYTES = 16 };
 enum { MOVED_MAX = TZ_CHANGESET_ROW_BYTES_MAX / ROW_HEAD_BYTES };
 
 const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const struct tz_record *rec,
@@ -94,7 +94,7 @@ size_t tz_rows_bytes(const struct tz_record *rec)
 
 int tz_rows_code(const struct tz_arena *a, int rc)
 {
-    return rc == TZ_E_NOMEM && a->used_bytes + ALLOC_MAX > a->budget_bytes ? TZ_E_LIMIT : rc;
+    return rc == TZ_E_NOMEM && a->exhausted ? TZ_E_LIMIT : rc;
 }
 
 /* ---- feed ---- */

@@ -42,10 +42,12 @@ void tz_arena_deinit(struct tz_arena *a)
     blocks_free(a->head);
     a->head = NULL;
     a->used_bytes = 0;
+    a->exhausted = false;
 }
 
 void tz_arena_reset(struct tz_arena *a)
 {
+    a->exhausted = false;
     if (!a->head)
         return;
     blocks_free(a->head->older);
@@ -58,8 +60,10 @@ void tz_arena_reset(struct tz_arena *a)
 static struct tz_arena_block *block_new(struct tz_arena *a, size_t need)
 {
     size_t left = a->used_bytes < a->budget_bytes ? a->budget_bytes - a->used_bytes : 0;
-    if (left < sizeof(struct tz_arena_block) || need > left - sizeof(struct tz_arena_block))
+    if (left < sizeof(struct tz_arena_block) || need > left - sizeof(struct tz_arena_block)) {
+        a->exhausted = true;
         return NULL;
+    }
     left -= sizeof(struct tz_arena_block);
     size_t size = a->used_bytes < ARENA_BLOCK_MIN ? ARENA_BLOCK_MIN : a->used_bytes;
     size = size > ARENA_BLOCK_MAX ? ARENA_BLOCK_MAX : size;

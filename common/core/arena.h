@@ -9,11 +9,14 @@
 
 #include "buf.h"
 
+#include <stdbool.h>
+
 struct tz_arena_block;
 struct tz_arena {
     struct tz_arena_block *head;
     size_t used_bytes; /**< sum of blocks */
     size_t budget_bytes;
+    bool exhausted; /**< an allocation failed for want of budget, not of memory; until reset */
 };
 
 void tz_arena_init(struct tz_arena *a, size_t budget_bytes);

@@ -45,6 +45,22 @@ static void arena_budget_is_never_passed(void **state)
     }
 }
 
+static void arena_says_that_its_budget_ended(void **state)
+{
+    (void)state;
+    struct tz_arena a;
+    tz_arena_init(&a, 4096);
+    assert_non_null(tz_arena_alloc(&a, 1000));
+    assert_false(a.exhausted);
+    assert_null(tz_arena_alloc(&a, SIZE_MAX)); /* no budget would do: that is not what it says */
+    assert_false(a.exhausted);
+    assert_null(tz_arena_alloc(&a, 4096));
+    assert_true(a.exhausted);
+    tz_arena_reset(&a);
+    assert_false(a.exhausted);
+    tz_arena_deinit(&a);
+}
+
 static void arena_refuses_sizes_that_overflow(void **state)
 {
     (void)state;
@@ -80,9 +96,8 @@ static void arena_reset_keeps_one_block_for_reuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_memory_is_aligned_and_separate),
-        cmocka_unit_test(arena_budget_is_never_passed),
-        cmocka_unit_test(arena_refuses_sizes_that_overflow),
+        cmocka_unit_test(arena_memory_is_aligned_and_separate),  cmocka_unit_test(arena_budget_is_never_passed),
+        cmocka_unit_test(arena_says_that_its_budget_ended),      cmocka_unit_test(arena_refuses_sizes_that_overflow),
         cmocka_unit_test(arena_reset_keeps_one_block_for_reuse),
     };
     return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
