@@ -146,6 +146,8 @@ static bool marker_at(const uint8_t *p, unsigned *number)
     if (p[1] != 'K')
         return false;
     memcpy(text, p + 2, 6);
+    if (strspn(text, "0123456789") != 6)
+        return false;
     *number = (unsigned)strtoul(text, NULL, 10);
     (void)snprintf(check, sizeof check, "%04x", sim_marker_check(*number));
     return memcmp(p + 8, check, 4) == 0;
@@ -153,7 +155,7 @@ static bool marker_at(const uint8_t *p, unsigned *number)
 
 unsigned sim_marker_check(unsigned number)
 {
-    return (number * 2654435761U) >> 16;
+    return ((number + 1) * 2654435761U) >> 16;
 }
 
 void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *where)
