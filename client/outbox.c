@@ -265,8 +265,11 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
         return rc;
     if (rc == 0 || h.incarnation != r.incarnation) /* of an earlier incarnation, or of the copy we were made from */
         return 0;
-    if (!h.same_bytes && r.outcome != TZ_OUT_HELD)
-        return tz_err_set(err, TZ_E_PROTOCOL, "result of another changeset", NULL, NULL, NULL);
+    if (!h.same_bytes) { /* of the copy's save under our number: not ours to take, and no reason to lose the others */
+        tz_log(TZ_LOG_WARN, "office", "result of other bytes", "seq=%llu outcome=%d", (unsigned long long)r.seq,
+               (int)r.outcome);
+        return 0;
+    }
     if (is_final(h.outcome) || r.outcome == TZ_OUT_NONE)
         return 0;
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);

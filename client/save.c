@@ -173,7 +173,7 @@ static size_t push_op(struct tz_save *s, const struct tz_op *op, tz_ver checkpoi
 {
     size_t at = s->cs.nops++;
     s->ops[at] = *op;
-    s->bytes += OP_OVERHEAD_BYTES + op->values.n + op->ncleared * 4;
+    s->bytes += OP_OVERHEAD_BYTES + op->values.n + op->target_hash.n + op->ncleared * 4;
     if (checkpoint < s->cs.base_checkpoint)
         s->cs.base_checkpoint = checkpoint;
     return at;
@@ -556,18 +556,24 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
 struct box_entry {
     enum tz_outcome outcome;
     bool sent, withdrawn;
+    uint8_t hash[TZ_HASH_BYTES];
 };
 
 static int box_get(struct tz_office *o, uint64_t seq, struct box_entry *out, struct tz_err *err)
 {
     struct tz_stmt *q =
-        tz_office_sql(o, OS_BOX_GET, "SELECT outcome, sent, withdrawn_by FROM outbox WHERE seq = ?", err);
+        tz_office_sql(o, OS_BOX_GET, "SELECT outcome, sent, withdrawn_by, hash FROM outbox WHERE seq = ?", err);
     if (!q)
         return tz_office_code(err);
     tz_stmt_bind_int(q, 1, (int64_t)seq);
     int rc = tz_stmt_step(q, err);
-    if (rc == 1)
-        *out = (struct box_entry){(enum tz_outcome)tz_stmt_int(q, 0), tz_stmt_int(q, 1) != 0, tz_stmt_int(q, 2) != 0};
+    if (rc == 1) {
+        struct tz_bytes hash = tz_stmt_blob(q, 3);
+        *out =
+            (struct box_entry){(enum tz_outcome)tz_stmt_int(q, 0), tz_stmt_int(q, 1) != 0, tz_stmt_int(q, 2) != 0, {0}};
+        if (hash.n == TZ_HASH_BYTES)
+            memcpy(out->hash, hash.p, TZ_HASH_BYTES);
+    }
     tz_stmt_reset(q);
     return rc;
 }
@@ -582,14 +588,20 @@ int tz_save_withdraw(struct tz_save *s, uint64_t seq, struct tz_err *err)
                 (e.outcome == TZ_OUT_NONE && !e.sent);
     if (rc == 0 || !open || e.withdrawn)
         return tz_err_setf(err, TZ_E_NOT_FOUND, "%llu", (unsigned long long)seq);
-    rc = room_for(s, 1, 0, err);
+    rc = room_for(s, 1, TZ_HASH_BYTES, err);
     if (rc)
         return rc;
     if (e.outcome == TZ_OUT_NONE) { /* never left this machine: the server gets an empty save under its number */
         rc = tz_outbox_empty(s->o, seq, err);
         s->wrote = true;
     } else {
-        struct tz_op op = {.kind = TZ_OP_WITHDRAW, .target_seq = seq, .base_seq = s->cs.seq};
+        const uint8_t *hash = tz_arena_dup(&s->a, e.hash, sizeof e.hash);
+        struct tz_op op = {.kind = TZ_OP_WITHDRAW,
+                           .target_seq = seq,
+                           .target_hash = tz_bytes_of(hash, sizeof e.hash),
+                           .base_seq = s->cs.seq};
+        if (!hash)
+            return tz_err_set(err, TZ_E_LIMIT, "save", NULL, NULL, NULL);
         push_op(s, &op, s->o->st.checkpoint);
         rc = tz_outbox_mark_withdrawn(s->o, seq, s->cs.seq, err);
     }

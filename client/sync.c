@@ -28,7 +28,7 @@ enum {
     HELD_BYTES_DEFAULT = 8 * 1024 * 1024,
     HELD_MESSAGES_MAX = 65536, /* many tiny frames cost more than their bytes */
     DOWN_JOBS_SLACK = 2,       /* beyond the announced window: the server may not know yet that we acknowledged */
-    RESULT_JOBS_SLACK = 8,     /* beyond the Push window: Results that no Push asked for */
+    RESULT_JOBS_SLACK = 8,     /* beyond the Push window: Results that say they answer none */
     SILENCE_MS = 60 * 1000,
 };
 
@@ -45,7 +45,7 @@ struct tz_sync {
     bool pinged;
     uint64_t nonce;
     /* up */
-    uint32_t in_flight; /* Push frames without Results: each gets one */
+    uint32_t in_flight; /* Push frames whose Results are not taken in: each gets one */
     uint32_t push_max;
     uint64_t after_seq; /* everything up to here went out in this session */
     bool loading, look_again, empty;
@@ -155,7 +155,7 @@ static void send_ack(struct tz_sync *s, uint32_t frames)
 
 static void up_pump(struct tz_sync *s)
 {
-    if (s->state != SYNC_RUNNING || s->loading || !s->look_again || s->in_flight + s->result_jobs >= s->push_max)
+    if (s->state != SYNC_RUNNING || s->loading || !s->look_again || s->in_flight >= s->push_max)
         return;
     struct tz_cjob *j = job_new(s, TZ_CJOB_LOAD, NULL);
     if (!j)
@@ -196,6 +196,11 @@ static void on_loaded(struct tz_sync *s, struct tz_cjob *j)
 static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
 {
     s->result_jobs--;
+    if (!j->unasked && s->in_flight == 0) {
+        sync_fail(s, TZ_E_PROTOCOL, "results without a push");
+        return;
+    }
+    s->in_flight -= !j->unasked;
     s->count.results += j->n;
     if (j->ver > s->own_ver)
         s->own_ver = j->ver;
@@ -213,8 +218,6 @@ static void on_results(struct tz_sync *s, const struct tz_frame *f)
     struct tz_cjob *j = job_new(s, TZ_CJOB_RESULTS, &f->body);
     if (!j)
         return;
-    if (s->in_flight) /* one without a Push tells of changesets that were released meanwhile */
-        s->in_flight--;
     s->result_jobs++;
     s->io.submit(s->io.ctx, j);
 }

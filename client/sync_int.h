@@ -25,6 +25,7 @@ struct tz_cjob {
     uint64_t last_seq; /* LOAD: of the push; 0 = nothing to send */
     size_t n;          /* LOAD: changesets; RESULTS: results; FILL, CHECKPOINT: rows */
     tz_ver ver;        /* RESULTS: greatest version; ENTER: visible checkpoint */
+    bool unasked;      /* RESULTS: they answer no Push */
     tz_ver head;       /* ENTER */
     bool filling;      /* ENTER */
     uint32_t push_max, rows_max;

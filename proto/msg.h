@@ -171,6 +171,10 @@ TZ_MUST_USE int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct 
 TZ_MUST_USE int tz_msg_put_results(struct tz_buf *out, const struct tz_signed_result *results, size_t n);
 TZ_MUST_USE int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results,
                                     size_t *n, struct tz_err *err); /* borrow from @in */
+/** Appended to a Results: it answers no Push. */
+TZ_MUST_USE int tz_msg_put_results_unasked(struct tz_buf *out);
+/** Of a message that tz_msg_read_results has taken. */
+bool tz_msg_results_unasked(struct tz_bytes in);
 TZ_MUST_USE int tz_msg_put_pull(struct tz_buf *out, const struct tz_cursor *cursors, size_t n);
 TZ_MUST_USE int tz_msg_read_pull(struct tz_bytes in, struct tz_arena *a, struct tz_cursor **cursors, size_t *n,
                                  struct tz_err *err);

@@ -32,6 +32,7 @@ static const struct tz_wire_schema signed_schema = TZ_SCHEMA("SignedResult", sig
 
 static const struct tz_wire_rule results_rules[] = {
     TZ_RULE_MESSAGES(1, TZ_MSG_RESULTS_MAX, TZ_MSG_RESULT_BYTES_MAX + SIGNED_OVERHEAD_BYTES_MAX, signed_schema),
+    TZ_RULE_NUMBER(2),
 };
 static const struct tz_wire_schema results_schema = TZ_SCHEMA("Results", results_rules);
 
@@ -188,6 +189,23 @@ int tz_msg_put_results(struct tz_buf *out, const struct tz_signed_result *result
         tz_msg_w_close(&w, 1, open);
     }
     return tz_msg_end(&w, NULL);
+}
+
+int tz_msg_put_results_unasked(struct tz_buf *out)
+{
+    struct tz_msg_writer w = tz_msg_begin(out);
+    tz_msg_w_u64(&w, 2, 1);
+    return tz_msg_end(&w, NULL);
+}
+
+bool tz_msg_results_unasked(struct tz_bytes in)
+{
+    struct tz_wire_iter it = {in};
+    struct tz_wire_field f;
+    while (tz_wire_next(&it, &f) == 1)
+        if (f.number == 2 && f.varint != 0)
+            return true;
+    return false;
 }
 
 int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results, size_t *n,

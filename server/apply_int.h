@@ -24,6 +24,7 @@ struct apply {
     struct tz_changeset *cs;
     int64_t offset_ms;
     struct tz_wall received;
+    struct tz_release_budget *budget;
     struct tz_arena *a; /* results */
     struct tz_err *err;
     struct tz_judge *j;
@@ -49,6 +50,8 @@ TZ_MUST_USE int tz_results_store(struct tz_store *s, uint32_t device, const stru
                                  struct tz_signed_result *out, struct tz_err *err);
 /** A resend: 1 with the stored answer (or HELD: a copy's), 0 never seen, negative. */
 int tz_results_resend(struct apply *p, struct tz_signed_result *out);
+/** The held changeset of these bytes ends as withdrawn, its result in @out; nothing when there is none. */
+TZ_MUST_USE int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_results *out);
 /** Keep p's bytes in the backlog as @outcome. */
 TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
 
@@ -59,10 +62,10 @@ TZ_MUST_USE int tz_wait_find(struct apply *p, uint64_t *first);
 TZ_MUST_USE int tz_wait_mark(struct apply *p);
 /** CREATEs that were applied mend earlier refused ones of the same id; *released when that freed anything. */
 TZ_MUST_USE int tz_wait_mend(struct apply *p, bool *released);
-/** The own earlier changeset @seq is taken back, if it waits or was refused. */
-TZ_MUST_USE int tz_wait_withdraw(struct apply *p, uint64_t seq, bool *released, struct tz_results *out);
-/** Judge what waits and may be judged now, a bounded number; what is left is done by the device's next calls.
- * @fresh: something was freed just now. */
+/** The own earlier changeset that @op names, by number and bytes, is taken back if it waits, is held or was refused. */
+TZ_MUST_USE int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, struct tz_results *out);
+/** Judge what waits and may be judged now, as far as p->budget goes; the rest is for later calls (tz_store_release). Of
+ * p only the device and where to work count. @fresh: something was freed just now. */
 TZ_MUST_USE int tz_wait_release(struct apply *p, bool fresh, struct tz_results *out);
 
 #endif

@@ -182,6 +182,17 @@ void tz_conn_job_done(struct tz_server *s, struct tz_sjob *job)
         tz_conn_drain(c);
 }
 
+void tz_conn_released(struct tz_server *s, struct tz_sjob *job)
+{
+    note_changes(s, job);
+    for (struct tz_link *l = tz_list_first(&s->conns); l; l = tz_list_next(&s->conns, l)) {
+        struct tz_conn *c = TZ_LIST_ENTRY(l, struct tz_conn, link);
+        if (c->session)
+            tz_session_on_released(c->session, job);
+    }
+    tz_sjob_free(job);
+}
+
 /* ---- all of them ---- */
 
 void tz_conn_drain(struct tz_conn *c)

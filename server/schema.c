@@ -80,7 +80,7 @@ static const char STEP_1[] =
     " PRIMARY KEY(device, incarnation, seq)) STRICT, WITHOUT ROWID;"
 
     /* waiting and held changesets, whole: a stolen laptop loses nothing. A copied installation's have the key of
-       others, so the hash tells them apart */
+       others, so the hash tells them apart; taken back, they stay as withdrawn (7) without content */
     "CREATE TABLE backlog("
     " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " hash BLOB NOT NULL, outcome INTEGER NOT NULL, blocked_by INTEGER NOT NULL, nops INTEGER NOT NULL,"

@@ -195,10 +195,30 @@ static void on_tick_cb(uv_timer_t *t)
 
 /* ---- executor ---- */
 
+/** Keep one job that judges what was freed under way. If there is no room for it now, the next Push asks again. */
+static void release_more(struct tz_server *s)
+{
+    struct tz_sjob *job = NULL;
+    if (s->draining || s->releasing || tz_sjob_release_new(&job))
+        return;
+    if (tz_exec_submit(s->exec, job))
+        tz_sjob_free(job);
+    else
+        s->releasing = true;
+}
+
 static void on_sjob_done(void *ctx, struct tz_sjob *job)
 {
     struct tz_server *s = ctx;
-    tz_conn_job_done(s, job);
+    bool left = tz_sjob_release_left(job);
+    if (tz_sjob_kind(job) == TZ_JOB_RELEASE) {
+        s->releasing = false;
+        tz_conn_released(s, job);
+    } else {
+        tz_conn_job_done(s, job);
+    }
+    if (left)
+        release_more(s);
     tz_conn_flow(s);
 }
 
@@ -290,6 +310,8 @@ static int start_exec(struct tz_server *s, struct tz_err *err)
                                        .metrics = &s->metrics};
     int rc = tz_exec_start(s->uv, &eo, &cb, s, &s->exec, err);
     s->parts += !rc;
+    if (!rc)
+        release_more(s); /* what a stop left */
     return rc;
 }
 

@@ -69,7 +69,8 @@ struct tz_server {
     bool wake, wake_all;    /* heads to tell sessions */
     struct tz_area areas[TZ_SERVER_AREAS_MAX];
     size_t nareas;
-    bool blocked; /* nobody is read */
+    bool blocked;   /* nobody is read */
+    bool releasing; /* a RELEASE job is under way */
 
     bool draining, stopping;
     unsigned parts; /* listener, control and executor still to stop */
@@ -84,6 +85,8 @@ void tz_conn_job_done(struct tz_server *s, struct tz_sjob *job);
 void tz_conn_drain(struct tz_conn *c);
 /** Close those whose time is up. */
 void tz_conn_deadlines(struct tz_server *s);
+/** Results of a RELEASE job go to the sessions of its device. Takes. */
+void tz_conn_released(struct tz_server *s, struct tz_sjob *job);
 /** Stop reading from everybody while the writer is behind, and start again. */
 void tz_conn_flow(struct tz_server *s);
 

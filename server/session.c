@@ -454,7 +454,18 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         s->io.send(s->io.ctx, TZ_MSG_ENROLLED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
         session_close(s, 0);
         break;
+    case TZ_JOB_RELEASE: /* the owner's */
+        break;
     }
+}
+
+void tz_session_on_released(struct tz_session *s, const struct tz_sjob *job)
+{
+    if (s->sm.state != S_READY || s->grant->device != tz_sjob_released_device(job) || job->reply.len == 0)
+        return;
+    s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&job->reply));
+    s->dirty = s->dirty || job->changed;
+    pump_down(s);
 }
 
 void tz_session_on_job(struct tz_session *s, struct tz_sjob *job)

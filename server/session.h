@@ -19,7 +19,7 @@
 
 struct tz_session;
 
-enum tz_job_kind { TZ_JOB_OPEN, TZ_JOB_PUSH, TZ_JOB_PULL, TZ_JOB_VERIFY, TZ_JOB_ENROL };
+enum tz_job_kind { TZ_JOB_OPEN, TZ_JOB_PUSH, TZ_JOB_PULL, TZ_JOB_VERIFY, TZ_JOB_ENROL, TZ_JOB_RELEASE };
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };
 
@@ -36,7 +36,17 @@ void *tz_sjob_node(struct tz_sjob *j); /* room for the executor: the struct tz_j
 TZ_MUST_USE int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err);
 /** Commit outcome of a writer job's group: 0 or a TZ_E_* (then its effects never happened). */
 void tz_sjob_settle(struct tz_sjob *j, int code);
-/** Areas a PUSH job changed, so that the owner wakes the sessions that read them. Valid after settle(0). */
+/**
+ * A job of nobody's: judge what was freed and not judged yet. The owner keeps one under way while there is more to do
+ * (after opening the store, and whenever a job says so), gives its results to the sessions of its device with
+ * tz_session_on_released, and frees it. After one that failed it waits for the next job that says so.
+ */
+TZ_MUST_USE int tz_sjob_release_new(struct tz_sjob **out);
+/** Freed changesets are left to be judged. Valid after settle. */
+bool tz_sjob_release_left(const struct tz_sjob *j);
+/** RELEASE: whose changesets were judged; 0 nobody's. Valid after settle(0). */
+uint32_t tz_sjob_released_device(const struct tz_sjob *j);
+/** Areas a PUSH or RELEASE job changed, so that the owner wakes the sessions that read them. Valid after settle(0). */
 bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n);
 /** Changesets a PUSH job carries, 0 for others. */
 size_t tz_sjob_changesets(const struct tz_sjob *j);
@@ -68,6 +78,8 @@ TZ_MUST_USE int tz_session_new(const struct tz_session_config *c, const struct t
 void tz_session_free(struct tz_session *s);
 void tz_session_on_frame(struct tz_session *s, const struct tz_frame *f);
 void tz_session_on_job(struct tz_session *s, struct tz_sjob *job); /* takes */
+/** Results of a settled RELEASE job; those of another device are passed over. Borrows. */
+void tz_session_on_released(struct tz_session *s, const struct tz_sjob *job);
 /** The head moved in areas of interest (or anywhere: it decides). Idempotent, cheap. */
 void tz_session_on_head(struct tz_session *s, tz_ver head, const struct tz_area *areas, size_t n);
 /** The device was revoked, the user disabled, or the server drains: say why and close. */

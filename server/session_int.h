@@ -44,7 +44,9 @@ struct tz_sjob {
     /* out */
     struct tz_grant *grant; /* OPEN: out; PULL, VERIFY: in (a copy) */
     size_t nresults;        /* PUSH: in `reply` */
-    bool changed;           /* PUSH */
+    bool changed;           /* PUSH, RELEASE */
+    bool release_left;      /* PUSH, RELEASE */
+    uint32_t device;        /* RELEASE: whose */
     struct tz_area areas[TZ_JOB_AREAS_MAX];
     size_t nareas;             /* > TZ_JOB_AREAS_MAX: anywhere */
     struct frame_node *frames; /* PULL: Rows; owned */

@@ -226,7 +226,9 @@ static int append_late(struct tz_sjob *j, const struct late *late)
 
 static int apply_each(struct tz_sjob *j, struct tz_store *s, struct tz_arena *a, struct late *late)
 {
-    struct tz_apply_ctx ctx = {.device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received};
+    struct tz_release_budget budget = {0};
+    struct tz_apply_ctx ctx = {
+        .device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received, .budget = &budget};
     struct tz_apply_out out;
     bool full = false;
     int rc = 0;
@@ -252,10 +254,51 @@ static int run_push(struct tz_sjob *j, struct tz_store *s)
     tz_arena_init(&a, JOB_ARENA_BYTES);
     int rc = apply_each(j, s, &a, late);
     int more = append_late(j, late);
+    j->release_left = tz_store_release_left(s);
     tz_arena_deinit(&a);
     tz_buf_deinit(&late->bytes);
     free(late);
     return rc ? rc : as_ours(j, more);
+}
+
+/* ---- release ---- */
+
+int tz_sjob_release_new(struct tz_sjob **out)
+{
+    return tz_sjob_new(TZ_JOB_RELEASE, 0, out);
+}
+
+bool tz_sjob_release_left(const struct tz_sjob *j)
+{
+    return j->release_left;
+}
+
+uint32_t tz_sjob_released_device(const struct tz_sjob *j)
+{
+    return j->kind == TZ_JOB_RELEASE ? j->device : 0;
+}
+
+/** What does not fit the frame is learned when the device sends it again. */
+static int run_release(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_arena a;
+    struct tz_apply_out out;
+    tz_arena_init(&a, JOB_ARENA_BYTES);
+    int rc = tz_store_release(s, &a, &j->device, &out, &j->err);
+    if (!rc)
+        add_areas(j, &out);
+    for (size_t i = 0; !rc && i < out.n && j->nresults < TZ_MSG_RESULTS_MAX; i++) {
+        const struct tz_signed_result *r = &out.results[i];
+        if (j->reply.len + r->result.n + r->mac.n + 64 > TZ_FRAME_BODY_MAX)
+            break;
+        rc = as_ours(j, tz_msg_put_results(&j->reply, r, 1));
+        j->nresults++;
+    }
+    if (!rc && j->nresults)
+        rc = as_ours(j, tz_msg_put_results_unasked(&j->reply));
+    j->release_left = !rc && tz_store_release_left(s);
+    tz_arena_deinit(&a);
+    return rc;
 }
 
 /* ---- pull, verify ---- */
@@ -314,6 +357,8 @@ static void forget_answer(struct tz_sjob *j)
     tz_buf_clear(&j->reply);
     j->err = (struct tz_err){0};
     j->changed = false;
+    j->release_left = false;
+    j->device = 0;
     j->nareas = 0;
     j->nresults = 0;
     drop_frames(j);
@@ -325,11 +370,9 @@ static void forget_answer(struct tz_sjob *j)
 
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
-    static int (*const run[])(struct tz_sjob *, struct tz_store *) = {[TZ_JOB_OPEN] = run_open,
-                                                                      [TZ_JOB_PUSH] = run_push,
-                                                                      [TZ_JOB_PULL] = run_pull,
-                                                                      [TZ_JOB_VERIFY] = run_verify,
-                                                                      [TZ_JOB_ENROL] = run_enrol};
+    static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
+        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,   [TZ_JOB_PULL] = run_pull,
+        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_ENROL] = run_enrol, [TZ_JOB_RELEASE] = run_release};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))
@@ -350,6 +393,8 @@ void tz_sjob_settle(struct tz_sjob *j, int code)
         return;
     j->code = code;
     j->changed = false;
+    j->device = 0;
+    j->release_left = j->release_left && j->kind != TZ_JOB_RELEASE; /* one that cannot work must not run for ever */
     tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
     tz_buf_clear(&j->reply); /* results of a group that did not commit never happened */
     drop_frames(j);
@@ -364,5 +409,5 @@ bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size
 {
     *areas = j->areas;
     *n = j->nareas <= TZ_JOB_AREAS_MAX ? j->nareas : 0;
-    return j->changed && j->kind == TZ_JOB_PUSH;
+    return j->changed && (j->kind == TZ_JOB_PUSH || j->kind == TZ_JOB_RELEASE);
 }

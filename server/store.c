@@ -277,6 +277,7 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     s->random = o->random;
     s->random_ctx = o->random_ctx;
     s->readonly = o->readonly;
+    s->release_left = true;
     s->case_type = tz_catalogue_type(o->catalogue, "case");
     s->user_type = tz_catalogue_type(o->catalogue, "user");
     s->division_type = tz_catalogue_type(o->catalogue, "division");
@@ -410,6 +411,7 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 void tz_store_group_rollback(struct tz_store *s)
 {
     s->ndistricts = 0;
+    s->release_left = true; /* what the group released is freed again */
     for (size_t i = 0; i < TZ_SQL_COUNT; i++)
         tz_stmt_reset(&s->stmts[i]);
     tz_db_rollback(s->db);

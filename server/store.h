@@ -110,10 +110,15 @@ TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, cons
                                        int64_t offset_ms, struct tz_err *err);
 
 /* ---- changesets, in a group ---- */
+/** Spent on judging what was freed: calls that share one stop together, however many changesets freed something. */
+struct tz_release_budget {
+    size_t looks, judged, bytes;
+};
 struct tz_apply_ctx {
     uint32_t device;   /* of the session */
     int64_t offset_ms; /* server wall − device wall at the handshake */
     struct tz_wall received;
+    struct tz_release_budget *budget; /* of one Push; NULL: of this call */
 };
 struct tz_apply_out {
     struct tz_signed_result
@@ -130,6 +135,15 @@ struct tz_apply_out {
  */
 TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw,
                                struct tz_arena *a, struct tz_apply_out *out, struct tz_err *err);
+
+/** May there be freed changesets that no call had room to judge? True after open until tz_store_release found none. */
+bool tz_store_release_left(const struct tz_store *s);
+/**
+ * Judge some of them, all of one device, in a group: whoever freed them may never come back. Their results are in @out
+ * (in @a), for *@device; 0: nothing was left. Negative only for LOCAL errors.
+ */
+TZ_MUST_USE int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, struct tz_apply_out *out,
+                                 struct tz_err *err);
 
 /* ---- reading ---- */
 /**

@@ -349,7 +349,7 @@ static int withdraw_and_judge(struct apply *p, uint64_t *blocker, bool *freed, s
     int rc = 0;
     for (size_t i = 0; i < p->cs->nops && !rc; i++)
         if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
-            rc = tz_wait_withdraw(p, p->cs->ops[i].target_seq, freed, others);
+            rc = tz_wait_withdraw(p, &p->cs->ops[i], freed, others);
     if (!rc)
         rc = tz_wait_find(p, blocker);
     if (!rc && !*blocker)
@@ -438,29 +438,47 @@ static int apply_or_nothing(struct apply *p, struct tz_results *out, const struc
     return rc;
 }
 
+static int work_begin(struct apply *p, struct tz_arena *scratch, struct tz_apply_out *out)
+{
+    tz_arena_init(scratch, OP_SCRATCH_BYTES);
+    p->s->ntouched = 0;
+    p->s->read_err = (struct tz_err){0};
+    *out = (struct tz_apply_out){0};
+    p->j = tz_arena_calloc(p->a, 1, sizeof *p->j);
+    if (!p->j)
+        return TZ_E_NOMEM;
+    p->j->a = scratch;
+    return 0;
+}
+
+static void hand_over(struct tz_store *s, const struct tz_results *results, const struct group_state *was,
+                      struct tz_apply_out *out)
+{
+    out->results = results->v;
+    out->n = results->n;
+    out->changed = s->group_head != was->head;
+    out->areas = s->touched;
+    out->nareas = s->ntouched <= TZ_TOUCHED_MAX ? s->ntouched : 0;
+}
+
 int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw, struct tz_arena *a,
                    struct tz_apply_out *out, struct tz_err *err)
 {
     struct tz_err local = {0};
     struct tz_arena scratch;
     struct tz_results results = {.a = a};
+    struct tz_release_budget own = {0};
     struct apply p = {.s = s,
                       .device = ctx->device,
                       .offset_ms = ctx->offset_ms,
                       .received = ctx->received,
+                      .budget = ctx->budget ? ctx->budget : &own,
                       .a = a,
                       .err = err ? err : &local};
     struct group_state was = group_save(s);
-    tz_arena_init(&scratch, OP_SCRATCH_BYTES);
-    s->ntouched = 0;
-    s->read_err = (struct tz_err){0};
-    *out = (struct tz_apply_out){0};
-    p.j = tz_arena_calloc(a, 1, sizeof *p.j);
-    int rc = p.j ? 0 : TZ_E_NOMEM;
-    if (!rc) {
-        p.j->a = &scratch;
+    int rc = work_begin(&p, &scratch, out);
+    if (!rc)
         rc = tz_apply_init(&p, raw);
-    }
     if (!rc)
         rc = tz_db_savepoint(s->db, p.err);
     if (!rc)
@@ -468,10 +486,50 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
     tz_arena_deinit(&scratch);
     if (rc)
         return p.err->code ? rc : tz_err_set(err, rc, NULL, NULL, NULL, NULL);
-    out->results = results.v;
-    out->n = results.n;
-    out->changed = s->group_head != was.head;
-    out->areas = s->touched;
-    out->nareas = s->ntouched <= TZ_TOUCHED_MAX ? s->ntouched : 0;
+    hand_over(s, &results, &was, out);
+    return 0;
+}
+
+/* ---- what earlier calls left ---- */
+
+static int next_to_release(struct tz_store *s, uint32_t *device, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RELEASE_NEXT, err);
+    *device = 0;
+    if (!st)
+        return TZ_E_DB;
+    int rc = tz_stmt_step(st, err);
+    *device = rc == 1 ? (uint32_t)tz_stmt_int(st, 0) : 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+bool tz_store_release_left(const struct tz_store *s)
+{
+    return s->release_left;
+}
+
+int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, struct tz_apply_out *out,
+                     struct tz_err *err)
+{
+    struct tz_err local = {0};
+    struct tz_arena scratch;
+    struct tz_results results = {.a = a};
+    struct tz_release_budget budget = {0};
+    struct apply p = {.s = s, .budget = &budget, .a = a, .err = err ? err : &local};
+    struct group_state was = group_save(s);
+    int rc = work_begin(&p, &scratch, out);
+    if (!rc)
+        rc = next_to_release(s, &p.device, p.err);
+    if (!rc && p.device)
+        rc = tz_store_device_by_number(s, p.device, &p.dev, p.err);
+    *device = rc == 1 ? p.device : 0;
+    s->release_left = rc == 1;
+    if (rc == 1)
+        rc = as_ours(&p, tz_wait_release(&p, false, &results));
+    tz_arena_deinit(&scratch);
+    if (rc)
+        return p.err->code ? rc : tz_err_set(err, rc, NULL, NULL, NULL, NULL);
+    hand_over(s, &results, &was, out);
     return 0;
 }

@@ -393,8 +393,9 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
     int rc = tz_db_prepare(s->db, &st,
                            "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
                            "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
-                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome=5),"
-                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5)"
+                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
+                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
+                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7)"
                            " FROM result WHERE device=?1",
                            err);
     if (!rc) {
@@ -408,6 +409,7 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
             *at[i] = (uint64_t)tz_stmt_int(&st, i);
         out->changesets += (uint64_t)tz_stmt_int(&st, 9); /* of copied installations */
         out->held += (uint64_t)tz_stmt_int(&st, 10);
+        out->withdrawn += (uint64_t)tz_stmt_int(&st, 11);
         rc = 0;
     }
     tz_stmt_finalize(&st);
@@ -418,9 +420,10 @@ int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_ba
                      struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc = tz_db_prepare(
-        s->db, &st, "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog ORDER BY device,seq",
-        err);
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog WHERE outcome<>7"
+                           " ORDER BY device,seq",
+                           err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         struct tz_backlog_entry e = {(uint32_t)tz_stmt_int(&st, 0), (uint32_t)tz_stmt_int(&st, 1),
                                      (uint64_t)tz_stmt_int(&st, 2), (enum tz_outcome)tz_stmt_int(&st, 3),

@@ -58,6 +58,7 @@ struct tz_store {
     size_t ntouched;                                        /* past the maximum: anywhere */
     char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
     size_t ndistricts;
+    bool release_left;               /* see tz_store_release_left */
     size_t row_bytes, row_bytes_max; /* rows written by the changeset being judged; maximum 0: not counted */
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };

@@ -116,7 +116,7 @@ static int collect(struct tz_store *s, struct list *l, struct tz_err *err)
         rc = tz_db_prepare(
             s->db, &result,
             "SELECT 1 FROM result WHERE device=?1 AND incarnation=?2 AND seq=?3 AND hash=?4 UNION"
-            " SELECT 1 FROM backlog WHERE device=?1 AND incarnation=?2 AND seq=?3 AND hash=?4 AND outcome=5",
+            " SELECT 1 FROM backlog WHERE device=?1 AND incarnation=?2 AND seq=?3 AND hash=?4 AND outcome IN (5,7)",
             err);
     tz_arena_init(&a, 64 * 1024 * 1024);
     while (!rc && (rc = tz_stmt_step(&bodies, err)) == 1) {

@@ -5,7 +5,7 @@
  * Invariants
  *  1. The stored result of a (device, incarnation, seq) is that of the first bytes under it, for ever.
  *  2. Other bytes under the same key are kept once, whole, in `backlog` as HELD, with one audit entry; they are never
- * judged here.
+ * judged here. Taken back they stay there, without content, as WITHDRAWN.
  */
 #include "apply_int.h"
 
@@ -108,21 +108,86 @@ int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_b
     return tz_stmt_run(st, p->err);
 }
 
+/** @p's ops all end as @outcome, for a reason that has no arguments; signed into @out. */
+static int sign_whole(struct apply *p, enum tz_outcome outcome, int code, struct tz_signed_result *out)
+{
+    p->res.outcome = outcome;
+    p->res.code = code;
+    for (size_t i = 0; i < p->cs->nops; i++)
+        p->ops[i].outcome = outcome;
+    p->res.ops = p->ops;
+    p->res.nops = p->cs->nops;
+    return sign_result(p->s, p->device, &p->res, p->a, out);
+}
+
+/** How the backlog has these bytes: the outcome and the number of ops, NONE when it has not. */
+static int backlog_state(struct apply *p, uint64_t seq, struct tz_bytes hash, enum tz_outcome *outcome, size_t *nops)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_STATE, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    tz_stmt_bind_blob(st, 4, hash.p, hash.n);
+    int rc = tz_stmt_step(st, p->err);
+    *outcome = rc == 1 ? (enum tz_outcome)tz_stmt_int(st, 0) : TZ_OUT_NONE;
+    *nops = rc == 1 ? (size_t)tz_stmt_int(st, 1) : 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
 /** Two installations with one identity: the second one's bytes are kept for the administrator. 1, negative. */
 static int hold_fork(struct apply *p, struct tz_signed_result *out)
 {
-    p->res.outcome = TZ_OUT_HELD;
-    p->res.code = TZ_E_FORKED;
-    for (size_t i = 0; i < p->cs->nops; i++)
-        p->ops[i].outcome = TZ_OUT_HELD;
-    p->res.ops = p->ops;
-    p->res.nops = p->cs->nops;
-    int rc = sign_result(p->s, p->device, &p->res, p->a, out);
-    if (!rc)
+    enum tz_outcome was = TZ_OUT_NONE;
+    size_t nops = 0;
+    int rc = backlog_state(p, p->cs->seq, tz_bytes_of(p->hash, TZ_HASH_BYTES), &was, &nops);
+    if (!rc && was == TZ_OUT_WITHDRAWN)
+        rc = sign_whole(p, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, out);
+    else if (!rc)
+        rc = sign_whole(p, TZ_OUT_HELD, TZ_E_FORKED, out);
+    if (!rc && was == TZ_OUT_NONE) { /* the first time that these bytes come */
         rc = tz_results_keep(p, TZ_OUT_HELD, 0);
-    if (!rc && tz_db_changes(p->s->db) > 0) /* the first time that these bytes come */
-        rc = tz_apply_audit(p);
+        rc = rc ? rc : tz_apply_audit(p);
+    }
     return rc ? rc : 1;
+}
+
+static int backlog_withdraw(struct apply *p, uint64_t seq, struct tz_bytes hash)
+{
+    char meta[96];
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_WITHDRAW, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    tz_stmt_bind_blob(st, 4, hash.p, hash.n);
+    int rc = tz_stmt_run(st, p->err);
+    (void)snprintf(meta, sizeof meta, "withdraw held device=%u incarnation=%u seq=%llu", p->device, p->cs->incarnation,
+                   (unsigned long long)seq);
+    return rc ? rc : tz_audit_add(p->s, meta, hash, p->err);
+}
+
+int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_results *out)
+{
+    enum tz_outcome was = TZ_OUT_NONE;
+    size_t nops = 0;
+    struct tz_signed_result one;
+    int rc = hash.n == TZ_HASH_BYTES ? backlog_state(p, seq, hash, &was, &nops) : 0;
+    if (rc || was != TZ_OUT_HELD)
+        return rc;
+    struct tz_changeset ghost = {.nops = nops};
+    struct apply held = *p;
+    held.cs = &ghost;
+    held.ops = tz_arena_calloc(p->a, nops ? nops : 1, sizeof *held.ops);
+    held.res = (struct tz_result){.incarnation = p->cs->incarnation, .seq = seq};
+    memcpy(held.res.hash, hash.p, TZ_HASH_BYTES);
+    rc = held.ops ? sign_whole(&held, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, &one) : TZ_E_NOMEM;
+    if (!rc)
+        rc = backlog_withdraw(p, seq, hash);
+    return rc ? rc : tz_results_add(out, one);
 }
 
 /** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a

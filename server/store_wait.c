@@ -7,8 +7,9 @@
  * group its as-of field. A changeset waits for the least seq before its own whose mark it needs or writes over. Other
  * devices never wait.
  *
- * What became free is judged by the call that freed it, a bounded number; device.release_after says where the next call
- * of the device goes on. Each candidate is read in memory of its own, so that any number may wait.
+ * What became free is judged by the call that freed it, as far as the budget of its Push goes; device.release_after
+ * says where the next call of the device, or tz_store_release, goes on: the device may never come back. Each candidate
+ * is read in memory of its own, so that any number may wait.
  *
  * What this does not do: judging. See store_apply.c.
  */
@@ -146,14 +147,29 @@ static int mark_blocked(struct apply *p, uint32_t type, struct tz_id id, uint32_
     return tz_stmt_run(st, p->err);
 }
 
+/** Does the op make a record of this device that exists all the same? Then nobody waits for it: only this op did not
+ * happen. Of other makers' ids nothing may show whether they exist. 1, 0, negative. */
+static int made_already(struct apply *p, const struct tz_op *op)
+{
+    const struct tz_type *t = tz_catalogue_type_id(p->s->cat, op->type);
+    struct tz_row *row = NULL;
+    if (!t || (op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND) || tz_id_device(op->id) != p->device)
+        return 0;
+    tz_arena_reset(p->j->a);
+    row = tz_arena_alloc(p->j->a, sizeof *row);
+    return row ? tz_replica_get(p->s->rep, t, op->id, p->j->a, row, p->err) : TZ_E_NOMEM;
+}
+
 int tz_wait_mark(struct apply *p)
 {
     for (size_t i = 0; i < p->cs->nops; i++) {
         enum tz_outcome o = p->ops[i].outcome;
         if (o != TZ_OUT_REFUSED && o != TZ_OUT_WAITING && o != TZ_OUT_HELD)
             continue;
-        int rc = each_write(p, &p->cs->ops[i], mark_blocked, NULL);
-        if (rc)
+        int rc = made_already(p, &p->cs->ops[i]);
+        if (rc == 0)
+            rc = each_write(p, &p->cs->ops[i], mark_blocked, NULL);
+        if (rc < 0)
             return rc;
     }
     return 0;
@@ -222,30 +238,45 @@ static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash,
     return rc ? rc : tz_audit_add(p->s, meta, (struct tz_bytes){0}, p->err);
 }
 
-int tz_wait_withdraw(struct apply *p, uint64_t seq, bool *released, struct tz_results *out)
+/** What is stored under a number. */
+struct judged {
+    enum tz_outcome outcome; /* NONE: nothing */
+    struct tz_bytes hash, result;
+};
+
+static int judged_get(struct apply *p, uint64_t seq, struct judged *out)
 {
-    struct tz_stmt *st = seq < p->cs->seq ? tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err) : NULL;
-    struct tz_bytes hash = {0};
-    struct tz_bytes old = {0};
-    if (seq >= p->cs->seq)
-        return 0; /* nothing that it could have known of */
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    *out = (struct judged){TZ_OUT_NONE, {0}, {0}};
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_int(st, 2, p->cs->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
     int rc = tz_stmt_step(st, p->err);
-    enum tz_outcome was = rc == 1 ? (enum tz_outcome)tz_stmt_int(st, 1) : TZ_OUT_NONE;
-    if (rc == 1 && (was == TZ_OUT_WAITING || was == TZ_OUT_HELD)) {
-        rc = tz_results_copy(p->a, tz_stmt_blob(st, 0), &hash);
-        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 2), &old);
+    if (rc == 1) {
+        out->outcome = (enum tz_outcome)tz_stmt_int(st, 1);
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 0), &out->hash);
+        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 2), &out->result);
     }
     tz_stmt_reset(st);
-    if (rc < 0 || was == TZ_OUT_NONE)
-        return rc < 0 ? rc : 0;
-    rc = old.p ? end_as_withdrawn(p, seq, hash, old, out) : 0;
+    return rc;
+}
+
+int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, struct tz_results *out)
+{
+    struct judged was;
+    if (op->target_seq >= p->cs->seq)
+        return 0; /* nothing that it could have known of */
+    int rc = judged_get(p, op->target_seq, &was);
+    if (rc)
+        return rc;
+    if (!tz_bytes_eq(was.hash, op->target_hash)) /* a copy's save under that number; the one judged here is another */
+        return tz_results_withdraw_held(p, op->target_seq, op->target_hash, out);
+    if (was.outcome == TZ_OUT_WAITING || was.outcome == TZ_OUT_HELD)
+        rc = end_as_withdrawn(p, op->target_seq, was.hash, was.result, out);
     if (!rc)
-        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, seq);
+        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, op->target_seq);
     *released = *released || tz_db_changes(p->s->db) > 0;
     return rc;
 }
@@ -256,7 +287,7 @@ int tz_wait_withdraw(struct apply *p, uint64_t seq, bool *released, struct tz_re
 struct release {
     int64_t after; /* seq; -1: nothing to do */
     bool again;    /* this pass freed something: one more from the start */
-    size_t looks, judged, bytes;
+    struct tz_release_budget *spent;
 };
 
 static int release_load(struct apply *p, struct release *r)
@@ -316,8 +347,8 @@ static int hand_out(struct release *r, const struct tz_signed_result *one, struc
     int rc = tz_results_copy(out->a, one->result, &kept.result);
     if (!rc)
         rc = tz_results_copy(out->a, one->mac, &kept.mac);
-    r->judged++;
-    r->bytes += one->result.n;
+    r->spent->judged++;
+    r->spent->bytes += one->result.n;
     return rc ? rc : tz_results_add(out, kept);
 }
 
@@ -344,7 +375,8 @@ static int candidate_judge(struct apply *p, struct release *r, struct tz_results
 
 static bool release_full(const struct release *r)
 {
-    return r->looks >= RELEASE_LOOKS_MAX || r->judged >= RELEASE_MAX || r->bytes >= RELEASE_BYTES_MAX;
+    const struct tz_release_budget *b = r->spent;
+    return b->looks >= RELEASE_LOOKS_MAX || b->judged >= RELEASE_MAX || b->bytes >= RELEASE_BYTES_MAX;
 }
 
 /** Passes in seq order, until one frees nothing more: a released CREATE may free earlier ones than itself. */
@@ -353,8 +385,8 @@ static int release_some(struct apply *p, struct release *r, struct tz_arena *scr
     while (r->after >= 0 && !release_full(r)) {
         struct apply c = {.s = p->s, .device = p->device, .dev = p->dev, .a = scratch, .err = p->err, .j = p->j};
         tz_arena_reset(scratch);
-        r->looks++;
-        int rc = candidate_read(&c, r, p->cs->incarnation);
+        r->spent->looks++;
+        int rc = candidate_read(&c, r, p->dev.incarnation);
         if (rc == 1)
             rc = candidate_judge(&c, r, out);
         else if (rc == 0) {
@@ -369,7 +401,7 @@ static int release_some(struct apply *p, struct release *r, struct tz_arena *scr
 
 int tz_wait_release(struct apply *p, bool fresh, struct tz_results *out)
 {
-    struct release r = {0};
+    struct release r = {.spent = p->budget};
     struct tz_arena scratch;
     int rc = release_load(p, &r);
     if (rc || (r.after < 0 && !fresh))
@@ -383,5 +415,6 @@ int tz_wait_release(struct apply *p, bool fresh, struct tz_results *out)
     tz_arena_deinit(&scratch);
     if (rc)
         return rc;
+    p->s->release_left = p->s->release_left || r.after >= 0;
     return under_way || r.after >= 0 ? release_save(p, &r) : 0;
 }

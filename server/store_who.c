@@ -528,6 +528,43 @@ int tz_store_device_revoke(struct tz_store *s, uint32_t device, struct tz_err *e
     return rc ? rc : tz_audit_add(s, "revoke", tz_bytes_str(d.name), err);
 }
 
+/** How many lost seqs of the device are not passed over yet. */
+static int count_lost(struct tz_store *s, const struct tz_device *d, uint64_t *out, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_LOST_COUNT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, d->number);
+    tz_stmt_bind_int(st, 2, d->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)d->last_seq);
+    int rc = tz_stmt_step(st, err);
+    *out = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+/** Lost seqs of a Hello, as long as there is room for them. */
+static int note_lost(struct tz_store *s, const struct tz_device *d, const struct tz_msg_hello *h, int64_t now,
+                     struct tz_err *err)
+{
+    uint64_t n = 0;
+    int rc = count_lost(s, d, &n, err);
+    for (size_t i = 0; i < h->nlost && n < TZ_MSG_LOST_MAX && !rc; i++) {
+        if (h->lost_seqs[i] <= d->last_seq || h->lost_seqs[i] > h->last_seq || h->lost_seqs[i] > INT64_MAX)
+            continue; /* judged already, or never given */
+        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_LOST_PUT, err);
+        if (!st)
+            return TZ_E_DB;
+        tz_stmt_bind_int(st, 1, d->number);
+        tz_stmt_bind_int(st, 2, d->incarnation);
+        tz_stmt_bind_int(st, 3, (int64_t)h->lost_seqs[i]);
+        tz_stmt_bind_int(st, 4, now);
+        rc = tz_stmt_run(st, err);
+        n += !rc && tz_db_changes(s->db) > 0;
+    }
+    return rc;
+}
+
 int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h, int64_t offset_ms,
                            struct tz_err *err)
 {
@@ -544,18 +581,5 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     int found = rc ? rc : tz_store_device_by_number(s, device, &d, err);
     if (found != 1 || d.incarnation != h->incarnation)
         return found < 0 ? found : 0;
-    for (size_t i = 0; i < h->nlost && !rc; i++) {
-        if (h->lost_seqs[i] <= d.last_seq || h->lost_seqs[i] > h->last_seq || h->lost_seqs[i] > INT64_MAX)
-            continue; /* judged already, or never given */
-        st = tz_store_sql(s, TZ_SQL_LOST_PUT, err);
-        if (!st)
-            return TZ_E_DB;
-        tz_stmt_bind_int(st, 1, device);
-        tz_stmt_bind_int(st, 2, h->incarnation);
-        tz_stmt_bind_int(st, 3, (int64_t)h->lost_seqs[i]);
-        tz_stmt_bind_int(st, 4, now);
-        tz_stmt_bind_int(st, 5, (int64_t)d.last_seq);
-        rc = tz_stmt_run(st, err);
-    }
-    return rc;
+    return rc || h->nlost == 0 ? rc : note_lost(s, &d, h, now, err);
 }

@@ -64,6 +64,7 @@ struct tz_op {
     uint64_t expected_seq;
     uint64_t target_seq;
     bool deleted;
+    struct tz_bytes target_hash; /* TZ_HASH_BYTES, or empty */
 };
 
 struct tz_changeset {

@@ -35,6 +35,7 @@ BYTES = {
     "Op.id": (ROW, ""),
     "Op.other_id": (ROW, ""),
     "Op.values": (BODY, ""),
+    "Op.target_hash": (NO, "hash of an own changeset"),
     "Op.elements": (BODY, "elements of refs fields are ids in hex"),
 }
 
@@ -260,7 +261,7 @@ class Interrogation:
         """Withdraw what was refused, so that the next question does not wait for it; this answer is compared as well."""
         if not isinstance(answer, py.pb.Result) or answer.outcome not in (py.pb.OUTCOME_REFUSED, py.pb.OUTCOME_WAITING):
             return b""
-        return blanked(send(self.device, [py.pb.Op(kind=py.pb.OP_WITHDRAW, target_seq=answer.seq)]), [])
+        return blanked(send(self.device, [py.pb.Op(kind=py.pb.OP_WITHDRAW, target_seq=answer.seq, target_hash=answer.hash)]), [])
 
 
 # ---- one case per op kind -------------------------------------------------------------------------------------------------------
@@ -307,7 +308,7 @@ def resolution(ask, rtype):
 
 
 def withdrawal(ask, rtype):
-    return {"target_seq": 1}
+    return {"target_seq": 1, "target_hash": bytes(32)}
 
 
 SHAPES = {"OP_NONE": only_base, "OP_CREATE": whole, "OP_SET": plain, "OP_ADD": of_set, "OP_REMOVE": of_set, "OP_APPEND": whole,

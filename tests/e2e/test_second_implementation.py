@@ -500,7 +500,7 @@ class Up(Case):
             self.assertTrue(session.push([refused, waiting, free]))
             self.assertEqual([self.outcome(device, k)[0] for k in (refused, waiting, free)], ["REFUSED", "WAITING", "APPLIED"])
             self.assertEqual((device.result(waiting).blocked_by, device.unsent()), (refused[1], [waiting]))
-            outcome, result = self.push(session, [pb.Op(kind=pb.OP_WITHDRAW, target_seq=waiting[1])])
+            outcome, result = self.push(session, [device.withdrawal(waiting)])
             self.assertEqual((outcome, result.ver), ("APPLIED", 0), result)
             self.assertEqual(self.outcome(device, waiting)[0], "WITHDRAWN")  # told in the same Results
             self.assertEqual(device.unsent(), [])

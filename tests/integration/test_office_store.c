@@ -139,7 +139,7 @@ static void push(struct world *w, int i)
     size_t n;
     check(tz_office_outbox(w->office[i], 0, 1 << 18, &w->a, &raw, &seqs, &n, &err), &err);
     for (size_t k = 0; k < n; k++) {
-        struct tz_apply_ctx ctx = {tz_office_identity(w->office[i])->device, 0, w->clock.wall};
+        struct tz_apply_ctx ctx = {.device = tz_office_identity(w->office[i])->device, .received = w->clock.wall};
         struct tz_apply_out out;
         check(tz_store_group_begin(w->store, &err), &err);
         check(tz_store_apply(w->store, &ctx, raw[k], &w->a, &out, &err), &err);

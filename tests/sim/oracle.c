@@ -227,6 +227,15 @@ static bool add_block(struct oracle *o, const struct tz_type *t, struct tz_id id
     return true;
 }
 
+/** The op did not happen: what it would have written hangs, unless it would have made what is there already. */
+static void hang(struct oracle *o, const struct tz_op *op)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    bool anew = op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND;
+    if (!t || !anew || tz_id_device(op->id) != o->cs->device || !ora_find(o, t, op->id))
+        (void)each_write(o, op, add_block, NULL);
+}
+
 static uint64_t blocked_by(struct oracle *o)
 {
     uint64_t first = 0;
@@ -408,7 +417,7 @@ static void judge_now(struct oracle *o, bool *released)
     }
     for (size_t i = 0; i < x->nops; i++)
         if (x->ops[i] == TZ_OUT_REFUSED)
-            (void)each_write(o, &o->cs->ops[i], add_block, NULL);
+            hang(o, &o->cs->ops[i]);
     *released = mend(o, x) || *released;
 }
 
@@ -419,7 +428,7 @@ static void put_aside(struct oracle *o, uint64_t behind)
     x->blocked_by = behind;
     for (size_t i = 0; i < x->nops; i++) {
         x->ops[i] = TZ_OUT_WAITING;
-        (void)each_write(o, &o->cs->ops[i], add_block, NULL);
+        hang(o, &o->cs->ops[i]);
     }
     ORACLE_GROW(o->waiting, o->nwaiting, o->waiting_cap);
     o->waiting[o->nwaiting++] = (struct owaiting){o->who, *o->cs};

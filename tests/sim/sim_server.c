@@ -67,20 +67,36 @@ static void on_send(void *ctx, uint8_t type, uint16_t lane, struct tz_bytes body
     sim_net_send(s->w, s->handle, SIM_SERVER, type, lane, body);
 }
 
+static void submit_writer(struct sim *w, struct sim_job j)
+{
+    struct sim_server *v = &w->server;
+    jobs_push(&v->writer, j);
+    if (!v->group_due)
+        sim_at(w, sim_delay(w, 300), SIM_EV_GROUP, v->life, 0);
+    v->group_due = true;
+}
+
 static void on_submit(void *ctx, struct tz_sjob *job)
 {
     struct session_ctx *s = ctx;
     struct sim_server *v = &s->w->server;
     struct sim_job j = {job, s->handle};
-    if (tz_sjob_where(job) == TZ_JOB_READER) {
-        jobs_push(&v->reader, j);
-        sim_at(s->w, sim_delay(s->w, 400), SIM_EV_READER, v->life, 0);
+    if (tz_sjob_where(job) == TZ_JOB_WRITER) {
+        submit_writer(s->w, j);
         return;
     }
-    jobs_push(&v->writer, j);
-    if (!v->group_due)
-        sim_at(s->w, sim_delay(s->w, 300), SIM_EV_GROUP, v->life, 0);
-    v->group_due = true;
+    jobs_push(&v->reader, j);
+    sim_at(s->w, sim_delay(s->w, 400), SIM_EV_READER, v->life, 0);
+}
+
+/** As taizhangd does: one job that judges what was freed is under way while there is more of it. */
+static void release_more(struct sim *w)
+{
+    struct sim_job j = {NULL, 0};
+    if (w->server.releasing || tz_sjob_release_new(&j.job))
+        return;
+    w->server.releasing = true;
+    submit_writer(w, j);
 }
 
 static void on_authenticated(void *ctx)
@@ -206,6 +222,7 @@ int sim_server_start(struct sim *w)
     v->up = true;
     v->life++;
     sim_check_commits(w);
+    release_more(w);
     return w->failed ? -1 : 0;
 }
 
@@ -214,6 +231,7 @@ void sim_server_stop(struct sim *w)
     struct sim_server *v = &w->server;
     v->up = false;
     v->group_due = false;
+    v->releasing = false;
     jobs_drop(&v->writer);
     jobs_drop(&v->reader);
     jobs_drop(&v->back);
@@ -268,7 +286,7 @@ static void wake(struct sim *w, const struct tz_sjob *job)
 {
     const struct tz_area *areas = NULL;
     size_t n = 0;
-    if (tz_sjob_kind(job) != TZ_JOB_PUSH || !tz_sjob_changed(job, &areas, &n))
+    if (!tz_sjob_changed(job, &areas, &n))
         return;
     for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
         struct sim_conn *c = &w->conns[i];
@@ -279,8 +297,28 @@ static void wake(struct sim *w, const struct tz_sjob *job)
     }
 }
 
+/** A RELEASE job goes to whoever it concerns. */
+static void give_released(struct sim *w, struct tz_sjob *job)
+{
+    w->server.releasing = false;
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *c = &w->conns[i];
+        if (c->used && c->session && !c->session_closing)
+            tz_session_on_released(c->session, job);
+    }
+    if (tz_sjob_release_left(job))
+        release_more(w);
+    tz_sjob_free(job);
+}
+
 static void give_back(struct sim *w, struct sim_job j)
 {
+    if (tz_sjob_kind(j.job) == TZ_JOB_RELEASE) {
+        give_released(w, j.job);
+        return;
+    }
+    if (tz_sjob_release_left(j.job))
+        release_more(w);
     struct sim_conn *c = sim_net_conn(w, j.conn);
     if (!c || !c->session || c->session_closing) {
         tz_sjob_free(j.job);

@@ -132,7 +132,11 @@ struct tz_changeset a_changeset(void)
                             .expected_seq = 9,
                             .target_seq = 4,
                             .deleted = true};
-    ops[1] = (struct tz_op){.kind = TZ_OP_WITHDRAW, .action = "", .expected_state = "", .target_seq = 6};
+    ops[1] = (struct tz_op){.kind = TZ_OP_WITHDRAW,
+                            .action = "",
+                            .expected_state = "",
+                            .target_seq = 6,
+                            .target_hash = tz_bytes_str("0123456789abcdef0123456789ABCDEF")};
     return (struct tz_changeset){.device = 17,
                                  .incarnation = 2,
                                  .seq = 42,

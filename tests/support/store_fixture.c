@@ -293,6 +293,14 @@ void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...)
     va_end(ap);
 }
 
+void sx_op_withdraw(struct sx_cs *c, uint64_t seq)
+{
+    struct tz_op *op = sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}});
+    assert_true(seq < c->cs.seq && c->cs.seq - seq < SX_SAVES_KEPT);
+    op->target_seq = seq;
+    op->target_hash = tz_bytes_of(c->dev->hash[seq % SX_SAVES_KEPT], TZ_HASH_BYTES);
+}
+
 int sx_apply_raw(struct sx_dev *dev, struct tz_bytes raw)
 {
     struct sx *f = dev->f;
@@ -318,6 +326,7 @@ int sx_apply(struct sx_cs *c)
     struct tz_bytes all = tz_buf_unread(&b);
     struct tz_bytes raw = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
     tz_buf_deinit(&b);
+    assert_int_equal(tz_sha256(raw, c->dev->hash[c->cs.seq % SX_SAVES_KEPT]), 0);
     return sx_apply_raw(c->dev, raw);
 }
 
@@ -371,7 +380,7 @@ const struct tz_result *sx_restore(struct sx_dev *dev, const char *type, struct 
 const struct tz_result *sx_withdraw(struct sx_dev *dev, uint64_t seq)
 {
     struct sx_cs *c = sx_begin(dev);
-    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = seq;
+    sx_op_withdraw(c, seq);
     return sx_push(c);
 }
 

@@ -19,17 +19,20 @@
 
 struct sx;
 
+enum { SX_SAVES_KEPT = 8 };
+
 struct sx_dev {
     struct sx *f;
     struct tz_device d;
     struct tz_id user;
     struct tz_id_maker ids;
-    uint64_t seq;      /* last own changeset */
-    tz_ver seen;       /* base version and checkpoint */
-    uint64_t seen_seq; /* base_seq */
-    int64_t skew_ms;   /* device wall minus true time */
-    int64_t offset_ms; /* as the handshake measured it: what the server adds */
-    uint64_t hlc_step; /* makes claims ascend although the clock stands still */
+    uint64_t seq;                               /* last own changeset */
+    tz_ver seen;                                /* base version and checkpoint */
+    uint64_t seen_seq;                          /* base_seq */
+    int64_t skew_ms;                            /* device wall minus true time */
+    int64_t offset_ms;                          /* as the handshake measured it: what the server adds */
+    uint64_t hlc_step;                          /* makes claims ascend although the clock stands still */
+    uint8_t hash[SX_SAVES_KEPT][TZ_HASH_BYTES]; /* of own saves by seq, modulo; for withdrawals */
 };
 
 enum { SX_OPS_MAX = 500 };
@@ -83,6 +86,8 @@ struct sx_cs *sx_begin(struct sx_dev *dev);
 struct tz_id sx_op_create(struct sx_cs *c, const char *type, ...) __attribute__((sentinel));
 void sx_op_create_as(struct sx_cs *c, struct tz_id id, const char *type, ...) __attribute__((sentinel));
 void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...) __attribute__((sentinel));
+/** The own save @seq, one of the last few. */
+void sx_op_withdraw(struct sx_cs *c, uint64_t seq);
 struct tz_op *sx_op(struct sx_cs *c, enum tz_op_kind kind, const char *type, struct tz_id id);
 /** Apply in a group of its own; the result of this changeset. */
 const struct tz_result *sx_push(struct sx_cs *c);

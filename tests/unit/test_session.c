@@ -270,6 +270,49 @@ static void very_many_released_results_come_in_one_frame_for_each_push(void **st
     assert_int_equal(sx_query(f, "SELECT release_after FROM device WHERE name='d1'"), -1);
 }
 
+/** The device's session hears what was judged after its Push, and that nobody asked. */
+static void released_results_come_unasked(void **state)
+{
+    struct h *h = *state;
+    struct sx *f = h->f;
+    enum { WAITERS = 300 };
+    struct tz_sjob *j = NULL;
+    struct tz_signed_result *r = NULL;
+    size_t n = 0;
+    size_t told = 0;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    for (int i = 0; i < WAITERS; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id, "address=一", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    ready(h);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲", "district_code=120101", NULL);
+    push(h, &c, 1);
+    j = take_job(h);
+    sx_group(f);
+    assert_int_equal(tz_sjob_run(j, f->s, &f->err), 0);
+    sx_commit(f);
+    tz_sjob_settle(j, 0);
+    assert_true(tz_sjob_release_left(j));
+    tz_session_on_job(h->s, j);
+    assert_false(tz_msg_results_unasked(last(h)->body));
+    assert_int_equal(tz_msg_read_results(last(h)->body, &f->a, &r, &told, &f->err), 0);
+    assert_int_equal(tz_sjob_release_new(&j), 0);
+    sx_group(f);
+    assert_int_equal(tz_sjob_run(j, f->s, &f->err), 0);
+    sx_commit(f);
+    tz_sjob_settle(j, 0);
+    assert_int_equal(tz_sjob_released_device(j), f->d1.d.number);
+    tz_session_on_released(h->s, j);
+    assert_int_equal(h->nsent, 2);
+    assert_int_equal(last(h)->type, TZ_MSG_RESULTS);
+    assert_true(tz_msg_results_unasked(last(h)->body));
+    assert_int_equal(tz_msg_read_results(last(h)->body, &f->a, &r, &n, &f->err), 0);
+    assert_int_equal(told + n, WAITERS + 1);
+    tz_sjob_free(j);
+}
+
 static void own_results_come_before_those_of_others(void **state)
 {
     struct h *h = *state;
@@ -575,6 +618,7 @@ int main(void)
         T(what_was_judged_before_a_hole_is_answered),
         T(very_many_released_results_come_in_one_frame_for_each_push),
         T(own_results_come_before_those_of_others),
+        T(released_results_come_unasked),
         T(clock_beyond_the_calendar_opens_a_session),
         T(checkpoint_comes_after_the_rows),
         T(no_more_frames_are_in_flight_than_the_peer_acknowledges),

@@ -94,7 +94,7 @@ static void withdrawal_in_a_refused_save_does_not_happen(void **state)
     struct tz_id id;
     refused_and_waiting(f, &id);
     struct sx_cs *c = sx_begin(&f->d1);
-    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = 2;
+    sx_op_withdraw(c, 2);
     sx_op_create(c, "organisation", "name=丁", "district_code=120102", NULL);
     sx_refused(sx_push(c), TZ_E_AREA);
     assert_int_equal(f->nall, 1);
@@ -160,7 +160,7 @@ static void withdrawal_in_a_save_put_aside_happens_when_it_is_judged(void **stat
     struct tz_id other = sx_op_create(c, "organisation", "name=乙", "district_code=120102", NULL);
     sx_refused(sx_push(c), TZ_E_AREA); /* 3 */
     c = sx_begin(&f->d1);
-    sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}})->target_seq = 2;
+    sx_op_withdraw(c, 2);
     sx_op_set(c, "organisation", other, "address=二路", NULL);
     sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS); /* 4 on 3 */
     assert_int_equal(f->nall, 1);
@@ -207,6 +207,136 @@ static void waiters_of_any_number_and_size_need_little_memory(void **state)
     assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
     tz_arena_deinit(&small);
     tz_buf_deinit(&b);
+}
+
+/** @n saves that wait for the CREATE of a record, which was refused. Returns its id. */
+static struct tz_id crowd_of_waiters(struct sx *f, int n)
+{
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    for (int i = 1; i < n; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id, "address=一路", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    return id;
+}
+
+static void freed_saves_of_a_device_that_is_gone_are_judged_all_the_same(void **state)
+{
+    struct sx *f = *state;
+    struct tz_apply_out out;
+    uint32_t device = 0;
+    size_t results = 0;
+    int calls = 0;
+    struct tz_id id = crowd_of_waiters(f, 600);
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    int64_t left = sx_query(f, "SELECT count(*) FROM backlog");
+    assert_in_range(left, 1, 599); /* more than one call judges */
+    assert_true(tz_store_release_left(f->s));
+    sx_group(f);
+    assert_int_equal(tz_store_device_revoke(f->s, f->d1.d.number, &f->err), 0);
+    sx_commit(f);
+    sx_reopen(f); /* nothing of it depends on what the process remembers */
+    while (tz_store_release_left(f->s) && calls++ < 10) {
+        sx_group(f);
+        assert_int_equal(tz_store_release(f->s, &f->a, &device, &out, &f->err), 0);
+        sx_commit(f);
+        assert_true(device == f->d1.d.number || out.n == 0);
+        results += out.n;
+    }
+    assert_in_range(calls, 2, 9);
+    assert_int_equal(results, left);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", id, "address", "一路");
+}
+
+static void one_push_frees_no_more_than_one_budget(void **state)
+{
+    struct sx *f = *state;
+    struct tz_apply_out out;
+    struct tz_release_budget budget = {0};
+    struct tz_id id[2];
+    size_t judged = 0;
+    id[0] = crowd_of_waiters(f, 200);
+    struct sx_cs *c = sx_begin(&f->d1);
+    id[1] = sx_op_create(c, "organisation", "name=乙公司", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    for (int i = 0; i < 200; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id[1], "address=二路", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_group(f);
+    for (int i = 0; i < 2; i++) {
+        struct tz_apply_ctx ctx = {.device = f->d1.d.number, .received = f->clock.wall, .budget = &budget};
+        struct tz_buf b;
+        c = sx_begin(&f->d1);
+        sx_op_create_as(c, id[i], "organisation", "name=丙", "district_code=120101", NULL);
+        tz_buf_init(&b, TZ_CHANGESET_BYTES_MAX);
+        assert_int_equal(tz_msg_put_changeset(&b, &c->cs), 0);
+        struct tz_bytes raw = tz_buf_unread(&b);
+        raw.p = tz_arena_dup(&f->a, raw.p, raw.n);
+        tz_buf_deinit(&b);
+        assert_int_equal(tz_store_apply(f->s, &ctx, raw, &f->a, &out, &f->err), 0);
+        judged += out.n - 1;
+    }
+    sx_commit(f);
+    assert_int_equal(judged, 256);
+    assert_int_equal(judged, budget.judged);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 400 - 256);
+}
+
+static void second_create_of_a_record_that_exists_blocks_nobody(void **state)
+{
+    struct sx *f = *state;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id site =
+        sx_op_create(c, "site", "name=园", "site_type=park", "level=district", "street_code=120102001", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA); /* 1 */
+    c = sx_begin(&f->d1);              /* 2 makes the record, but waits for 1 */
+    struct tz_id org =
+        sx_op_create(c, "organisation", "name=甲", "district_code=120101", sx_ref(f, "site_id", site), NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1); /* 3 makes it without the site */
+    sx_op_create_as(c, org, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    c = sx_begin(&f->d1); /* 4 mends 1: 2 is judged, and is the second CREATE of one id */
+    sx_op_create_as(c, site, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
+    sx_applied(sx_push(c));
+    struct tz_result r;
+    assert_int_equal(f->nall, 2);
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_REFUSED, TZ_E_EXISTS);
+    sx_applied(sx_set(&f->d1, "organisation", org, "address=一路", NULL));
+}
+
+static void taking_back_a_held_save_leaves_the_other_of_its_number_alone(void **state)
+{
+    struct sx *f = *state;
+    struct tz_balance b;
+    struct tz_id id;
+    refused_and_waiting(f, &id); /* 1 refused, 2 waiting */
+    struct sx_dev copy = f->d1;  /* of the folder, put back from before 2 */
+    copy.seq = 1;
+    struct tz_id other = tz_id_make(&copy.ids, f->clock.wall);
+    struct sx_cs *c = sx_begin(&copy);
+    sx_op_create_as(c, other, "organisation", "name=抄", "district_code=120101", NULL);
+    sx_expect(sx_push(c), TZ_OUT_HELD, TZ_E_FORKED);
+    struct tz_bytes held = f->raw;
+    sx_applied(sx_withdraw(&copy, 2)); /* its own 2; number 3 is free */
+    assert_int_equal(f->nall, 2);
+    struct tz_result r;
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(r.seq, 2);
+    assert_memory_equal(r.hash, copy.hash[2], TZ_HASH_BYTES);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog WHERE outcome=4"), 1); /* the other one waits on */
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.waiting, 1);
+    assert_int_equal(b.held, 0);
+    assert_int_equal(b.withdrawn, 1);
+    sx_group(f); /* the answer was lost: the copy asks again */
+    assert_int_equal(sx_apply_raw(&copy, held), 0);
+    sx_commit(f);
+    sx_expect(&f->res, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog WHERE outcome=5"), 0);
 }
 
 static void damaged_waiter_is_this_machines_trouble(void **state)
@@ -454,6 +584,10 @@ int main(void)
         T(released_mend_releases_earlier_waiters_too),
         T(withdrawal_in_a_save_put_aside_happens_when_it_is_judged),
         T(waiters_of_any_number_and_size_need_little_memory),
+        T(freed_saves_of_a_device_that_is_gone_are_judged_all_the_same),
+        T(one_push_frees_no_more_than_one_budget),
+        T(second_create_of_a_record_that_exists_blocks_nobody),
+        T(taking_back_a_held_save_leaves_the_other_of_its_number_alone),
         T(damaged_waiter_is_this_machines_trouble),
         T(shortened_log_does_not_open_for_writing),
         T(failed_look_up_ends_the_changeset),

@@ -159,7 +159,7 @@ struct answer {
     tz_ver ver;
 };
 
-static void give_results(struct peer *p, const struct answer *a, size_t n)
+static void give(struct peer *p, const struct answer *a, size_t n, bool unasked)
 {
     struct tz_buf b;
     struct tz_signed_result r[4];
@@ -168,8 +168,15 @@ static void give_results(struct peer *p, const struct answer *a, size_t n)
         r[i] = fx_signed(p->f, a[i].seq, a[i].outcome, a[i].ver, 0, NULL, 0);
     tz_buf_init(&b, 1 << 16);
     assert_int_equal(tz_msg_put_results(&b, r, n), 0);
+    if (unasked)
+        assert_int_equal(tz_msg_put_results_unasked(&b), 0);
     deliver(p, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&b));
     tz_buf_deinit(&b);
+}
+
+static void give_results(struct peer *p, const struct answer *a, size_t n)
+{
+    give(p, a, n, false);
 }
 
 /** How many changesets the next frame pushes. */
@@ -322,7 +329,7 @@ static void results_of_released_changesets_are_taken_in(void **state)
     assert_int_equal(expect_push(p, &first), 1);
     give_results(p, &(struct answer){1, TZ_OUT_WAITING, 0}, 1);
     run(p);
-    give_results(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1); /* no Push asked for this one */
+    give(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1, true);
     run(p);
     assert_false(p->closed);
     struct tz_office_balance b;
@@ -330,10 +337,55 @@ static void results_of_released_changesets_are_taken_in(void **state)
     assert_int_equal(b.waiting, 0);
     assert_int_equal(b.applied, 1);
     for (int i = 0; i < 64 && !p->closed; i++) /* and no flood of them */
-        give_results(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1);
+        give(p, &(struct answer){1, TZ_OUT_APPLIED, 3}, 1, true);
     assert_true(p->closed);
     assert_int_equal(p->why.code, TZ_E_PROTOCOL);
     peer_free(p);
+}
+
+static void unasked_results_are_not_the_answer_to_a_push(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first;
+    fx_new_org(f, "甲", NULL);
+    fx_new_org(f, "乙", NULL);
+    struct peer *p = greeted(f, 0, 1, 2);
+    assert_int_equal(expect_push(p, &first), 2);
+    give(p, &(struct answer){1, TZ_OUT_REFUSED, 0}, 1, true); /* it had waited since an earlier session */
+    run(p);
+    assert_false(tz_sync_caught_up(p->s)); /* 2 has no answer yet */
+    give_results(p, (struct answer[]){{1, TZ_OUT_REFUSED, 0}, {2, TZ_OUT_REFUSED, 0}}, 2);
+    run(p);
+    assert_true(tz_sync_caught_up(p->s));
+    give_results(p, &(struct answer){2, TZ_OUT_REFUSED, 0}, 1); /* to no Push, and does not say so */
+    run(p);
+    assert_true(p->closed);
+    assert_int_equal(p->why.code, TZ_E_PROTOCOL);
+    peer_free(p);
+}
+
+static void result_of_other_bytes_costs_the_others_nothing(void **state)
+{
+    struct fx *f = *state;
+    struct tz_result r;
+    struct tz_err err = {0};
+    struct tz_buf b;
+    struct tz_office_balance bal;
+    fx_new_org(f, "甲", NULL);
+    fx_new_org(f, "乙", NULL);
+    struct tz_signed_result two[] = {fx_signed(f, 1, TZ_OUT_WITHDRAWN, 0, TZ_E_WITHDRAWN, NULL, 0),
+                                     fx_signed(f, 2, TZ_OUT_REFUSED, 0, TZ_E_AREA, NULL, 0)};
+    assert_int_equal(tz_msg_read_result(two[0].result, &f->a, &r, &err), 0);
+    r.hash[0] ^= 1; /* of a copy's save under our number 1 */
+    tz_buf_init(&b, 1 << 16);
+    assert_int_equal(tz_msg_put_result(&b, &r), 0);
+    two[0].result = tz_buf_unread(&b);
+    assert_int_equal(tz_office_results(f->o, two, 2, &err), 0);
+    tz_buf_deinit(&b);
+    assert_int_equal(tz_office_balance(f->o, &bal, NULL), 0);
+    assert_int_equal(bal.refused, 1);
+    assert_int_equal(bal.withdrawn, 0);
+    assert_int_equal(bal.unsent, 1);
 }
 
 static void unanswered_changesets_go_out_again_in_the_next_session(void **state)
@@ -572,6 +624,8 @@ int main(void)
         T(outbox_goes_up_and_is_caught_up_with_its_checkpoint),
         T(pushes_without_results_are_bounded),
         T(results_of_released_changesets_are_taken_in),
+        T(unasked_results_are_not_the_answer_to_a_push),
+        T(result_of_other_bytes_costs_the_others_nothing),
         T(unanswered_changesets_go_out_again_in_the_next_session),
         T(delta_is_invisible_until_its_checkpoint),
         T(delta_that_is_too_large_to_hold_fills),

@@ -387,6 +387,10 @@ class Device:
         stored = {name: v.canonical(rtype.fields[name], value) for name, value in fields.items()}
         return pb.Op(kind=kind or pb.OP_CREATE, type=rtype.id, id=self.ids.make(), values=v.encode_body(rtype, stored))
 
+    def withdrawal(self, key):
+        """An op that takes back the own save @key."""
+        return pb.Op(kind=pb.OP_WITHDRAW, target_seq=key[1], target_hash=hashlib.sha256(self.outbox[key]["bytes"]).digest())
+
     def change(self, seen, **fields):
         """SET ops for what differs from @seen; one per base, since an op has one base."""
         by_base = {}
@@ -449,7 +453,10 @@ class Device:
             changeset.incarnation, changeset.seq = incarnation, seqs[key[1]]
             for op in changeset.ops:
                 op.base_seq = max((new for was, new in seqs.items() if was <= op.base_seq), default=0)
-                op.target_seq = seqs.get(op.target_seq, 0)
+                if op.target_seq:
+                    target = (incarnation, seqs.get(op.target_seq, 0))
+                    op.target_seq = target[1]
+                    op.target_hash = hashlib.sha256(self.outbox[target]["bytes"]).digest() if target in self.outbox else b""
             data = changeset.SerializeToString(deterministic=True)
             self.outbox[(incarnation, changeset.seq)] = {"bytes": data, "result": b"", "mac": b""}
         self.meta.update(incarnation=incarnation, last_seq=len(old))
@@ -540,8 +547,9 @@ class Session:
         self.verified.append(message)
 
     def _on_results(self, message):
-        """An entry per changeset of the oldest Push, in its order; then those of earlier ones that this Push set free."""
-        sent = self.in_flight.pop(0)
+        """An entry per changeset of the oldest Push, in its order; then those of earlier ones that this Push set free. What
+        comes unasked is about earlier ones only."""
+        sent = [] if message.unasked else self.in_flight.pop(0)
         for signed in message.results:
             result = pb.Result.FromString(signed.result)
             key = (result.incarnation, result.seq)
@@ -549,7 +557,7 @@ class Session:
                 raise ProtocolError("results do not answer the push")
             entry = self.device.outbox.get(key)
             if entry is None or result.hash != hashlib.sha256(entry["bytes"]).digest():
-                raise ProtocolError("result of another changeset")
+                continue  # of another installation's changeset
             entry.update(result=signed.result, mac=signed.mac)
         self.device.save_state()
         if sent:  # an Error about the next one follows
