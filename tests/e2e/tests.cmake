@@ -18,6 +18,19 @@ function(tz_e2e)
     "TAIZHANGD=$<TARGET_FILE:taizhangd>;TAIZHANG=$<$<TARGET_EXISTS:taizhang>:$<TARGET_FILE:taizhang>>;TZ_SOURCE=${PROJECT_SOURCE_DIR}")
 endfunction()
 
+# A message, field, op kind or choice that the isolation test has no case for fails the build, not only the test.
+if(TZ_PYTHON)
+  set(classified ${CMAKE_CURRENT_BINARY_DIR}/isolation_classified.stamp)
+  add_custom_command(OUTPUT ${classified}
+    COMMAND ${CMAKE_COMMAND} -E env TAIZHANGD=- TAIZHANG=- TZ_SOURCE=${PROJECT_SOURCE_DIR}
+            ${TZ_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/e2e/test_isolation.py --classified
+    COMMAND ${CMAKE_COMMAND} -E touch ${classified}
+    DEPENDS ${PROJECT_SOURCE_DIR}/proto/sync.proto ${CMAKE_CURRENT_SOURCE_DIR}/e2e/test_isolation.py
+    COMMENT "Checking that every message of sync.proto has its case in the isolation test"
+    VERBATIM)
+  add_custom_target(isolation_classified ALL DEPENDS ${classified})
+endif()
+
 tz_e2e(NAME server_admin SCRIPT e2e/test_server_admin.py)
 tz_e2e(NAME pyclient_codec SCRIPT e2e/pyclient/test_codec.py TIMEOUT 30)
 tz_e2e(NAME second_implementation SCRIPT e2e/test_second_implementation.py TIMEOUT 240)
