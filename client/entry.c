@@ -11,6 +11,7 @@
 #include "entry.h"
 
 #include "office_int.h"
+#include "set.h"
 #include "usci.h"
 #include "utf8.h"
 
@@ -318,6 +319,37 @@ static int named_twice(const struct tz_field *f, struct tz_err *err)
     return tz_err_set(err, TZ_E_USAGE, words, NULL, NULL, NULL);
 }
 
+/** `set+=…`, `set-=…`: @plain without the sign (which is at *@sign), when the field is a set. */
+static int split_signed(const struct tz_type *t, const char *arg, struct tz_arena *a, char *sign,
+                        const struct tz_field **f, const char **text, struct tz_err *err)
+{
+    const char *eq = strchr(arg, '=');
+    *sign = eq && eq > arg && (eq[-1] == '+' || eq[-1] == '-') ? eq[-1] : '\0';
+    char *plain = *sign ? tz_arena_strdup(a, arg) : NULL;
+    if (!*sign)
+        return tz_entry_split(t, arg, f, text, err);
+    if (!plain)
+        return tz_office_nomem(err);
+    memmove(plain + (eq - arg) - 1, plain + (eq - arg), strlen(eq) + 1);
+    int rc = tz_entry_split(t, plain, f, text, err);
+    if (!rc && (*f)->ftype != TZ_FT_SET && (*f)->ftype != TZ_FT_REFS)
+        return wrong(*f, arg, "只有集合可以用 += 和 -= / only sets take += and -=", err);
+    return rc;
+}
+
+/** @v, some elements of a set, put into or taken out of what the record holds. */
+static int signed_value(char sign, const struct tz_field *f, struct tz_value v, struct tz_arena *a,
+                        struct tz_value *inout, struct tz_err *err)
+{
+    size_t n = tz_set_count(v);
+    struct tz_bytes rest = v.kind == TZ_V_TEXT ? tz_bytes_of(v.p, v.n) : tz_bytes_of(NULL, 0);
+    struct tz_bytes *el = tz_arena_calloc(a, n + 1, sizeof *el);
+    for (size_t i = 0; el && i < n; i++)
+        (void)tz_set_next(&rest, &el[i]);
+    int rc = el ? tz_set_put(*inout, el, n, sign == '+', a, inout) : TZ_E_NOMEM;
+    return rc ? tz_err_set(err, rc, f->name, NULL, NULL, NULL) : 0;
+}
+
 int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a,
                     struct tz_record *rec, bool *names, unsigned *warnings, struct tz_err *err)
 {
@@ -326,16 +358,22 @@ int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, s
         for (size_t i = 0; i < nargs; i++) {
             const struct tz_field *f;
             const char *text;
-            int rc = tz_entry_split(rec->type, args[i], &f, &text, err);
-            if (!rc && comes_second(rec, f) == (round == 1)) {
-                if (given[f->index])
-                    return named_twice(f, err);
-                given[f->index] = true;
-                rc = tz_entry_value(e, rec, f, text, a, &rec->v[f->index], warnings, err);
-                names[f->index] = true;
-            }
+            char sign;
+            struct tz_value v;
+            int rc = split_signed(rec->type, args[i], a, &sign, &f, &text, err);
+            if (!rc && comes_second(rec, f) != (round == 1))
+                continue;
+            if (!rc && given[f->index] && !sign) /* a set may gain and lose in one edit */
+                return named_twice(f, err);
+            if (!rc)
+                rc = tz_entry_value(e, rec, f, text, a, &v, warnings, err);
+            if (!rc && sign)
+                rc = signed_value(sign, f, v, a, &rec->v[f->index], err);
+            else if (!rc)
+                rec->v[f->index] = v;
             if (rc)
                 return rc;
+            given[f->index] = names[f->index] = true;
         }
     }
     return tz_entry_cross(rec, warnings, err);

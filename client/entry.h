@@ -40,7 +40,8 @@ TZ_MUST_USE int tz_entry_split(const struct tz_type *t, const char *arg, const s
                                struct tz_err *err);
 /**
  * All of `field=value …` into @rec (what it holds already counts as the record so far); @names tells which were named.
- * Streets come after districts whatever the order given. One field twice is TZ_E_USAGE.
+ * Streets come after districts whatever the order given. One field twice is TZ_E_USAGE. `set+=…` and `set-=…` put
+ * elements into and take them out of what @rec holds.
  */
 TZ_MUST_USE int tz_entry_fields(struct tz_entry *e, const char *const *args, size_t nargs, struct tz_arena *a,
                                 struct tz_record *rec, bool *names, unsigned *warnings, struct tz_err *err);

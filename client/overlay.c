@@ -16,6 +16,8 @@
  */
 #include "office_int.h"
 
+#include "set.h"
+
 #include <string.h>
 
 /* ---- confirmed images ---- */
@@ -164,6 +166,8 @@ static int fields_shown(const struct tz_op *op, const struct tz_type *t, struct 
         return tz_err_set(err, rc, "outbox", NULL, NULL, NULL);
     for (size_t i = 0; !about_case && i < op->ncleared && n < (size_t)2 * TZ_FIELDS_MAX; i++)
         put_u32(p + 4 * n++, op->cleared[i]);
+    if (op->kind == TZ_OP_ADD || op->kind == TZ_OP_REMOVE)
+        put_u32(p + 4 * n++, op->field);
     *out = tz_bytes_of(p, 4 * n);
     return 0;
 }
@@ -349,6 +353,21 @@ static int apply_values(struct tz_office *o, const struct tz_op *op, const struc
     return rc < 0 ? rc : 0;
 }
 
+static int apply_elements(const struct tz_op *op, const struct tz_type *t, struct tz_arena *a, struct tz_image *im,
+                          struct tz_err *err)
+{
+    const struct tz_field *f = tz_type_field_id(t, op->field);
+    if (!f) /* a newer catalogue made it */
+        return 0;
+    struct tz_value *v = &im->row.rec.v[f->index];
+    int rc = tz_set_put(*v, op->elements, op->nelements, op->kind == TZ_OP_ADD, a, v);
+    if (rc)
+        return tz_err_set(err, rc, f->name, NULL, NULL, NULL);
+    im->state = TZ_IMAGE_LIVE; /* as for values: also over a deletion */
+    im->row.deleted = false;
+    return 0;
+}
+
 /** The case itself: shown as closed from now on. */
 static void close_case(const struct tz_op *op, const struct tz_type *t, struct tz_image *im)
 {
@@ -397,11 +416,12 @@ int tz_overlay_apply(struct tz_office *o, const struct tz_op *op, const struct t
             im->state = TZ_IMAGE_LIVE;
         im->row.deleted = false;
         return 0;
+    case TZ_OP_ADD:
+    case TZ_OP_REMOVE:
+        return im->state == TZ_IMAGE_NONE ? 0 : apply_elements(op, t, a, im, err);
     case TZ_OP_RESOLVE:
         return apply_resolve(o, op, t, id, a, im, err);
     case TZ_OP_NONE: /* the rest changes nothing a person sees here before the server has judged it */
-    case TZ_OP_ADD:
-    case TZ_OP_REMOVE:
     case TZ_OP_VOID:
     case TZ_OP_EVENT:
     case TZ_OP_MERGE:
@@ -424,6 +444,18 @@ struct touch {
     uint64_t seq, op;
 };
 
+static bool keep_elements(const struct tz_op *op, struct tz_arena *a, struct tz_op *kept)
+{
+    struct tz_bytes *el = tz_arena_calloc(a, op->nelements + 1, sizeof *el);
+    for (size_t i = 0; el && i < op->nelements; i++) {
+        el[i] = tz_bytes_of(tz_arena_dup(a, op->elements[i].p, op->elements[i].n), op->elements[i].n);
+        if (!el[i].p)
+            return false;
+    }
+    kept->elements = el;
+    return el != NULL;
+}
+
 /** What replay borrows from an op must not die when the cache makes room for the next changeset. */
 static const struct tz_op *keep_op(const struct tz_op *op, struct tz_arena *a)
 {
@@ -437,7 +469,7 @@ static const struct tz_op *keep_op(const struct tz_op *op, struct tz_arena *a)
     if (op->ncleared)
         memcpy(cleared, op->cleared, op->ncleared * sizeof *cleared);
     kept->cleared = cleared;
-    return kept;
+    return keep_elements(op, a, kept) ? kept : NULL;
 }
 
 /** Touches in the overlay, in replay order. */

@@ -7,11 +7,14 @@
  * on with the next row. A write that fails spoils the whole save; commit then returns that error.
  *  2. seq, hlc and ids come from the state loaded inside the transaction.
  *  3. An op's base never claims more than what was on the screen: see tz_overlay_base. Fields with different bases go
- * into different ops; the members of a group and its as-of date never part.
+ * into different ops; the members of a group and its as-of date never part. A set goes as the elements that were added
+ * and those that were taken out.
  *
  * What the edit means once others have written too is the server's business.
  */
 #include "office_int.h"
+
+#include "set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,12 +171,21 @@ static int show_op(struct tz_save *s, size_t at, const struct tz_type *t, struct
     return rc;
 }
 
+/** Upper estimate of what an op adds to its overhead. */
+static size_t op_bytes(const struct tz_op *op)
+{
+    size_t n = op->values.n + op->target_hash.n + op->ncleared * 4;
+    for (size_t i = 0; i < op->nelements; i++)
+        n += op->elements[i].n + 4;
+    return n;
+}
+
 /** Append @op (room was checked). Returns its position. */
 static size_t push_op(struct tz_save *s, const struct tz_op *op, tz_ver checkpoint)
 {
     size_t at = s->cs.nops++;
     s->ops[at] = *op;
-    s->bytes += OP_OVERHEAD_BYTES + op->values.n + op->target_hash.n + op->ncleared * 4;
+    s->bytes += OP_OVERHEAD_BYTES + op_bytes(op);
     if (checkpoint < s->cs.base_checkpoint)
         s->cs.base_checkpoint = checkpoint;
     return at;
@@ -241,6 +253,7 @@ int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *
 
 /** The edit as it will be sent: what really changes, and the as-of dates that belong to it. */
 struct edit {
+    const struct tz_record *was; /* the view: what sets differ from */
     struct tz_record in;
     bool names[TZ_FIELDS_MAX];
     char today[11];
@@ -281,6 +294,7 @@ static bool pick_changes(struct edit *e, const struct tz_office *o, const struct
                          const struct tz_record *in, const bool *names)
 {
     bool any = false;
+    e->was = &row->rec;
     tz_record_init(&e->in, row->rec.type);
     memset(e->names, 0, sizeof e->names);
     for (size_t i = 0; i < row->rec.type->nfields; i++) {
@@ -310,7 +324,7 @@ static int set_op(struct tz_save *s, const struct edit *e, const struct tz_bases
     op->cleared = cleared;
     op->ncleared = 0;
     for (size_t i = 0; i < t->nfields; i++) {
-        if (!left[i] || bases->ver[i] != base)
+        if (!left[i] || bases->ver[i] != base || t->fields[i].merge == TZ_MERGE_SET)
             continue;
         left[i] = false;
         part->v[i] = e->in.v[i];
@@ -320,29 +334,80 @@ static int set_op(struct tz_save *s, const struct edit *e, const struct tz_bases
     return encode(s, part, &op->values, err);
 }
 
+/** The elements of @v that @other lacks, copied. */
+static int elements_of(struct tz_save *s, struct tz_value v, struct tz_value other, struct tz_op *op,
+                       struct tz_err *err)
+{
+    struct tz_bytes rest = v.kind == TZ_V_TEXT ? tz_bytes_of(v.p, v.n) : tz_bytes_of(NULL, 0);
+    struct tz_bytes *el = tz_arena_calloc(&s->a, tz_set_count(v) + 1, sizeof *el);
+    struct tz_bytes at;
+    op->elements = el;
+    while (el && tz_set_next(&rest, &at)) {
+        if (tz_set_has(other, at))
+            continue;
+        el[op->nelements] = tz_bytes_of(tz_arena_dup(&s->a, at.p, at.n), at.n);
+        if (!el[op->nelements++].p)
+            el = NULL;
+    }
+    return el ? 0 : tz_err_set(err, TZ_E_LIMIT, "elements", NULL, NULL, NULL);
+}
+
+/** Ops of one save that are made together, before any of them is shown. */
+struct parts {
+    struct tz_op ops[2 * TZ_FIELDS_MAX];
+    size_t n, bytes;
+};
+
+/** ADD and REMOVE of a set field; takes it out of @left. */
+static int set_elements(struct tz_save *s, const struct edit *e, size_t i, const struct tz_op *like, bool *left,
+                        struct parts *p, struct tz_err *err)
+{
+    left[i] = false;
+    for (int k = 0; k < 2; k++) {
+        struct tz_op *op = &p->ops[p->n];
+        struct tz_value now = e->in.v[i];
+        struct tz_value was = e->was->v[i];
+        *op = *like;
+        op->kind = k ? TZ_OP_REMOVE : TZ_OP_ADD;
+        op->field = e->in.type->fields[i].id;
+        int rc = elements_of(s, k ? was : now, k ? now : was, op, err);
+        if (rc)
+            return rc;
+        p->n += op->nelements > 0;
+    }
+    return 0;
+}
+
 static int push_sets(struct tz_save *s, struct tz_id id, const struct edit *e, const struct tz_seen *seen,
                      struct tz_err *err)
 {
     const struct tz_type *t = e->in.type;
     struct tz_bases bases;
-    struct tz_op ops[TZ_FIELDS_MAX];
+    struct parts *p = tz_arena_calloc(&s->a, 1, sizeof *p);
     bool left[TZ_FIELDS_MAX];
-    size_t n = 0;
-    size_t bytes = 0;
     struct tz_seen mine = seen_here(s, id, seen);
-    int rc = tz_overlay_base(s->o, t, id, &mine, &bases, err);
+    int rc =
+        p ? tz_overlay_base(s->o, t, id, &mine, &bases, err) : tz_err_set(err, TZ_E_LIMIT, t->name, NULL, NULL, NULL);
     memcpy(left, e->names, sizeof left);
     for (size_t i = 0; i < t->nfields && !rc; i++) {
+        struct tz_op like = {.kind = TZ_OP_SET, .type = t->id, .id = id, .base_seq = mine.seq};
+        like.base_ver = bases.ver[i];
         if (!left[i])
             continue;
-        ops[n] = (struct tz_op){.kind = TZ_OP_SET, .type = t->id, .id = id, .base_seq = mine.seq};
-        rc = set_op(s, e, &bases, bases.ver[i], left, &ops[n], err);
-        bytes += ops[n++].values.n;
+        if (t->fields[i].merge == TZ_MERGE_SET) {
+            rc = set_elements(s, e, i, &like, left, p, err);
+        } else {
+            p->ops[p->n] = like;
+            rc = set_op(s, e, &bases, bases.ver[i], left, &p->ops[p->n++], err);
+        }
     }
-    if (!rc)
-        rc = room_for(s, n, bytes + 4 * t->nfields, err);
-    for (size_t i = 0; i < n && !rc; i++)
-        rc = show_op(s, push_op(s, &ops[i], seen->checkpoint), t, id, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < p->n; i++)
+        p->bytes += op_bytes(&p->ops[i]);
+    rc = room_for(s, p->n, p->bytes, err);
+    for (size_t i = 0; i < p->n && !rc; i++)
+        rc = show_op(s, push_op(s, &p->ops[i], seen->checkpoint), t, id, err);
     return rc;
 }
 

@@ -11,6 +11,7 @@
  *  5. What follows from the data alone is an answer to the op, never a LOCAL error: that would undo everybody's group,
  *     and the same bytes would do it again.
  */
+#include "set.h"
 #include "store_int.h"
 
 #include <stdio.h>
@@ -191,6 +192,8 @@ static int check_set(struct tz_judge *j, const struct tz_row *row, const struct 
             continue;
         if (t->fields[i].merge == TZ_MERGE_EVENTS)
             return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL), 1;
+        if (t->fields[i].merge == TZ_MERGE_SET) /* what its writer had not seen cannot be told from what he took out */
+            return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
         if (!tz_judge_may_edit(j, row, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
         if (in->v[i].kind == TZ_V_NULL && tz_judge_required(j, &t->fields[i]))
@@ -420,6 +423,22 @@ static int set_on_deleted(struct tz_judge *j, struct tz_row *row, struct tz_stam
     return tz_judge_revive(j, row, stamps, 0);
 }
 
+/** The record of an edit, if the author may see and its type allows it. 0 good, 1 refused, negative. */
+static int load_editable(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_row *row,
+                         struct tz_stamps *stamps)
+{
+    if (t->append)
+        return tz_judge_refuse(j, TZ_E_APPEND_ONLY, t->name, NULL), 1;
+    if (t->local)
+        return tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1;
+    int rc = tz_judge_load(j, t, op->id, row, stamps);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || !tz_judge_in_area(j, &row->area))
+        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
+    return 0;
+}
+
 static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
@@ -429,16 +448,9 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     struct tz_stamps stamps;
     if (!row || !in || !out)
         return TZ_E_NOMEM;
-    if (t->append)
-        return tz_judge_refuse(j, TZ_E_APPEND_ONLY, t->name, NULL);
-    if (t->local)
-        return tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL);
-    int rc = tz_judge_load(j, t, op->id, row, &stamps);
-    if (rc < 0)
-        return rc;
-    if (rc == 0 || !tz_judge_in_area(j, &row->area))
-        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL);
-    rc = take_values(j, op, t, in, names);
+    int rc = load_editable(j, op, t, row, &stamps);
+    if (!rc)
+        rc = take_values(j, op, t, in, names);
     if (!rc)
         rc = check_set(j, row, in, names);
     if (!rc && row->deleted)
@@ -467,6 +479,84 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     return rc;
 }
 
+/* ---- elements of sets ---- */
+
+/** The field and its elements are such that the author may change them. 0 good, 1 refused. */
+static int check_elements(struct tz_judge *j, const struct tz_op *op, const struct tz_row *row,
+                          const struct tz_field **out)
+{
+    const struct tz_type *t = row->rec.type;
+    const struct tz_field *f = tz_type_field_id(t, op->field);
+    *out = f;
+    if (f && f->merge == TZ_MERGE_EVENTS)
+        return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL), 1;
+    if (!f || f->merge != TZ_MERGE_SET || op->nelements == 0)
+        return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
+    for (size_t i = 0; i < op->nelements; i++)
+        if (tz_set_element_wrong(f, op->elements[i]))
+            return tz_judge_refuse(j, TZ_E_VALUE, f->name, NULL), 1;
+    return tz_judge_may_edit(j, row, f) ? 0 : (tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, f->name, NULL), 1);
+}
+
+/** References that an ADD brings. 0 good, 1 refused, negative. */
+static int check_element_refs(struct tz_judge *j, const struct tz_op *op, const struct tz_record *rec,
+                              const struct tz_field *f)
+{
+    int rc = 0;
+    for (size_t i = 0; i < op->nelements && !rc && f->ftype == TZ_FT_REFS && op->kind == TZ_OP_ADD; i++) {
+        char hex[TZ_ID_HEX + 1] = "";
+        struct tz_id id;
+        memcpy(hex, op->elements[i].p, TZ_ID_HEX);
+        rc = tz_id_parse(hex, &id) ? TZ_E_INTERNAL : check_ref_apart(j, rec, f, id);
+    }
+    return rc;
+}
+
+/** On a deleted record they count like an edit of the whole set. */
+static int elements_on_deleted(struct tz_judge *j, const struct tz_op *op, struct tz_row *row, struct tz_stamps *stamps,
+                               const struct tz_field *f)
+{
+    struct tz_record *in = tz_arena_dup(j->a, &row->rec, sizeof *in);
+    bool names[TZ_FIELDS_MAX] = {false};
+    names[f->index] = true;
+    int rc = in ? tz_set_put(row->rec.v[f->index], op->elements, op->nelements, op->kind == TZ_OP_ADD, j->a,
+                             &in->v[f->index])
+                : TZ_E_NOMEM;
+    return rc ? rc : set_on_deleted(j, row, stamps, in, names);
+}
+
+static int judge_elements(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
+    struct tz_elements_out out;
+    struct tz_stamps stamps;
+    const struct tz_field *f = NULL;
+    if (!row)
+        return TZ_E_NOMEM;
+    int rc = load_editable(j, op, t, row, &stamps);
+    if (!rc)
+        rc = check_elements(j, op, row, &f);
+    if (!rc && row->deleted)
+        rc = elements_on_deleted(j, op, row, &stamps, f);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    rc = tz_merge_elements(f, row->rec.v[f->index], row->born, &stamps, op->kind == TZ_OP_ADD, op->elements,
+                           op->nelements, &j->edit, tz_judge_commit_of, j, j->a, &out);
+    if (rc)
+        return rc == TZ_E_LIMIT ? tz_judge_refuse(j, TZ_E_LIMIT, f->name, NULL) : rc;
+    row->rec.v[f->index] = out.v;
+    if (out.v.kind == TZ_V_NULL && tz_judge_required(j, f))
+        return tz_judge_refuse(j, TZ_E_REQUIRED, f->name, NULL);
+    rc = tz_judge_size(j, &row->rec);
+    if (!rc)
+        rc = check_element_refs(j, op, &row->rec, f);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    if (out.superseded)
+        j->res.outcome = TZ_OUT_SUPERSEDED;
+    return out.changed ? tz_judge_put(j, row, &stamps) : 0;
+}
+
 /* ---- dispatch ---- */
 
 static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
@@ -487,6 +577,7 @@ static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct 
         return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL);
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
+        return judge_elements(j, op, t);
     case TZ_OP_VOID:
     case TZ_OP_MERGE:
     case TZ_OP_UNMERGE:

@@ -45,6 +45,10 @@ static int each_write(struct apply *p, const struct tz_op *op, touch_fn fn, void
     struct tz_wire_iter it = {op->values};
     struct tz_wire_field w;
     int rc = makes_record(op->kind) ? fn(p, op->type, op->id, 0, ctx) : 0;
+    if (t && (op->kind == TZ_OP_ADD || op->kind == TZ_OP_REMOVE)) {
+        const struct tz_field *f = tz_type_field_id(t, op->field);
+        return f ? fn(p, op->type, op->id, subject_id(t, f), ctx) : 0;
+    }
     if (!t || op->kind != TZ_OP_SET)
         return rc;
     while (!rc && tz_wire_next(&it, &w) == 1) {
@@ -71,11 +75,28 @@ static int each_listed(struct apply *p, const struct tz_type *target, struct tz_
     return rc;
 }
 
+/** Records that an ADD puts into a list of references. */
+static int each_element(struct apply *p, const struct tz_op *op, const struct tz_type *t, touch_fn fn, void *ctx)
+{
+    const struct tz_field *f = tz_type_field_id(t, op->field);
+    int rc = 0;
+    for (size_t i = 0; i < op->nelements && !rc && f && f->ftype == TZ_FT_REFS; i++) {
+        char hex[TZ_ID_HEX + 1] = "";
+        struct tz_id id;
+        if (op->elements[i].n == TZ_ID_HEX)
+            memcpy(hex, op->elements[i].p, TZ_ID_HEX);
+        rc = tz_id_parse(hex, &id) ? 0 : fn(p, f->ref->id, id, 0, ctx);
+    }
+    return rc;
+}
+
 /** Every record that an op needs to exist: itself, and what its values refer to. */
 static int each_need(struct apply *p, const struct tz_op *op, touch_fn fn, void *ctx)
 {
     const struct tz_type *t = tz_catalogue_type_id(p->s->cat, op->type);
     int rc = op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND ? 0 : fn(p, op->type, op->id, 0, ctx);
+    if (!rc && t && op->kind == TZ_OP_ADD)
+        rc = each_element(p, op, t, fn, ctx);
     struct tz_record *rec = t ? tz_arena_alloc(p->j->a, sizeof *rec) : NULL;
     if (rc || !rec || !op->values.n || tz_record_decode(t, op->values, p->j->a, rec, NULL))
         return rc;

@@ -20,7 +20,7 @@ static const struct cli_command commands[] = {
     {"status", "", {"有什么还没送到、需要处理什么", "what is not yet sent, and what needs attention"}, cmd_status},
     {"add", "TYPE field=value … [--reason TEXT]", {"登记一条新记录", "add a record"}, cmd_add},
     {"edit",
-     "TYPE ID field=value … [--seen TOKEN] [--reason TEXT]",
+     "TYPE ID field=value|set+=value|set-=value … [--seen TOKEN] [--reason TEXT]",
      {"修改记录；field= 清空该项", "change a record; field= clears a field"},
      cmd_edit},
     {"show", "TYPE ID", {"显示一条记录", "show one record"}, cmd_show},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The merge of one SET into one record, and the packed stamps it works on.
+ * The merge of one SET, or of one ADD or REMOVE of set elements, into one record, and the packed stamps it works on.
  *
  * Invariants
  *  1. Causality first: an edit that saw what stands is a successor and applies; no clock is asked.
@@ -12,6 +12,9 @@
  * What this does not do: rights, areas, life and death of records, cases. See server/judge.c.
  */
 #include "merge.h"
+
+#include "planted.h"
+#include "set.h"
 
 #include <string.h>
 
@@ -335,4 +338,45 @@ int tz_merge_set(const struct tz_type *type, const struct tz_record *cur, tz_ver
             return rc;
     }
     return 0;
+}
+
+/* ---- sets ---- */
+
+/** An ADD restamps what is there already: a REMOVE that did not see it must not take it away. */
+static int stamp_added(const struct tz_field *f, struct tz_stamps *stamps, const struct tz_bytes *el, size_t n,
+                       const struct tz_edit *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = tz_stamps_set(stamps, (struct tz_stamp){.field = f->id, .element = tz_element_hash(el[i]), .ver = e->ver});
+    return rc;
+}
+
+int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born, struct tz_stamps *stamps, bool add,
+                      const struct tz_bytes *el, size_t n, const struct tz_edit *e, tz_commit_of_fn of, void *ctx,
+                      struct tz_arena *a, struct tz_elements_out *out)
+{
+    struct tz_bytes *take = tz_arena_calloc(a, n ? n : 1, sizeof *take);
+    size_t ntake = 0;
+    *out = (struct tz_elements_out){.v = cur};
+    if (!take)
+        return TZ_E_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct tz_stamp stamp = tz_stamps_get(stamps, f->id, tz_element_hash(el[i]), born);
+        if (!add && !tz_set_has(cur, el[i]))
+            continue;
+        if (add || tz_merge_saw(e, stamp, of, ctx) || TZ_PLANTED(4))
+            take[ntake++] = el[i];
+        else
+            out->superseded = true;
+    }
+    out->changed = ntake > 0;
+    if (!out->changed)
+        return 0;
+    int rc = tz_set_put(cur, take, ntake, add, a, &out->v);
+    if (!rc && add)
+        return stamp_added(f, stamps, take, ntake, e);
+    for (size_t i = 0; i < ntake; i++)
+        tz_stamps_drop(stamps, f->id, tz_element_hash(take[i]));
+    return rc ? rc : tz_stamps_set(stamps, (struct tz_stamp){.field = f->id, .ver = e->ver});
 }

@@ -79,12 +79,29 @@ struct tz_merge_out {
 /**
  * Merge @e (fields @names with values in @in) into (@cur, @stamps, @born).
  *
- * @names  by field index: the edit names this field (in->v[i], NULL when cleared). Fields of class field, group and set
- *         (a SET of a whole set counts as a field) only; rights are judged before.
+ * @names  by field index: the edit names this field (in->v[i], NULL when cleared). Fields of class field and group
+ *         only; rights are judged before.
  * @stamps is updated in place. TZ_E_NOMEM only.
  */
 TZ_MUST_USE int tz_merge_set(const struct tz_type *type, const struct tz_record *cur, tz_ver born,
                              struct tz_stamps *stamps, const struct tz_record *in, const bool *names,
                              const struct tz_edit *e, tz_commit_of_fn of, void *ctx, struct tz_merge_out *out);
+
+/** What one ADD or REMOVE makes of a set. */
+struct tz_elements_out {
+    struct tz_value v; /* in the arena, or the old one */
+    bool changed;      /* value or stamps differ */
+    bool superseded;   /* REMOVE: an element that the edit had not seen stands */
+};
+
+/**
+ * ADD (@add) or REMOVE the @n elements @el of set field @f, whose value is @cur. An element without a stamp has @born;
+ * the stamp of the field itself is that of its last removal, so that a DELETE which did not see it is held up.
+ *
+ * @stamps is updated in place. TZ_E_LIMIT: too many elements; TZ_E_NOMEM.
+ */
+TZ_MUST_USE int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born, struct tz_stamps *stamps,
+                                  bool add, const struct tz_bytes *el, size_t n, const struct tz_edit *e,
+                                  tz_commit_of_fn of, void *ctx, struct tz_arena *a, struct tz_elements_out *out);
 
 #endif

@@ -11,6 +11,7 @@
  * The forms themselves are in value_text.c, value_num.c, value_json.c and value_set.c. Masking and rights are
  * elsewhere.
  */
+#include "set.h"
 #include "utf8.h"
 #include "value_set.h"
 

@@ -6,6 +6,8 @@
  */
 #include "value_set.h"
 
+#include "set.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,29 +124,6 @@ int tz_set_parse(const struct tz_field *f, struct tz_bytes in, struct tz_arena *
     return rc != 0 ? rc : write_set(&b, out);
 }
 
-bool tz_set_next(struct tz_bytes *rest, struct tz_bytes *el)
-{
-    if (rest->n < 3 || (rest->p[0] != '[' && rest->p[0] != ',') || rest->p[1] != '"')
-        return false;
-    const uint8_t *start = rest->p + 2;
-    const uint8_t *quote = memchr(start, '"', rest->n - 2);
-    if (quote == NULL)
-        return false;
-    *el = tz_bytes_of(start, (size_t)(quote - start));
-    size_t used = (size_t)(quote - rest->p) + 1;
-    rest->p += used;
-    rest->n -= used;
-    return true;
-}
-
-static bool is_id(struct tz_bytes s)
-{
-    bool ok = s.n == TZ_ID_HEX;
-    for (size_t i = 0; i < s.n && ok; i++)
-        ok = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
-    return ok;
-}
-
 const char *tz_set_wrong(const struct tz_field *f, struct tz_bytes in, bool known_enums_only)
 {
     struct tz_bytes rest = in;
@@ -156,8 +135,9 @@ const char *tz_set_wrong(const struct tz_field *f, struct tz_bytes in, bool know
     while (tz_set_next(&rest, &el)) {
         if (n > 0 && tz_bytes_cmp(prev, el) >= 0)
             return "集合未排序或有重复 / set not sorted or not unique";
-        if (f->ftype == TZ_FT_REFS ? !is_id(el) : !tz_text_is_code(el))
-            return "集合中的项不合要求 / bad element in set";
+        const char *wrong = tz_set_element_wrong(f, el);
+        if (wrong != NULL)
+            return wrong;
         if (f->ftype == TZ_FT_SET && known_enums_only && tz_enum_code(f->en, tz_value_textn(el.p, el.n)) == NULL)
             return "不在可选项中 / not one of the choices";
         if (++n > TZ_SET_ELEMENTS_MAX)

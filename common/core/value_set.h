@@ -12,8 +12,6 @@ int tz_set_parse(const struct tz_field *f, struct tz_bytes in, struct tz_arena *
                  const char **reason);
 /** NULL when @in is canonical, else why not. */
 const char *tz_set_wrong(const struct tz_field *f, struct tz_bytes in, bool known_enums_only);
-/** Walk a set: start with @rest = the whole text; false at the end or at anything malformed. */
-bool tz_set_next(struct tz_bytes *rest, struct tz_bytes *el);
 
 /** By code or by either label, after name folding and without regard to case. @a is scratch. NULL when there is none.
  */

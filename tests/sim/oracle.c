@@ -168,6 +168,9 @@ static bool each_write(struct oracle *o, const struct tz_op *op, each_fn fn, voi
     const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
     struct tz_record rec;
     bool hit = makes(op->kind) && t && fn(o, t, op->id, 0, ctx);
+    const struct tz_field *set = t ? tz_type_field_id(t, op->field) : NULL;
+    if (set && (op->kind == TZ_OP_ADD || op->kind == TZ_OP_REMOVE))
+        return fn(o, t, op->id, subject_of(t, set->index), ctx);
     if (!t || op->kind != TZ_OP_SET || tz_record_decode(t, op->values, &o->arena, &rec, NULL))
         return hit;
     for (size_t i = 0; i < t->nfields; i++) {

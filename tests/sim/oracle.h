@@ -20,11 +20,20 @@ struct oracle_stamp {
     bool resolved;
 };
 
+/** When an element of a set was added, if that was not at the record's birth. */
+struct oracle_element {
+    size_t field;
+    struct tz_bytes text;
+    tz_ver ver;
+};
+
 struct oracle_row {
     const struct tz_type *type;
     struct tz_id id;
     struct tz_value *v; /* by field index */
     struct oracle_stamp *stamp;
+    const struct oracle_element *el; /* never changed in place: a change makes a new list */
+    size_t nel;
     struct oracle_stamp life;
     bool deleted;
     tz_ver born, ver;

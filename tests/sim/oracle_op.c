@@ -294,6 +294,8 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     for (size_t i = 0; i < t->nfields && !rc; i++) {
         if (names[i] && t->fields[i].merge == TZ_MERGE_EVENTS)
             rc = TZ_E_EVENTS_LATER;
+        else if (names[i] && t->fields[i].merge == TZ_MERGE_SET)
+            rc = TZ_E_BAD_OP;
         else if (names[i] && !may_edit(o, r, &t->fields[i]))
             rc = TZ_E_NO_RIGHT_FIELD;
         else if (names[i] && in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE &&
@@ -311,6 +313,148 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
     return rc;
+}
+
+/* ---- ADD, REMOVE ---- */
+
+/** The elements of a set in order, as the canonical text has them. */
+static size_t split(struct tz_value set, struct tz_bytes *out, size_t max)
+{
+    size_t n = 0;
+    const char *p = set.kind == TZ_V_TEXT ? (const char *)set.p : NULL;
+    const char *end = p ? p + set.n : NULL;
+    while (p && n < max && (p = memchr(p, '"', (size_t)(end - p))) != NULL) {
+        const char *close = memchr(p + 1, '"', (size_t)(end - p - 1));
+        out[n++] = tz_bytes_of(p + 1, (size_t)(close - p - 1));
+        p = close + 1;
+    }
+    return n;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return tz_bytes_cmp(*(const struct tz_bytes *)a, *(const struct tz_bytes *)b);
+}
+
+static struct tz_value join(struct oracle *o, struct tz_bytes *v, size_t n)
+{
+    struct tz_buf b;
+    int rc = 0;
+    tz_buf_init(&b, 1 << 20);
+    qsort(v, n, sizeof *v, by_text);
+    for (size_t i = 0; i < n; i++)
+        rc |= tz_buf_printf(&b, "%s\"%.*s\"", i ? "," : "[", (int)v[i].n, (const char *)v[i].p);
+    if (rc || tz_buf_putc(&b, ']'))
+        abort();
+    struct tz_value out = n ? tz_value_textn(tz_arena_dup(&o->arena, b.p, b.len), b.len) : tz_value_null();
+    tz_buf_deinit(&b);
+    return out;
+}
+
+static bool has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at)
+{
+    for (size_t i = 0; i < n; i++)
+        if (tz_bytes_eq(v[i], el)) {
+            *at = i;
+            return true;
+        }
+    return false;
+}
+
+/** @el of field @f was added by this commit, or (@ver 0) is gone. */
+static void stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver)
+{
+    struct oracle_element *v = tz_arena_calloc(&o->arena, r->nel + 1, sizeof *v);
+    size_t n = 0;
+    for (size_t i = 0; i < r->nel; i++)
+        if (r->el[i].field != f || !tz_bytes_eq(r->el[i].text, el))
+            v[n++] = r->el[i];
+    if (ver)
+        v[n++] = (struct oracle_element){f, el, ver};
+    r->el = v;
+    r->nel = n;
+}
+
+static tz_ver element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el)
+{
+    for (size_t i = 0; i < r->nel; i++)
+        if (r->el[i].field == f && tz_bytes_eq(r->el[i].text, el))
+            return r->el[i].ver;
+    return r->born;
+}
+
+static void change_elements(struct oracle *o, const struct tz_op *op, struct oracle_row *r, size_t f)
+{
+    struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
+    size_t n = split(r->v[f], v, TZ_SET_ELEMENTS_MAX);
+    size_t at = 0;
+    ora_touch(o, r);
+    for (size_t i = 0; i < op->nelements; i++) {
+        bool there = has(v, n, op->elements[i], &at);
+        if (op->kind == TZ_OP_ADD) {
+            if (!there)
+                v[n++] = op->elements[i];
+            stamp_element(o, r, f, op->elements[i], o->me.ver);
+            ora_wrote(o, r);
+        } else if (there && ora_saw(o, element_ver(r, f, op->elements[i]), o->base_ver, o->base_seq)) {
+            v[at] = v[--n];
+            stamp_element(o, r, f, op->elements[i], 0);
+            r->stamp[f].ver = o->me.ver;
+            ora_wrote(o, r);
+        } else if (there) {
+            o->superseded = true; /* somebody put it there whom the author had not heard of */
+        }
+    }
+    r->v[f] = join(o, v, n);
+}
+
+/** What the set would be if nobody else had touched it. */
+static struct tz_value wished(struct oracle *o, const struct tz_op *op, struct tz_value was)
+{
+    struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
+    size_t n = split(was, v, TZ_SET_ELEMENTS_MAX);
+    size_t at = 0;
+    for (size_t i = 0; i < op->nelements; i++) {
+        bool there = has(v, n, op->elements[i], &at);
+        if (there && op->kind == TZ_OP_REMOVE)
+            v[at] = v[--n];
+        else if (!there && op->kind == TZ_OP_ADD)
+            v[n++] = op->elements[i];
+    }
+    return join(o, v, n);
+}
+
+static int op_elements(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_value in[TZ_FIELDS_MAX];
+    bool names[TZ_FIELDS_MAX] = {false};
+    bool done = false;
+    if (t->append)
+        return TZ_E_APPEND_ONLY;
+    if (t->local)
+        return TZ_E_NO_RIGHT_TYPE;
+    struct oracle_row *r = ora_find(o, t, op->id);
+    const struct tz_field *f = tz_type_field_id(t, op->field);
+    if (!r || !ora_in_area(o, &r->area))
+        return TZ_E_UNKNOWN_RECORD;
+    if (f && f->merge == TZ_MERGE_EVENTS)
+        return TZ_E_EVENTS_LATER;
+    if (!f || f->merge != TZ_MERGE_SET || op->nelements == 0)
+        return TZ_E_BAD_OP;
+    for (size_t i = 0; i < op->nelements; i++)
+        for (size_t k = 0; k < op->elements[i].n || k == 0; k++)
+            if (op->elements[i].n == 0 || op->elements[i].n > 63 ||
+                !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.", op->elements[i].p[k]))
+                return TZ_E_VALUE;
+    if (!may_edit(o, r, f))
+        return TZ_E_NO_RIGHT_FIELD;
+    names[f->index] = true;
+    in[f->index] = wished(o, op, r->v[f->index]);
+    int rc = r->deleted ? set_on_deleted(o, r, in, names, &done) : 0;
+    if (rc || done)
+        return rc;
+    change_elements(o, op, r, f->index);
+    return r->v[f->index].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE ? TZ_E_REQUIRED : 0;
 }
 
 /* ---- DELETE, RESTORE ---- */
@@ -353,6 +497,8 @@ static bool saw_everything(const struct oracle *o, const struct oracle_row *r)
     bool all = ora_saw(o, r->born, o->base_ver, o->base_seq) && ora_saw(o, r->life.ver, o->base_ver, o->base_seq);
     for (size_t i = 0; i < r->type->nfields; i++)
         all = all && ora_saw(o, r->stamp[i].ver, o->base_ver, o->base_seq);
+    for (size_t i = 0; i < r->nel; i++)
+        all = all && ora_saw(o, r->el[i].ver, o->base_ver, o->base_seq);
     return all;
 }
 
@@ -592,9 +738,10 @@ static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_
         return op_resolve(o, op);
     case TZ_OP_EVENT:
         return TZ_E_EVENTS_LATER;
-    case TZ_OP_NONE:
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
+        return op_elements(o, op, t);
+    case TZ_OP_NONE:
     case TZ_OP_VOID:
     case TZ_OP_MERGE:
     case TZ_OP_UNMERGE:

@@ -133,8 +133,8 @@ static struct tz_bytes body_of(struct making *m, const struct tz_record *rec)
 static void make_create(struct making *m)
 {
     struct sim *w = m->c->w;
-    static const char *const TYPES[] = {"organisation", "branch",  "person", "coverage",
-                                        "visit",        "meeting", "user",   "case"};
+    static const char *const TYPES[] = {"organisation", "branch", "person", "coverage", "visit",
+                                        "meeting",      "user",   "case",   "weak_case"};
     const struct tz_type *t = tz_catalogue_type(w->cat, TYPES[sim_below(m->r, sizeof TYPES / sizeof *TYPES)]);
     struct tz_id id = tz_id_make(&m->c->raw.maker,
                                  tz_clock_wall(&(struct tz_clock){.wall = sim_client_clock(m->c).wall, .ctx = m->c}));
@@ -182,6 +182,24 @@ static void make_set(struct making *m, const struct sim_record *target, unsigned
     op->values = body_of(m, in);
 }
 
+/** Elements of some field, which may be a set. */
+static void make_elements(struct making *m, const struct sim_record *target)
+{
+    static const char *const WORDS[] = {"team_incomplete", "support_weak", "secretary_unfit", "no such", ""};
+    struct tz_bytes *el = tz_arena_calloc(m->a, 2, sizeof *el);
+    const struct tz_field *f = tz_type_field(target->type, "categories");
+    if (!f || sim_chance(m->r, 5))
+        f = &target->type->fields[sim_below(m->r, target->type->nfields)];
+    for (int i = 0; i < 2; i++)
+        el[i] = tz_bytes_str(WORDS[sim_below(m->r, sim_chance(m->r, 95) ? 3 : 5)]);
+    m->ops[m->nops++] = (struct tz_op){.kind = sim_chance(m->r, 50) ? TZ_OP_ADD : TZ_OP_REMOVE,
+                                       .type = target->type->id,
+                                       .id = target->id,
+                                       .field = f->id,
+                                       .elements = el,
+                                       .nelements = sim_below(m->r, 20) ? 1 + sim_below(m->r, 2) : 0};
+}
+
 /** A decision about some case, about whatever field it may be. */
 static bool make_resolve(struct making *m)
 {
@@ -218,6 +236,8 @@ static void make_op(struct making *m)
     uint64_t pick = sim_below(m->r, 10);
     if (sim_chance(m->r, 8) && make_resolve(m))
         ;
+    else if (sim_chance(m->r, strcmp(target->type->name, "weak_case") == 0 ? 70 : 2))
+        make_elements(m, target);
     else if (pick < 6)
         make_set(m, target, number);
     else

@@ -4,6 +4,7 @@
  * decisions about cases, imports, and mistakes. Every text carries a marker with the number of its record, so that a
  * leak shows.
  */
+#include "set.h"
 #include "sim.h"
 
 #include <stdio.h>
@@ -38,6 +39,17 @@ static const struct sim_record *pick(struct sim *w, struct sim_rng *r, const cha
     return NULL;
 }
 
+/** One of the first few of a type that is rare among the popular ones. */
+static const struct sim_record *pick_of(struct sim *w, struct sim_rng *r, const char *type)
+{
+    const struct sim_record *found[3];
+    size_t n = 0;
+    for (size_t i = 0; i < w->nrecords && n < 3; i++)
+        if (!tz_id_is_zero(w->records[i].id) && strcmp(w->records[i].type->name, type) == 0)
+            found[n++] = &w->records[i];
+    return n ? found[sim_below(r, n)] : NULL;
+}
+
 /* ---- values ---- */
 
 static struct tz_value text(struct tz_arena *a, const char *s)
@@ -65,6 +77,19 @@ static struct tz_value some_code(struct sim_rng *r, const struct tz_field *f, st
     if (f->limit == 6)
         return text(a, D[sim_below(r, 3)]);
     return text(a, S[sim_below(r, 4)]);
+}
+
+/** At least one of the choices: an empty set is an empty field. */
+static struct tz_value some_set(struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
+{
+    struct tz_value v = tz_value_null();
+    size_t first = sim_below(r, f->en->nvalues);
+    for (size_t i = 0; i < f->en->nvalues; i++) {
+        struct tz_bytes code = tz_bytes_str(f->en->values[i].code);
+        if ((i == first || sim_chance(r, 40)) && tz_set_put(v, &code, 1, true, a, &v))
+            abort();
+    }
+    return v;
 }
 
 struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a,
@@ -97,8 +122,9 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
         return tz_value_blob(tz_arena_calloc(a, 1, 32), 32);
     case TZ_FT_JSON:
         return text(a, "{}");
-    case TZ_FT_REF_ANY:
     case TZ_FT_SET:
+        return some_set(r, f, a);
+    case TZ_FT_REF_ANY:
     case TZ_FT_REFS:
         break;
     }
@@ -166,7 +192,8 @@ static void check_base(struct saving *x)
         sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
     else
         for (size_t i = 0; i < cs.nops; i++)
-            if (cs.ops[i].kind == TZ_OP_SET && tz_id_eq(cs.ops[i].id, x->edited) &&
+            if ((cs.ops[i].kind == TZ_OP_SET || cs.ops[i].kind == TZ_OP_ADD || cs.ops[i].kind == TZ_OP_REMOVE) &&
+                tz_id_eq(cs.ops[i].id, x->edited) &&
                 (cs.ops[i].base_ver > x->seen.ver ||
                  (cs.ops[i].base_seq > x->seen.seq && (i == 0 || cs.ops[i].base_seq != cs.seq))))
                 sim_fail(c->w,
@@ -285,9 +312,10 @@ static const struct sim_record *pick_visible(struct sim_client *c, struct sim_rn
 
 static void act_child(struct sim_client *c, struct sim_rng *r)
 {
-    static const char *const CHILD[][2] = {
-        {"coverage", "organisation"}, {"visit", "organisation"}, {"visit", "organisation"}, {"meeting", "branch"}};
-    const char *const *k = CHILD[editor_of(c) == TZ_ED_F ? 1 + sim_below(r, 3) : sim_below(r, 4)];
+    static const char *const CHILD[][2] = {{"coverage", "organisation"}, {"visit", "organisation"},
+                                           {"visit", "organisation"},    {"meeting", "branch"},
+                                           {"weak_case", "branch"},      {"weak_case", "branch"}};
+    const char *const *k = CHILD[editor_of(c) == TZ_ED_F ? 1 + sim_below(r, 3) : sim_below(r, 6)];
     const struct sim_record *p = pick_visible(c, r, k[1]);
     struct saving x;
     if (!p)
@@ -310,9 +338,9 @@ static void act_import(struct sim_client *c, struct sim_rng *r)
 /* ---- editing ---- */
 
 /** What everybody wants to correct. */
-static const char *const HOT[] = {"name",         "address",   "employees",           "employees_on",
-                                  "full_members", "activists", "counts_on",           "basis",
-                                  "phone",        "status",    "probationary_members"};
+static const char *const HOT[] = {
+    "name",      "address", "employees", "employees_on", "full_members",         "activists",
+    "counts_on", "basis",   "phone",     "status",       "probationary_members", "categories"};
 
 static void edit(struct saving *x, const struct sim_record *rec, const struct tz_seen *seen)
 {
@@ -344,8 +372,9 @@ static void edit(struct saving *x, const struct sim_record *rec, const struct tz
 
 static void act_edit(struct sim_client *c, struct sim_rng *r)
 {
-    const struct sim_record *rec =
-        pick_visible(c, r, sim_chance(r, 65) || editor_of(c) == TZ_ED_C ? "organisation" : NULL);
+    const struct sim_record *rec = sim_chance(r, 20) ? pick_of(c->w, r, "weak_case") : NULL;
+    if (!rec)
+        rec = pick_visible(c, r, sim_chance(r, 65) || editor_of(c) == TZ_ED_C ? "organisation" : NULL);
     struct saving x;
     struct tz_row *row;
     struct tz_seen seen;
@@ -396,9 +425,11 @@ void sim_user_form_save(struct sim_client *c, unsigned slot)
 
 static void act_life(struct sim_client *c, struct sim_rng *r, bool restore)
 {
-    const struct sim_record *rec = pick_visible(c, r, NULL);
+    const struct sim_record *rec = sim_chance(r, 25) ? pick_of(c->w, r, "weak_case") : NULL;
     struct tz_seen seen;
     struct saving x;
+    if (!rec)
+        rec = pick_visible(c, r, NULL);
     if (!rec)
         return;
     begin(&x, c, r, false);

@@ -12,6 +12,7 @@
 
 #include "catalogue_fixture.h"
 #include "merge.h"
+#include "set.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -75,14 +76,13 @@ struct said {
     tz_ver base_ver;
     uint64_t base_seq;
     const char *name;       /* thing.name, a plain field */
-    const char *colours;    /* a set, written whole */
     int members;            /* group; -1 = not named, -2 = cleared */
     const char *counted_on; /* its date */
 };
 
 static struct said quiet(uint32_t device, tz_hlc effective)
 {
-    return (struct said){device, 1, 5, effective, BORN, 0, "-", "-", -1, "-"};
+    return (struct said){device, 1, 5, effective, BORN, 0, "-", -1, "-"};
 }
 
 static void name_text(const struct m *m, struct tz_record *in, bool *names, const char *field, const char *v)
@@ -107,7 +107,6 @@ static void merge(struct m *m, const struct said *s, tz_ver ver)
                         .ver = ver};
     tz_record_init(&in, m->t);
     name_text(m, &in, names, "name", s->name);
-    name_text(m, &in, names, "colours", s->colours);
     name_text(m, &in, names, "counted_on", s->counted_on);
     if (s->members != -1) {
         names[ix(m, "members")] = true;
@@ -142,7 +141,7 @@ static void start(struct m *m, const char *name, const char *colours, int member
     m->cur.v[ix(m, "counted_on")] = counted_on ? tz_value_text(counted_on) : tz_value_null();
 }
 
-/* ---- the pair table: fields and sets ---- */
+/* ---- the pair table: fields ---- */
 
 enum relation { SAW, EARLIER, LATER, SAME_TIME_GREATER_DEVICE, SAME_TIME_LESSER_DEVICE };
 
@@ -200,15 +199,14 @@ static struct said second_of(const struct pair *p)
 /** One line of the table for the field @field, which is text either way. */
 static void check_pair(struct m *m, const struct pair *p, const char *field, const char *values[2])
 {
-    bool set = strcmp(field, "colours") == 0;
     const char *a = values[0];
     const char *b = p->second ? values[p->second[0] - 'A'] : NULL;
     const char *stands = p->stands ? values[p->stands[0] - 'A'] : NULL;
     struct said first = quiet(2, 1000);
     struct said second = second_of(p);
     start(m, NULL, NULL, -1, NULL);
-    *(set ? &first.colours : &first.name) = a;
-    *(set ? &second.colours : &second.name) = b;
+    first.name = a;
+    second.name = b;
     first.seq = 4;
     second.seq = 7;
     if (p->how != SAME_TIME_GREATER_DEVICE && p->how != SAME_TIME_LESSER_DEVICE)
@@ -240,11 +238,92 @@ static void pair_table_of_a_field(void **state)
         check_pair(*state, &PAIRS[i], "name", values);
 }
 
-static void pair_table_of_a_set_written_whole(void **state)
+/* ---- the pair table: elements of a set ---- */
+
+/** One ADD (+x) or REMOVE (-x) by device 2, on the base @base_ver, as commit @ver. */
+static struct tz_elements_out change(struct m *m, const char *what, tz_ver base_ver, tz_ver ver)
 {
-    static const char *values[] = {"[\"green\"]", "[\"green\",\"red\"]"};
-    for (size_t i = 0; i < sizeof PAIRS / sizeof *PAIRS; i++)
-        check_pair(*state, &PAIRS[i], "colours", values);
+    struct tz_edit e = {.device = 2, .incarnation = 1, .seq = ver, .base_ver = base_ver, .ver = ver};
+    struct tz_bytes el = tz_bytes_str(what + 1);
+    struct tz_elements_out out;
+    struct tz_value *v = &m->cur.v[ix(m, "colours")];
+    assert_int_equal(tz_merge_elements(tz_type_field(m->t, "colours"), *v, BORN, &m->stamps, what[0] == '+', &el, 1, &e,
+                                       commit_of, m, &m->a, &out),
+                     0);
+    *v = out.v;
+    m->commits[m->ncommits++] =
+        (struct tz_commit){.ver = ver, .device = (uint32_t)ver, .incarnation = 1, .seq = 1, .effective = 100};
+    return out;
+}
+
+struct element_pair {
+    const char *was, *first, *second;
+    bool saw; /* the second saw the first */
+    const char *stands;
+    bool superseded; /* the second */
+};
+
+static const struct element_pair ELEMENT_PAIRS[] = {
+    /* other elements: both, in either order */
+    {"[\"g\"]", "+r", "+b", false, "[\"b\",\"g\",\"r\"]", false},
+    {"[\"g\"]", "+r", "-g", false, "[\"r\"]", false},
+    {"[\"g\"]", "-g", "+r", false, "[\"r\"]", false},
+    {"[\"b\",\"g\"]", "-g", "-b", false, NULL, false},
+    /* the same element: an add beats a remove that did not see it, whoever comes first */
+    {"[\"g\"]", "+g", "-g", false, "[\"g\"]", true},
+    {"[\"g\"]", "-g", "+g", false, "[\"g\"]", false},
+    {NULL, "+g", "-g", false, "[\"g\"]", true},
+    {NULL, "+g", "+g", false, "[\"g\"]", false},
+    {"[\"g\"]", "-g", "-g", false, NULL, false},
+    /* who saw it may take it out */
+    {NULL, "+g", "-g", true, NULL, false},
+    {"[\"g\"]", "+g", "-g", true, NULL, false},
+};
+
+static void pair_table_of_the_elements_of_a_set(void **state)
+{
+    struct m *m = *state;
+    for (size_t i = 0; i < sizeof ELEMENT_PAIRS / sizeof *ELEMENT_PAIRS; i++) {
+        const struct element_pair *p = &ELEMENT_PAIRS[i];
+        start(m, NULL, p->was, -1, NULL);
+        (void)change(m, p->first, BORN, FIRST);
+        struct tz_elements_out out = change(m, p->second, p->saw ? FIRST : BORN, SECOND);
+        text_is(m, "colours", p->stands);
+        assert_int_equal(out.superseded, p->superseded);
+    }
+}
+
+static void removal_leaves_a_stamp_and_no_other_elements(void **state)
+{
+    struct m *m = *state;
+    uint32_t f = tz_type_field(m->t, "colours")->id;
+    start(m, NULL, "[\"g\",\"r\"]", -1, NULL);
+    (void)change(m, "+b", BORN, FIRST);
+    (void)change(m, "-g", BORN, SECOND);
+    assert_int_equal(tz_stamps_get(&m->stamps, f, 0, BORN).ver, SECOND); /* a DELETE that did not see it is held up */
+    assert_int_equal(tz_stamps_get(&m->stamps, f, tz_element_hash(tz_bytes_str("b")), BORN).ver, FIRST);
+    assert_int_equal(tz_stamps_get(&m->stamps, f, tz_element_hash(tz_bytes_str("r")), BORN).ver, BORN);
+    struct tz_elements_out out = change(m, "-x", BORN, SECOND + 1); /* is not there: nothing happened */
+    assert_false(out.changed || out.superseded);
+}
+
+static void set_holds_a_thousand_elements_and_no_more(void **state)
+{
+    struct m *m = *state;
+    static char text[1001][16];
+    struct tz_bytes el[1001];
+    struct tz_value v = tz_value_null();
+    struct tz_value w;
+    for (int i = 0; i < 1001; i++) {
+        (void)snprintf(text[i], sizeof text[i], "e%d", i);
+        el[i] = tz_bytes_str(text[i]);
+    }
+    assert_int_equal(tz_set_put(v, el, 1000, true, &m->a, &v), 0);
+    assert_int_equal(tz_set_count(v), 1000);
+    assert_null(tz_value_check(tz_type_field(m->t, "colours"), v, false, NULL) ? "not canonical" : NULL);
+    assert_int_equal(tz_set_put(v, &el[1000], 1, true, &m->a, &w), TZ_E_LIMIT);
+    assert_int_equal(tz_set_put(v, el, 1001, false, &m->a, &w), 0);
+    assert_int_equal(w.kind, TZ_V_NULL);
 }
 
 /** Two concurrent edits of fields and groups give the same row whichever arrives first. */
@@ -435,15 +514,13 @@ static void writing_one_field_never_changes_anothers_stamp(void **state)
 {
     struct m *m = *state;
     struct said a = quiet(2, 1000);
-    struct said b = quiet(3, 2000);
     start(m, "旧", "[\"red\"]", 1, "2022");
     a.name = "甲";
     a.members = 2;
     a.counted_on = "2023";
     merge(m, &a, FIRST);
     assert_int_equal(m->stamps.n, 3);
-    b.colours = "[\"green\"]";
-    merge(m, &b, SECOND);
+    (void)change(m, "-red", BORN, SECOND);
     assert_int_equal(stamp_of(m, "name"), FIRST);
     assert_int_equal(stamp_of(m, "members"), FIRST);
     assert_int_equal(stamp_of(m, "counted_on"), FIRST);
@@ -503,7 +580,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(pair_table_of_a_field),
-        T(pair_table_of_a_set_written_whole),
+        T(pair_table_of_the_elements_of_a_set),
+        T(removal_leaves_a_stamp_and_no_other_elements),
+        T(set_holds_a_thousand_elements_and_no_more),
         T(order_of_arrival_does_not_matter),
         T(group_goes_by_date_then_by_time),
         T(as_of_date_makes_no_case_of_its_own),

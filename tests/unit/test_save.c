@@ -553,6 +553,118 @@ static void null_candidate_clears_the_field(void **state)
     fx_assert_text(f, org, "address", NULL);
 }
 
+/** A weak case that the server confirmed at version 5, with some categories. */
+static struct tz_id confirmed_weak_case(struct fx *f, const char *categories)
+{
+    const struct tz_type *t = tz_catalogue_type(&f->cat, "weak_case");
+    struct tz_id branch = fx_server_id(90);
+    struct tz_id id = fx_server_id(91);
+    struct tz_record rec;
+    struct tz_buf body;
+    struct tz_value v;
+    tz_record_init(&rec, tz_catalogue_type(&f->cat, "branch"));
+    fx_set(&rec, NULL, "name", tz_value_text("支部"));
+    fx_set(&rec, NULL, "district_code", tz_value_text("120101"));
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
+    assert_int_equal(tz_record_encode(&rec, &body), 0);
+    struct tz_msg_row row = {
+        .type = rec.type->id, .id = branch, .ver = 5, .area = {"120101", ""}, .state = TZ_ROW_LIVE};
+    row.body = tz_buf_unread(&body);
+    fx_row_raw(f, &row);
+    tz_record_init(&rec, t);
+    fx_set(&rec, NULL, "branch_id", fx_id_value(f, branch));
+    assert_int_equal(tz_value_parse(tz_type_field(t, "categories"), categories, &f->a, &v, NULL), 0);
+    fx_set(&rec, NULL, "categories", v);
+    tz_buf_clear(&body);
+    assert_int_equal(tz_record_encode(&rec, &body), 0);
+    row.type = t->id;
+    row.id = id;
+    row.body = tz_buf_unread(&body);
+    fx_row_raw(f, &row);
+    tz_buf_deinit(&body);
+    assert_int_equal(fx_checkpoint(f, 5), 0);
+    return id;
+}
+
+static void categories_are(struct fx *f, struct tz_id id, const char *want)
+{
+    struct tz_row row;
+    struct tz_seen seen;
+    assert_true(fx_read(f, tz_catalogue_type(&f->cat, "weak_case"), id, &row, &seen));
+    assert_true(tz_value_is_text(fx_get(&row, "categories"), want));
+}
+
+static void set_goes_as_the_elements_that_changed(void **state)
+{
+    struct fx *f = *state;
+    const struct tz_type *t = tz_catalogue_type(&f->cat, "weak_case");
+    struct tz_id id = confirmed_weak_case(f, "support_weak,team_incomplete");
+    struct tz_record in;
+    bool names[TZ_FIELDS_MAX] = {false};
+    struct tz_row row;
+    struct tz_seen seen;
+    struct tz_value v;
+    struct tz_err err = {0};
+    assert_true(fx_read(f, t, id, &row, &seen));
+    tz_record_init(&in, t);
+    assert_int_equal(tz_value_parse(tz_type_field(t, "categories"), "secretary_unfit,team_incomplete", &f->a, &v, NULL),
+                     0);
+    fx_set(&in, names, "categories", v);
+    fx_set(&in, names, "plan", tz_value_text("一支一策"));
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_set(s, id, &seen, &in, names, &err), 0);
+    struct tz_changeset cs = fx_changeset(f, fx_commit(s));
+    assert_int_equal(cs.nops, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct tz_op *op = &cs.ops[i];
+        assert_int_equal(op->base_ver, 5);
+        if (op->kind == TZ_OP_SET)
+            continue;
+        assert_int_equal(op->field, tz_type_field(t, "categories")->id);
+        assert_int_equal(op->nelements, 1);
+        assert_true(
+            tz_bytes_eq(op->elements[0], tz_bytes_str(op->kind == TZ_OP_ADD ? "secretary_unfit" : "support_weak")));
+    }
+    categories_are(f, id, "[\"secretary_unfit\",\"team_incomplete\"]");
+}
+
+/** What another office adds meanwhile shows beside what was added here, before and after the server has answered.
+ */
+static void pending_elements_lie_over_what_arrives(void **state)
+{
+    struct fx *f = *state;
+    const struct tz_type *t = tz_catalogue_type(&f->cat, "weak_case");
+    struct tz_id id = confirmed_weak_case(f, "support_weak");
+    struct tz_record in;
+    bool names[TZ_FIELDS_MAX] = {false};
+    struct tz_row row;
+    struct tz_seen seen;
+    struct tz_value v;
+    struct tz_err err = {0};
+    struct tz_buf body;
+    assert_true(fx_read(f, t, id, &row, &seen));
+    tz_record_init(&in, t);
+    assert_int_equal(tz_value_parse(tz_type_field(t, "categories"), "support_weak,team_incomplete", &f->a, &v, NULL),
+                     0);
+    fx_set(&in, names, "categories", v);
+    struct tz_save *s = fx_begin(f, false);
+    assert_int_equal(tz_save_set(s, id, &seen, &in, names, &err), 0);
+    uint64_t seq = fx_commit(s);
+    fx_reopen(f, NULL);
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX); /* another office: support_weak out, secretary_unfit in */
+    assert_int_equal(tz_value_parse(tz_type_field(t, "categories"), "secretary_unfit", &f->a, &v, NULL), 0);
+    row.rec.v[tz_type_field(t, "categories")->index] = v;
+    assert_int_equal(tz_record_encode(&row.rec, &body), 0);
+    struct tz_msg_row m = {.type = t->id, .id = id, .ver = 8, .area = {"120101", ""}, .state = TZ_ROW_LIVE};
+    m.body = tz_buf_unread(&body);
+    fx_row_raw(f, &m);
+    tz_buf_deinit(&body);
+    assert_int_equal(fx_checkpoint(f, 8), 0);
+    categories_are(f, id, "[\"secretary_unfit\",\"team_incomplete\"]");
+    assert_int_equal(fx_result(f, seq, TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    categories_are(f, id, "[\"secretary_unfit\"]");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -578,6 +690,8 @@ int main(void)
         T(sent_save_cannot_be_rewritten),
         T(resolving_a_case_writes_the_choice_and_closes_it),
         T(null_candidate_clears_the_field),
+        T(set_goes_as_the_elements_that_changed),
+        T(pending_elements_lie_over_what_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
