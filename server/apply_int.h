@@ -24,6 +24,7 @@ struct apply {
     struct tz_changeset *cs;
     int64_t offset_ms;
     struct tz_wall received;
+    tz_hlc effective; /* of one that waited: as of when it was received; 0 not worked out yet */
     struct tz_release_budget *budget;
     struct tz_arena *a; /* results */
     struct tz_err *err;
@@ -41,6 +42,8 @@ TZ_MUST_USE int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released,
 /** Outcome into the tables. @released: somebody else may be judged now. */
 TZ_MUST_USE int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *released);
 TZ_MUST_USE int tz_apply_audit(struct apply *p);
+/** Its answer is that it waits for @blocked_by. */
+TZ_MUST_USE int tz_apply_behind(struct apply *p, uint64_t blocked_by);
 
 /* store_result.c */
 TZ_MUST_USE int tz_results_add(struct tz_results *r, struct tz_signed_result one);
@@ -48,6 +51,9 @@ TZ_MUST_USE int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct t
 /** Sign and store; the signed one into @out. */
 TZ_MUST_USE int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
                                  struct tz_signed_result *out, struct tz_err *err);
+/** All of p's ops end as @outcome, for a reason that has no arguments; signed into @out, and kept (@store). */
+TZ_MUST_USE int tz_results_whole(struct apply *p, enum tz_outcome outcome, int code, bool store,
+                                 struct tz_signed_result *out);
 /** A resend: 1 with the stored answer (or HELD: a copy's), 0 never seen, negative. */
 int tz_results_resend(struct apply *p, struct tz_signed_result *out);
 /** The held changeset of these bytes ends as withdrawn, its result in @out; nothing when there is none. */
@@ -56,7 +62,8 @@ TZ_MUST_USE int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct t
 TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
 
 /* store_wait.c */
-/** The least own seq that the changeset depends on and that did not happen; 0 none. */
+/** The least own seq that the changeset depends on, that did not happen and that it does not itself take back; 0 none.
+ */
 TZ_MUST_USE int tz_wait_find(struct apply *p, uint64_t *first);
 /** Ops that did not happen (by p->ops) block what builds on them. */
 TZ_MUST_USE int tz_wait_mark(struct apply *p);

@@ -229,6 +229,8 @@ static int check_ref(struct tz_judge *j, const struct tz_record *rec, const stru
         return 0;
     if (saw_deletion(j, row, &stamps))
         return tz_judge_refuse(j, TZ_E_REF, f->name, NULL), 1;
+    if (!tz_judge_in_area(j, &row->area)) /* the city's: not his to bring back; the reference shows a deleted record */
+        return 0;
     return tz_judge_revive(j, row, &stamps, 0);
 }
 
@@ -439,6 +441,14 @@ static int load_editable(struct tz_judge *j, const struct tz_op *op, const struc
     return 0;
 }
 
+/** The record was made by this device after the edit, which waited for that: version of its birth, else 0. */
+static tz_ver own_birth(struct tz_judge *j, const struct tz_row *row)
+{
+    struct tz_commit c = j->waited ? tz_judge_commit_of(j, row->born) : (struct tz_commit){0};
+    bool own = c.ver && c.device == j->edit.device && c.incarnation == j->edit.incarnation && c.seq > j->edit.seq;
+    return own ? row->born : 0;
+}
+
 static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
@@ -457,6 +467,7 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
         rc = set_on_deleted(j, row, &stamps, in, names);
     if (rc)
         return rc < 0 ? rc : 0;
+    j->edit.birth = own_birth(j, row);
     rc = tz_merge_set(t, &row->rec, row->born, &stamps, in, names, &j->edit, tz_judge_commit_of, j, out);
     if (rc)
         return rc;

@@ -165,7 +165,8 @@ int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsign
             return TZ_E_NOMEM;
         int rc = pt ? tz_judge_load(j, pt, id, parent, &stamps) : 0;
         if (rc == 1)
-            rc = parent->deleted ? tz_judge_revive(j, parent, &stamps, depth + 1) : 0;
+            rc = parent->deleted && tz_judge_in_area(j, &parent->area) ? tz_judge_revive(j, parent, &stamps, depth + 1)
+                                                                       : 0;
         if (rc)
             return rc;
     }

@@ -115,4 +115,17 @@ static const char STEP_1[] =
     "NULL,"
     " case_id BLOB NOT NULL, PRIMARY KEY(type, id, subject)) STRICT, WITHOUT ROWID;";
 
-const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}};
+static const char STEP_2[] =
+    /* seq before incarnation, so that the least one is found without walking them all; and all marks of one save */
+    "ALTER TABLE blocked RENAME TO blocked_1;"
+    "CREATE TABLE blocked("
+    " device INTEGER NOT NULL, type INTEGER NOT NULL, id BLOB NOT NULL, subject INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, incarnation INTEGER NOT NULL,"
+    " PRIMARY KEY(device, type, id, subject, seq, incarnation)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO blocked SELECT device,type,id,subject,seq,incarnation FROM blocked_1;"
+    "DROP TABLE blocked_1;"
+    "CREATE INDEX blocked_seq ON blocked(device, incarnation, seq);"
+    /* when it was received, as its device and its bases had it then (hlc): waiting makes nobody's word a later one */
+    "ALTER TABLE backlog ADD COLUMN effective INTEGER NOT NULL DEFAULT 0;";
+
+const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}, {STEP_2, NULL}};

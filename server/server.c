@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 1000, DRAIN_MS = 3500, CUT_MS = 1000 };
+enum { TICK_MS = 1000, DRAIN_MS = 3500, CUT_MS = 1000, RELEASE_RETRY_MS = 30000 };
 
 /* ---- stopping ---- */
 
@@ -184,17 +184,6 @@ void tz_server_wake(struct tz_server *s, const struct tz_area *areas, size_t n)
     tz_server_soon(s);
 }
 
-static void on_tick_cb(uv_timer_t *t)
-{
-    struct tz_server *s = t->data;
-    if (s->refusals_logged > TZ_REFUSALS_PER_SECOND)
-        tz_log(TZ_LOG_INFO, "conn", "refused more", "count=%u", s->refusals_logged - TZ_REFUSALS_PER_SECOND);
-    s->refusals_logged = 0;
-    tz_conn_deadlines(s);
-}
-
-/* ---- executor ---- */
-
 /** Keep one job that judges what was freed under way. If there is no room for it now, the next Push asks again. */
 static void release_more(struct tz_server *s)
 {
@@ -207,12 +196,29 @@ static void release_more(struct tz_server *s)
         s->releasing = true;
 }
 
+static void on_tick_cb(uv_timer_t *t)
+{
+    struct tz_server *s = t->data;
+    if (s->refusals_logged > TZ_REFUSALS_PER_SECOND)
+        tz_log(TZ_LOG_INFO, "conn", "refused more", "count=%u", s->refusals_logged - TZ_REFUSALS_PER_SECOND);
+    s->refusals_logged = 0;
+    if (s->release_at.ms && tz_clock_mono(&tz_clock_system).ms >= s->release_at.ms) {
+        s->release_at.ms = 0;
+        release_more(s);
+    }
+    tz_conn_deadlines(s);
+}
+
+/* ---- executor ---- */
+
 static void on_sjob_done(void *ctx, struct tz_sjob *job)
 {
     struct tz_server *s = ctx;
     bool left = tz_sjob_release_left(job);
     if (tz_sjob_kind(job) == TZ_JOB_RELEASE) {
         s->releasing = false;
+        if (tz_sjob_failed(job))
+            s->release_at.ms = tz_clock_mono(&tz_clock_system).ms + RELEASE_RETRY_MS;
         tz_conn_released(s, job);
     } else {
         tz_conn_job_done(s, job);

@@ -69,8 +69,9 @@ struct tz_server {
     bool wake, wake_all;    /* heads to tell sessions */
     struct tz_area areas[TZ_SERVER_AREAS_MAX];
     size_t nareas;
-    bool blocked;   /* nobody is read */
-    bool releasing; /* a RELEASE job is under way */
+    bool blocked;              /* nobody is read */
+    bool releasing;            /* a RELEASE job is under way */
+    struct tz_mono release_at; /* one failed: try again then; 0 no */
 
     bool draining, stopping;
     unsigned parts; /* listener, control and executor still to stop */

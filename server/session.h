@@ -39,11 +39,13 @@ void tz_sjob_settle(struct tz_sjob *j, int code);
 /**
  * A job of nobody's: judge what was freed and not judged yet. The owner keeps one under way while there is more to do
  * (after opening the store, and whenever a job says so), gives its results to the sessions of its device with
- * tz_session_on_released, and frees it. After one that failed it waits for the next job that says so.
+ * tz_session_on_released, and frees it. After one that failed it waits a while; another device's turn comes then.
  */
 TZ_MUST_USE int tz_sjob_release_new(struct tz_sjob **out);
 /** Freed changesets are left to be judged. Valid after settle. */
 bool tz_sjob_release_left(const struct tz_sjob *j);
+/** Its group did not commit. Valid after settle. */
+bool tz_sjob_failed(const struct tz_sjob *j);
 /** RELEASE: whose changesets were judged; 0 nobody's. Valid after settle(0). */
 uint32_t tz_sjob_released_device(const struct tz_sjob *j);
 /** Areas a PUSH or RELEASE job changed, so that the owner wakes the sessions that read them. Valid after settle(0). */

@@ -273,6 +273,11 @@ bool tz_sjob_release_left(const struct tz_sjob *j)
     return j->release_left;
 }
 
+bool tz_sjob_failed(const struct tz_sjob *j)
+{
+    return j->code != 0;
+}
+
 uint32_t tz_sjob_released_device(const struct tz_sjob *j)
 {
     return j->kind == TZ_JOB_RELEASE ? j->device : 0;

@@ -112,7 +112,7 @@ TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, cons
 /* ---- changesets, in a group ---- */
 /** Spent on judging what was freed: calls that share one stop together, however many changesets freed something. */
 struct tz_release_budget {
-    size_t looks, judged, bytes;
+    size_t looks, marks, judged, bytes;
 };
 struct tz_apply_ctx {
     uint32_t device;   /* of the session */

@@ -108,6 +108,7 @@ static int prepare_judge(struct apply *p)
     j->claimed = p->cs->hlc;
     j->offset_ms = p->offset_ms;
     j->wrote = false;
+    j->waited = p->effective != 0;
     j->out = p->a;
     j->err = p->err;
     j->edit = (struct tz_edit){.device = p->device,
@@ -115,7 +116,9 @@ static int prepare_judge(struct apply *p)
                                .seq = p->cs->seq,
                                .user = p->cs->user,
                                .ver = p->s->group_head + 1};
-    j->edit.effective = tz_hlc_effective(p->cs->hlc, p->offset_ms, p->received, last, base_eff);
+    if (!p->effective)
+        p->effective = tz_hlc_effective(p->cs->hlc, p->offset_ms, p->received, last, base_eff);
+    j->edit.effective = p->effective;
     return 0;
 }
 
@@ -257,7 +260,7 @@ static int judge_all(struct apply *p)
     return rc ? rc : write_commit(p);
 }
 
-static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_result *out)
+int tz_apply_behind(struct apply *p, uint64_t blocked_by)
 {
     char number[24];
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)blocked_by);
@@ -270,12 +273,19 @@ static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_resu
         p->ops[i].outcome = TZ_OUT_WAITING;
     p->res.ops = p->ops;
     p->res.nops = p->cs->nops;
-    int rc = p->res.args[0] ? tz_wait_mark(p) : TZ_E_NOMEM;
+    return p->res.args[0] ? 0 : TZ_E_NOMEM;
+}
+
+static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_result *out)
+{
+    int rc = tz_apply_behind(p, blocked_by);
+    rc = rc ? rc : prepare_judge(p); /* its place in time is that of its receipt */
+    if (!rc)
+        rc = tz_wait_mark(p);
     if (!rc)
         rc = tz_results_store(p->s, p->device, &p->res, p->a, out, p->err);
     if (!rc)
         rc = tz_results_keep(p, TZ_OUT_WAITING, blocked_by);
-    p->j->edit.effective = 0; /* no time passed for the device: it was not judged */
     return rc ? rc : note_judged(p);
 }
 
@@ -343,16 +353,14 @@ static void group_restore(struct tz_store *s, const struct group_state *was)
     s->ndistricts = 0; /* one of them may have been made meanwhile */
 }
 
-/** Withdrawals first, since they may free the rest. Leaves *blocker, or p->ops judged. */
-static int withdraw_and_judge(struct apply *p, uint64_t *blocker, bool *freed, struct tz_results *others)
+/** Withdrawals first, since they may free the rest. */
+static int withdraw_and_judge(struct apply *p, bool *freed, struct tz_results *others)
 {
     int rc = 0;
     for (size_t i = 0; i < p->cs->nops && !rc; i++)
         if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
             rc = tz_wait_withdraw(p, &p->cs->ops[i], freed, others);
     if (!rc)
-        rc = tz_wait_find(p, blocker);
-    if (!rc && !*blocker)
         rc = judge_all(p);
     if (!rc && p->s->read_err.code) { /* a merge was decided on what could not be read */
         *p->err = p->s->read_err;
@@ -366,17 +374,20 @@ int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_r
     struct group_state was = group_save(p->s);
     size_t nothers = others->n;
     bool freed = false;
-    int rc = tz_db_savepoint(p->s->db, p->err);
+    int rc = tz_wait_find(p, blocker);
+    if (rc || *blocker)
+        return rc; /* put aside: its withdrawals do not happen */
+    rc = tz_db_savepoint(p->s->db, p->err);
     if (rc)
         return rc;
-    rc = withdraw_and_judge(p, blocker, &freed, others);
+    rc = withdraw_and_judge(p, &freed, others);
     if (rc)
         return undo(p, rc);
-    if (!*blocker && p->res.outcome != TZ_OUT_REFUSED) {
+    if (p->res.outcome != TZ_OUT_REFUSED) {
         *released = *released || freed;
         return tz_db_release(p->s->db, p->err);
     }
-    group_restore(p->s, &was); /* refused, or put aside: its withdrawals did not happen */
+    group_restore(p->s, &was); /* refused: its withdrawals did not happen */
     others->n = nothers;
     return tz_db_rollback_to(p->s->db, p->err);
 }
@@ -498,6 +509,7 @@ static int next_to_release(struct tz_store *s, uint32_t *device, struct tz_err *
     *device = 0;
     if (!st)
         return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, s->release_turn);
     int rc = tz_stmt_step(st, err);
     *device = rc == 1 ? (uint32_t)tz_stmt_int(st, 0) : 0;
     tz_stmt_reset(st);
@@ -521,6 +533,7 @@ int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, s
     int rc = work_begin(&p, &scratch, out);
     if (!rc)
         rc = next_to_release(s, &p.device, p.err);
+    s->release_turn = p.device; /* one that cannot be judged must not keep the others waiting */
     if (!rc && p.device)
         rc = tz_store_device_by_number(s, p.device, &p.dev, p.err);
     *device = rc == 1 ? p.device : 0;

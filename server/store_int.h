@@ -17,7 +17,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 1, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 2, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -59,6 +59,7 @@ struct tz_store {
     char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
     size_t ndistricts;
     bool release_left;               /* see tz_store_release_left */
+    uint32_t release_turn;           /* device whose turn it was last */
     size_t row_bytes, row_bytes_max; /* rows written by the changeset being judged; maximum 0: not counted */
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
@@ -74,7 +75,8 @@ struct tz_judge {
     struct tz_wall received;
     tz_hlc claimed;
     int64_t offset_ms;
-    bool wrote; /* anything: the version is used */
+    bool wrote;  /* anything: the version is used */
+    bool waited; /* the changeset did, behind an own one */
     /* the author */
     const struct tz_role *role;
     struct tz_area area;  /* of the user, within the device's */

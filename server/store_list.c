@@ -110,7 +110,8 @@ static int collect(struct tz_store *s, struct list *l, struct tz_err *err)
     uint8_t hash[TZ_HASH_BYTES];
     int rc = tz_db_prepare(s->db, &bodies,
                            "SELECT b.body FROM audit a JOIN audit_body b ON b.n=a.n"
-                           " WHERE a.meta GLOB 'changeset *' AND length(b.body)>0 ORDER BY a.n",
+                           " WHERE a.meta GLOB 'changeset *' AND length(b.body)>0"
+                           " UNION ALL SELECT raw FROM backlog WHERE outcome=4", /* no entry until they are judged */
                            err);
     if (!rc)
         rc = tz_db_prepare(

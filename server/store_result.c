@@ -105,11 +105,11 @@ int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_b
     tz_stmt_bind_blob(st, 8, p->raw.p, p->raw.n);
     tz_stmt_bind_int(st, 9, p->received.ms);
     tz_stmt_bind_int(st, 10, p->offset_ms);
+    tz_stmt_bind_int(st, 11, (int64_t)p->effective);
     return tz_stmt_run(st, p->err);
 }
 
-/** @p's ops all end as @outcome, for a reason that has no arguments; signed into @out. */
-static int sign_whole(struct apply *p, enum tz_outcome outcome, int code, struct tz_signed_result *out)
+int tz_results_whole(struct apply *p, enum tz_outcome outcome, int code, bool store, struct tz_signed_result *out)
 {
     p->res.outcome = outcome;
     p->res.code = code;
@@ -117,7 +117,8 @@ static int sign_whole(struct apply *p, enum tz_outcome outcome, int code, struct
         p->ops[i].outcome = outcome;
     p->res.ops = p->ops;
     p->res.nops = p->cs->nops;
-    return sign_result(p->s, p->device, &p->res, p->a, out);
+    return store ? tz_results_store(p->s, p->device, &p->res, p->a, out, p->err)
+                 : sign_result(p->s, p->device, &p->res, p->a, out);
 }
 
 /** How the backlog has these bytes: the outcome and the number of ops, NONE when it has not. */
@@ -144,9 +145,9 @@ static int hold_fork(struct apply *p, struct tz_signed_result *out)
     size_t nops = 0;
     int rc = backlog_state(p, p->cs->seq, tz_bytes_of(p->hash, TZ_HASH_BYTES), &was, &nops);
     if (!rc && was == TZ_OUT_WITHDRAWN)
-        rc = sign_whole(p, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, out);
+        rc = tz_results_whole(p, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, false, out);
     else if (!rc)
-        rc = sign_whole(p, TZ_OUT_HELD, TZ_E_FORKED, out);
+        rc = tz_results_whole(p, TZ_OUT_HELD, TZ_E_FORKED, false, out);
     if (!rc && was == TZ_OUT_NONE) { /* the first time that these bytes come */
         rc = tz_results_keep(p, TZ_OUT_HELD, 0);
         rc = rc ? rc : tz_apply_audit(p);
@@ -184,7 +185,7 @@ int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct tz_bytes hash
     held.ops = tz_arena_calloc(p->a, nops ? nops : 1, sizeof *held.ops);
     held.res = (struct tz_result){.incarnation = p->cs->incarnation, .seq = seq};
     memcpy(held.res.hash, hash.p, TZ_HASH_BYTES);
-    rc = held.ops ? sign_whole(&held, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, &one) : TZ_E_NOMEM;
+    rc = held.ops ? tz_results_whole(&held, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, false, &one) : TZ_E_NOMEM;
     if (!rc)
         rc = backlog_withdraw(p, seq, hash);
     return rc ? rc : tz_results_add(out, one);

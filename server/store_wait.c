@@ -15,14 +15,15 @@
  */
 #include "apply_int.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     RELEASE_MAX = 256,
     RELEASE_LOOKS_MAX = 4096,
+    RELEASE_MARKS_MAX = 32 * 1024,
     RELEASE_BYTES_MAX = 1024 * 1024,
-    CANDIDATE_BYTES = 16 * 1024 * 1024
+    CANDIDATE_BYTES = 64 * 1024 * 1024 /* as much as it had when it came */
 };
 
 /** Subject 0 = the record as a whole; else the field, or of a group its as-of field. */
@@ -115,10 +116,56 @@ static int each_need(struct apply *p, const struct tz_op *op, touch_fn fn, void 
     return rc;
 }
 
-/** @ctx: uint64_t *first — the least own seq that blocks; 0 none. */
+/** What is stored under a number. */
+struct judged {
+    enum tz_outcome outcome; /* NONE: nothing */
+    uint8_t hash[TZ_HASH_BYTES];
+};
+
+static int judged_get(struct apply *p, uint64_t seq, struct judged *out)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    *out = (struct judged){TZ_OUT_NONE, {0}};
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    struct tz_bytes hash = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
+    if (hash.n == TZ_HASH_BYTES) {
+        out->outcome = (enum tz_outcome)tz_stmt_int(st, 1);
+        memcpy(out->hash, hash.p, TZ_HASH_BYTES);
+    }
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+/** A look for what stands in the way. */
+struct look {
+    uint64_t first;  /* the least seq so far; 0 none */
+    uint64_t *taken; /* ascending: what the changeset itself takes back does not count */
+    size_t ntaken;
+};
+
+static bool is_taken(const struct look *l, uint64_t seq)
+{
+    size_t lo = 0;
+    size_t hi = l->ntaken;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (l->taken[mid] < seq)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < l->ntaken && l->taken[lo] == seq;
+}
+
+/** @ctx: struct look. */
 static int find_blocker(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx)
 {
-    uint64_t *first = ctx;
+    struct look *l = ctx;
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BLOCKED_GET, p->err);
     if (!st)
         return TZ_E_DB;
@@ -126,31 +173,62 @@ static int find_blocker(struct apply *p, uint32_t type, struct tz_id id, uint32_
     tz_stmt_bind_int(st, 2, type);
     tz_stmt_bind_id(st, 3, &id);
     tz_stmt_bind_int(st, 4, subject);
-    tz_stmt_bind_int(st, 5, (int64_t)p->cs->seq);
-    int rc = tz_stmt_step(st, p->err);
-    uint64_t seq = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
+    tz_stmt_bind_int(st, 5, (int64_t)(l->first ? l->first : p->cs->seq));
+    int rc;
+    uint64_t seq = 0;
+    p->budget->marks++;
+    while ((rc = tz_stmt_step(st, p->err)) == 1 && is_taken(l, seq = (uint64_t)tz_stmt_int(st, 0)))
+        seq = 0;
     tz_stmt_reset(st);
-    if (seq && (!*first || seq < *first))
-        *first = seq;
+    if (rc == 1)
+        l->first = seq;
     return rc < 0 ? rc : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/** What the changeset's own withdrawals would lift: saves under their number with their very bytes. */
+static int note_taken(struct apply *p, struct look *l)
+{
+    l->taken = tz_arena_calloc(p->a, p->cs->nops + 1, sizeof *l->taken);
+    if (!l->taken)
+        return TZ_E_NOMEM;
+    for (size_t i = 0; i < p->cs->nops; i++) {
+        const struct tz_op *op = &p->cs->ops[i];
+        struct judged was;
+        if (op->kind != TZ_OP_WITHDRAW || op->target_seq >= p->cs->seq)
+            continue;
+        int rc = judged_get(p, op->target_seq, &was);
+        if (rc)
+            return rc;
+        if (was.outcome != TZ_OUT_NONE && tz_bytes_eq(tz_bytes_of(was.hash, TZ_HASH_BYTES), op->target_hash))
+            l->taken[l->ntaken++] = op->target_seq;
+    }
+    qsort(l->taken, l->ntaken, sizeof *l->taken, by_number);
+    return 0;
 }
 
 int tz_wait_find(struct apply *p, uint64_t *first)
 {
-    *first = 0;
-    for (size_t i = 0; i < p->cs->nops; i++) {
+    struct look l = {0};
+    int rc = note_taken(p, &l);
+    for (size_t i = 0; i < p->cs->nops && !rc; i++) {
         const struct tz_op *op = &p->cs->ops[i];
         if (op->kind == TZ_OP_WITHDRAW)
             continue;
         tz_arena_reset(p->j->a);
-        int rc = each_need(p, op, find_blocker, first);
+        rc = each_need(p, op, find_blocker, &l);
         /* A later CREATE of the same id is the mended one: it waits for nobody. */
         if (!rc && op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND)
-            rc = each_write(p, op, find_blocker, first);
-        if (rc)
-            return rc;
+            rc = each_write(p, op, find_blocker, &l);
     }
-    return 0;
+    *first = l.first;
+    return rc;
 }
 
 static int mark_blocked(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx)
@@ -230,58 +308,42 @@ int tz_wait_mend(struct apply *p, bool *released)
 
 /* ---- withdraw ---- */
 
-/** The waiting or held changeset @seq ends as withdrawn. */
-static int end_as_withdrawn(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_bytes old,
-                            struct tz_results *out)
+/** The waiting changeset @seq ends as withdrawn. What it said goes into the log whole: nothing was judged of it yet. */
+static int end_as_withdrawn(struct apply *p, uint64_t seq, const uint8_t hash[TZ_HASH_BYTES], struct tz_results *out)
 {
-    struct tz_result r;
-    struct tz_signed_result signed_one;
-    int rc = tz_msg_read_result(old, p->a, &r, p->err);
-    struct tz_op_result *ops = rc ? NULL : tz_arena_calloc(p->a, r.nops ? r.nops : 1, sizeof *ops);
-    if (!ops)
-        return rc ? rc : TZ_E_NOMEM;
-    for (size_t i = 0; i < r.nops; i++)
-        ops[i].outcome = TZ_OUT_WITHDRAWN;
-    r.ops = ops;
-    r.outcome = TZ_OUT_WITHDRAWN;
-    r.code = TZ_E_WITHDRAWN;
-    r.nargs = 0;
-    r.blocked_by = 0;
-    memcpy(r.hash, hash.p, TZ_HASH_BYTES);
-    rc = tz_results_store(p->s, p->device, &r, p->a, &signed_one, p->err);
-    if (!rc)
-        rc = run_seq(p, TZ_SQL_BACKLOG_DROP, seq);
-    if (!rc)
-        rc = tz_results_add(out, signed_one);
-    char meta[96];
-    (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=0 received=%lld",
-                   p->device, p->cs->incarnation, (unsigned long long)seq, TZ_OUT_WITHDRAWN, (long long)p->received.ms);
-    return rc ? rc : tz_audit_add(p->s, meta, (struct tz_bytes){0}, p->err);
-}
-
-/** What is stored under a number. */
-struct judged {
-    enum tz_outcome outcome; /* NONE: nothing */
-    struct tz_bytes hash, result;
-};
-
-static int judged_get(struct apply *p, uint64_t seq, struct judged *out)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
-    *out = (struct judged){TZ_OUT_NONE, {0}, {0}};
+    struct tz_arena a;
+    struct tz_signed_result one;
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_RAW, p->err);
+    struct apply w = {.s = p->s, .device = p->device, .received = p->received, .a = &a, .err = p->err};
+    struct tz_bytes raw = {0};
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_int(st, 2, p->cs->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
+    tz_arena_init(&a, CANDIDATE_BYTES);
     int rc = tz_stmt_step(st, p->err);
-    if (rc == 1) {
-        out->outcome = (enum tz_outcome)tz_stmt_int(st, 1);
-        rc = tz_results_copy(p->a, tz_stmt_blob(st, 0), &out->hash);
-        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 2), &out->result);
-    }
+    if (rc == 1)
+        rc = tz_results_copy(&a, tz_stmt_blob(st, 0), &raw);
+    else if (rc == 0)
+        rc = tz_err_set(p->err, TZ_E_DB_CORRUPT, "backlog", NULL, NULL, NULL);
     tz_stmt_reset(st);
-    return rc;
+    if (!rc)
+        rc = tz_apply_init(&w, raw);
+    if (!rc)
+        rc = tz_results_whole(&w, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, true, &one);
+    if (!rc && memcmp(w.hash, hash, TZ_HASH_BYTES) != 0)
+        rc = tz_err_set(p->err, TZ_E_DB_CORRUPT, "backlog", NULL, NULL, NULL);
+    if (!rc)
+        rc = run_seq(p, TZ_SQL_BACKLOG_DROP, seq);
+    if (!rc)
+        rc = tz_apply_audit(&w);
+    if (!rc)
+        rc = tz_results_copy(out->a, one.result, &one.result);
+    if (!rc)
+        rc = tz_results_copy(out->a, one.mac, &one.mac);
+    tz_arena_deinit(&a);
+    return rc ? rc : tz_results_add(out, one);
 }
 
 int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, struct tz_results *out)
@@ -292,10 +354,11 @@ int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, st
     int rc = judged_get(p, op->target_seq, &was);
     if (rc)
         return rc;
-    if (!tz_bytes_eq(was.hash, op->target_hash)) /* a copy's save under that number; the one judged here is another */
+    if (!tz_bytes_eq(tz_bytes_of(was.hash, TZ_HASH_BYTES),
+                     op->target_hash)) /* a copy's save under that number; the one judged here is another */
         return tz_results_withdraw_held(p, op->target_seq, op->target_hash, out);
-    if (was.outcome == TZ_OUT_WAITING || was.outcome == TZ_OUT_HELD)
-        rc = end_as_withdrawn(p, op->target_seq, was.hash, was.result, out);
+    if (was.outcome == TZ_OUT_WAITING)
+        rc = end_as_withdrawn(p, op->target_seq, was.hash, out);
     if (!rc)
         rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, op->target_seq);
     *released = *released || tz_db_changes(p->s->db) > 0;
@@ -306,8 +369,9 @@ int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, st
 
 /** Where a call goes on, and how much of it is left to do. */
 struct release {
-    int64_t after; /* seq; -1: nothing to do */
-    bool again;    /* this pass freed something: one more from the start */
+    int64_t after;   /* seq; -1: nothing to do */
+    bool again;      /* this pass freed something: one more from the start */
+    uint64_t behind; /* what the present candidate was waiting for */
     struct tz_release_budget *spent;
 };
 
@@ -351,6 +415,8 @@ static int candidate_read(struct apply *p, struct release *r, uint32_t incarnati
         r->after = tz_stmt_int(st, 0);
         p->received.ms = tz_stmt_int(st, 2);
         p->offset_ms = tz_stmt_int(st, 3);
+        p->effective = (tz_hlc)tz_stmt_int(st, 4);
+        r->behind = (uint64_t)tz_stmt_int(st, 5);
         rc = tz_results_copy(p->a, tz_stmt_blob(st, 1), &raw);
         rc = rc ? rc : 1;
     }
@@ -373,6 +439,24 @@ static int hand_out(struct release *r, const struct tz_signed_result *one, struc
     return rc ? rc : tz_results_add(out, kept);
 }
 
+/** It waits on, for another save than before: people are told which. */
+static int still_waiting(struct apply *p, uint64_t blocker, struct release *r, struct tz_results *out)
+{
+    struct tz_signed_result one;
+    int rc = tz_apply_behind(p, blocker);
+    if (!rc)
+        rc = tz_results_store(p->s, p->device, &p->res, p->a, &one, p->err);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_BACKLOG_BEHIND, p->err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)blocker);
+    tz_stmt_bind_int(st, 2, p->device);
+    tz_stmt_bind_int(st, 3, p->cs->incarnation);
+    tz_stmt_bind_int(st, 4, (int64_t)p->cs->seq);
+    rc = tz_stmt_run(st, p->err);
+    return rc ? rc : hand_out(r, &one, out);
+}
+
 /** Judge @p if nothing blocks it any more. */
 static int candidate_judge(struct apply *p, struct release *r, struct tz_results *out)
 {
@@ -380,6 +464,8 @@ static int candidate_judge(struct apply *p, struct release *r, struct tz_results
     struct tz_signed_result one;
     uint64_t blocker = 0;
     int rc = tz_apply_try(p, &blocker, &r->again, &others);
+    if (!rc && blocker && blocker != r->behind)
+        rc = still_waiting(p, blocker, r, out);
     if (rc || blocker)
         return rc;
     rc = run_seq(p, TZ_SQL_BACKLOG_DROP, p->cs->seq);
@@ -397,14 +483,16 @@ static int candidate_judge(struct apply *p, struct release *r, struct tz_results
 static bool release_full(const struct release *r)
 {
     const struct tz_release_budget *b = r->spent;
-    return b->looks >= RELEASE_LOOKS_MAX || b->judged >= RELEASE_MAX || b->bytes >= RELEASE_BYTES_MAX;
+    return b->looks >= RELEASE_LOOKS_MAX || b->marks >= RELEASE_MARKS_MAX || b->judged >= RELEASE_MAX ||
+           b->bytes >= RELEASE_BYTES_MAX;
 }
 
 /** Passes in seq order, until one frees nothing more: a released CREATE may free earlier ones than itself. */
 static int release_some(struct apply *p, struct release *r, struct tz_arena *scratch, struct tz_results *out)
 {
     while (r->after >= 0 && !release_full(r)) {
-        struct apply c = {.s = p->s, .device = p->device, .dev = p->dev, .a = scratch, .err = p->err, .j = p->j};
+        struct apply c = {
+            .s = p->s, .device = p->device, .dev = p->dev, .budget = p->budget, .a = scratch, .err = p->err, .j = p->j};
         tz_arena_reset(scratch);
         r->spent->looks++;
         int rc = candidate_read(&c, r, p->dev.incarnation);

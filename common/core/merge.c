@@ -188,7 +188,8 @@ struct standing {
 static struct standing look(const struct merge *m, size_t i)
 {
     struct standing s = {.stamp = tz_stamps_get(m->stamps, m->type->fields[i].id, 0, m->born)};
-    s.saw = tz_merge_saw(m->e, s.stamp, m->of, m->ctx);
+    bool empty_since_birth = m->e->birth && s.stamp.ver == m->e->birth && m->cur->v[i].kind == TZ_V_NULL;
+    s.saw = empty_since_birth || tz_merge_saw(m->e, s.stamp, m->of, m->ctx);
     if (s.saw)
         return s;
     s.author = m->of(m->ctx, s.stamp.ver);

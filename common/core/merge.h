@@ -53,7 +53,9 @@ struct tz_edit {
     tz_hlc effective;
     tz_ver base_ver;
     uint64_t base_seq;
-    tz_ver ver; /* the version this commit will have */
+    tz_ver ver;   /* the version this commit will have */
+    tz_ver birth; /* of a record that its own author made anew while this edit of it waited; what that left empty was
+                     seen. 0 none */
 };
 
 /** Did the edit see what now stands at @stamp? Stamp ≤ base, or own (same incarnation) with seq ≤ base_seq. */

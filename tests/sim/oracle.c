@@ -391,18 +391,20 @@ static void judge_all(struct oracle *o, struct oracle_outcome *x)
     }
 }
 
-static void judge_now(struct oracle *o, bool *released)
+/** @effective: of one that waited, 0 otherwise. */
+static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
 {
     struct odevice *d = device_of(o, o->cs->device);
     struct oracle_outcome *x = new_outcome(o);
     o->nundo = 0;
     o->wrote = false;
+    o->waited = effective != 0;
     o->me = (struct ocommit){.ver = o->head + 1,
                              .device = o->cs->device,
                              .incarnation = o->cs->incarnation,
                              .seq = o->cs->seq,
                              .user = o->cs->user,
-                             .effective = effective_of(o, d)};
+                             .effective = effective ? effective : effective_of(o, d)};
     if (o->who.known) {
         judge_all(o, x);
     } else {
@@ -433,8 +435,10 @@ static void put_aside(struct oracle *o, uint64_t behind)
         x->ops[i] = TZ_OUT_WAITING;
         hang(o, &o->cs->ops[i]);
     }
+    struct odevice *d = device_of(o, o->cs->device);
+    d->last_effective = effective_of(o, d);
     ORACLE_GROW(o->waiting, o->nwaiting, o->waiting_cap);
-    o->waiting[o->nwaiting++] = (struct owaiting){o->who, *o->cs};
+    o->waiting[o->nwaiting++] = (struct owaiting){o->who, *o->cs, d->last_effective};
 }
 
 static void drop_waiting(struct oracle *o, size_t i)
@@ -481,7 +485,7 @@ static void release(struct oracle *o)
             bool more = false;
             drop_waiting(o, i);
             (void)drop_blocks_of(o, w.cs.seq);
-            judge_now(o, &more);
+            judge_now(o, w.effective, &more);
         }
         o->cs = mine;
     }
@@ -500,7 +504,7 @@ void oracle_apply(struct oracle *o, const struct oracle_author *who, const struc
     if (behind)
         put_aside(o, behind);
     else
-        judge_now(o, &released);
+        judge_now(o, 0, &released);
     if (released)
         release(o);
     o->cs = NULL;

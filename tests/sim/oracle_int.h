@@ -32,6 +32,7 @@ struct oblock {
 struct owaiting {
     struct oracle_author who;
     struct tz_changeset cs;
+    tz_hlc effective; /* as of when it came */
 };
 
 struct oundo {
@@ -71,6 +72,7 @@ struct oracle {
     tz_ver base_ver;
     uint64_t base_seq;
     bool wrote;
+    bool waited; /* the changeset did */
     int code;
     bool superseded;
     unsigned depth; /* of a revival or a move */

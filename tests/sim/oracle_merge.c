@@ -260,12 +260,21 @@ static void write_field(struct oracle *o, struct oracle_row *r, size_t i, struct
     ora_wrote(o, r);
 }
 
+/** Did the edit see field @i? Also what its author left empty when he made the record anew while the edit waited. */
+static bool saw_field(const struct oracle *o, const struct oracle_row *r, size_t i)
+{
+    const struct ocommit *born = ora_commit(o, r->born);
+    bool anew = o->waited && born && born->device == o->me.device && born->incarnation == o->me.incarnation &&
+                born->seq > o->me.seq;
+    return saw(o, r->stamp[i].ver) || (anew && r->stamp[i].ver == r->born && r->v[i].kind == TZ_V_NULL);
+}
+
 /** @date: 1 the edit's as-of is later, -1 earlier, 0 nothing. */
 static void merge_one(struct oracle *o, struct oracle_row *r, size_t i, struct tz_value v, int date, struct loss *l)
 {
     bool same = tz_value_eq(r->v[i], v);
     struct oracle_stamp s = r->stamp[i];
-    if (saw(o, s.ver)) {
+    if (saw_field(o, r, i)) {
         if (!same)
             write_field(o, r, i, v);
         return;
@@ -316,11 +325,11 @@ static void merge_group(struct oracle *o, struct oracle_row *r, uint16_t g, cons
     size_t as_of = t->groups[g - 1].as_of;
     struct tz_value had = r->v[as_of];
     struct oracle_stamp had_stamp = r->stamp[as_of];
-    bool had_saw = saw(o, had_stamp.ver);
+    bool had_saw = saw_field(o, r, as_of);
     int date = names[as_of] ? date_cmp(in[as_of], had) : 0;
     bool concurrent = false;
     for (size_t i = 0; i < t->nfields; i++)
-        if (names[i] && t->fields[i].group == g && !saw(o, r->stamp[i].ver))
+        if (names[i] && t->fields[i].group == g && !saw_field(o, r, i))
             concurrent = true;
     for (size_t i = 0; i < t->nfields; i++)
         if (names[i] && t->fields[i].group == g && i != as_of) {
@@ -401,7 +410,7 @@ void ora_revive_parents(struct oracle *o, struct oracle_row *r)
         struct tz_id id;
         memcpy(id.b, r->v[i].p, TZ_ID_BYTES);
         struct oracle_row *p = pt ? ora_find(o, pt, id) : NULL;
-        if (p && p->deleted && (p->area.district[0] == '\0' || ora_in_area(o, &p->area)))
+        if (p && p->deleted && ora_in_area(o, &p->area))
             ora_revive(o, p);
     }
 }

@@ -170,7 +170,8 @@ static int check_ref(struct oracle *o, const struct tz_type *t, const struct tz_
         return 0;
     if (ora_saw(o, r->life.ver, checkpoint_seen(o), o->cs->seq - 1))
         return TZ_E_REF;
-    ora_revive(o, r);
+    if (ora_in_area(o, &r->area)) /* nobody brings back what he may not write */
+        ora_revive(o, r);
     return 0;
 }
 

@@ -491,6 +491,28 @@ static void field_that_this_catalogue_lacks_is_refused_by_its_number(void **stat
     }
 }
 
+/** The city's rows are everybody's to name, and the centre's alone to bring back. */
+static void inspection_does_not_bring_back_a_form_of_the_citys(void **state)
+{
+    struct sx *f = *state;
+    char inspectors[64] = "inspectors=";
+    struct tz_id org = sx_org(f, "甲公司");
+    struct tz_id form = sx_create(&f->c1, "form", "form_code=F1", "form_version=1", "title=检查表", "body={}", NULL);
+    sx_see(&f->c1);
+    sx_see(&f->fi);
+    sx_applied(sx_delete(&f->c1, "form", form));
+    struct sx_cs *c = sx_begin(&f->fi); /* has not heard of it */
+    memcpy(inspectors + 11, sx_hex(f, f->fi.user), TZ_ID_HEX);
+    struct tz_id id =
+        sx_op_create(c, "inspection", sx_ref(f, "form_code", form), "form_version=1", "target_type=organisation",
+                     sx_ref(f, "target_id", org), inspectors, "started_at=2023-11-01 09:00",
+                     "finished_at=2023-11-01 10:00", "answers={}", "signed_by_target=yes", "device_seq=1", NULL);
+    sx_applied(sx_push(c)); /* nothing that was seen in the field is lost */
+    assert_non_null(sx_row(f, "inspection", id));
+    assert_true(sx_deleted(f, "form", form));
+    assert_null(sx_case(f, form, "_deleted", 1));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -525,6 +547,7 @@ int main(void)
         T(too_many_bytes_of_rows_in_one_save_are_refused),
         T(record_too_large_to_send_is_refused),
         T(field_that_this_catalogue_lacks_is_refused_by_its_number),
+        T(inspection_does_not_bring_back_a_form_of_the_citys),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }

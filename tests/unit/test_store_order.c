@@ -307,6 +307,125 @@ static void second_create_of_a_record_that_exists_blocks_nobody(void **state)
     sx_applied(sx_set(&f->d1, "organisation", org, "address=一路", NULL));
 }
 
+struct handed {
+    uint32_t device;
+    uint64_t ops;
+};
+
+static void note_received(void *ctx, const struct tz_received *r)
+{
+    struct handed *h = ctx;
+    if (r->device == h->device)
+        h->ops = r->ops;
+}
+
+/** What the log and the backlog hold of D1 is what the results account for. */
+static void accounts_agree(struct sx *f, uint64_t ops)
+{
+    struct tz_balance b;
+    struct handed h = {.device = f->d1.d.number};
+    assert_int_equal(tz_store_received(f->s, note_received, &h, &f->err), 0);
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(h.ops, ops);
+    assert_int_equal(b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn, ops);
+}
+
+static void saves_that_wait_and_are_taken_back_are_accounted_for(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id;
+    refused_and_waiting(f, &id);
+    accounts_agree(f, 2);
+    sx_applied(sx_withdraw(&f->d1, 2));
+    accounts_agree(f, 3);
+    assert_int_equal(sx_query(f, "SELECT length(body)>0 FROM audit JOIN audit_body USING(n)" /* its words are kept */
+                                 " WHERE meta LIKE '% seq=2 outcome=7 %'"),
+                     1);
+}
+
+static void save_that_waits_names_what_it_waits_for_now(void **state)
+{
+    struct sx *f = *state;
+    struct tz_result r;
+    struct tz_id one = sx_create(&f->d1, "organisation", "name=甲", "district_code=120101", NULL);
+    sx_see(&f->d1);
+    sx_refused(sx_set(&f->d1, "organisation", one, "decoupled_on=2020", NULL), TZ_E_NO_RIGHT_FIELD); /* 2 */
+    sx_expect(sx_set(&f->d1, "organisation", one, "decoupled_on=2021", NULL), TZ_OUT_WAITING,
+              TZ_E_DEPENDS); /* 3 on 2 */
+    sx_expect(sx_set(&f->d1, "organisation", one, "decoupled_on=2022", NULL), TZ_OUT_WAITING,
+              TZ_E_DEPENDS); /* 4 on 2 */
+    assert_int_equal(f->res.blocked_by, 2);
+    sx_applied(sx_withdraw(&f->d1, 2)); /* 3 is judged and refused: 4 waits for that one */
+    assert_int_equal(f->nall, 3);
+    assert_int_equal(tz_msg_read_result(f->all[2].result, &f->a, &r, &f->err), 0);
+    sx_expect(&r, TZ_OUT_WAITING, TZ_E_DEPENDS);
+    assert_int_equal(r.seq, 4);
+    assert_int_equal(r.blocked_by, 3);
+    assert_int_equal(sx_query(f, "SELECT blocked_by FROM backlog"), 3);
+}
+
+static void having_been_freed_makes_nobodys_word_the_later_one(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id site = {{0}};
+    struct tz_id id = sx_org(f, "甲公司");
+    struct sx_cs *c = sx_begin(&f->d1);
+    site = sx_op_create(c, "site", "name=园", "site_type=park", "level=district", "street_code=120102001", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    c = sx_begin(&f->d1); /* an address, in a save that waits for the site */
+    sx_op_set(c, "organisation", id, "address=先", sx_ref(f, "site_id", site), NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    f->clock.wall.ms += 60000;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=后", NULL)); /* a minute later, next desk */
+    f->clock.wall.ms += 60000;
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, site, "site", "name=园", "site_type=park", "level=district", "street_code=120101001", NULL);
+    sx_applied(sx_push(c));
+    struct tz_result r;
+    assert_int_equal(f->nall, 2);
+    assert_int_equal(tz_msg_read_result(f->all[1].result, &f->a, &r, &f->err), 0);
+    sx_superseded(&r);
+    sx_text_is(f, "organisation", id, "address", "后");
+    assert_string_equal(sx_candidate(f, sx_case(f, id, "address", 1), 0, "address"), "先");
+}
+
+static void waiter_with_very_many_withdrawals_delays_nobody(void **state)
+{
+    struct sx *f = *state;
+    enum { TARGETS = 60, WIDE = 400 };
+    struct tz_id id;
+    struct tz_bytes hashes[TARGETS];
+    struct tz_apply_out out;
+    uint32_t device = 0;
+    refused_and_waiting(f, &id);
+    for (int i = 0; i < TARGETS; i++) { /* each with many ops, so that its result is long */
+        struct sx_cs *c = sx_begin(&f->d1);
+        for (int k = 0; k < WIDE; k++)
+            sx_op_set(c, "organisation", id, "address=一路", NULL);
+        sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+        hashes[i] =
+            tz_bytes_of(tz_arena_dup(&f->a, f->d1.hash[c->cs.seq % SX_SAVES_KEPT], TZ_HASH_BYTES), TZ_HASH_BYTES);
+    }
+    struct sx_cs *c = sx_begin(&f->d1);
+    for (int i = 0; i < TARGETS; i++) {
+        struct tz_op *op = sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}});
+        op->target_seq = 3 + (uint64_t)i;
+        op->target_hash = hashes[i];
+    }
+    sx_op_set(c, "organisation", id, "address=二路", NULL);
+    sx_expect(sx_push(c), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲公司", "district_code=120101", NULL);
+    sx_applied(sx_push(c));
+    for (int i = 0; tz_store_release_left(f->s) && i < 20; i++) {
+        sx_group(f);
+        assert_int_equal(tz_store_release(f->s, &f->a, &device, &out, &f->err), 0);
+        sx_commit(f);
+    }
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", id, "address", "二路");
+}
+
 static void taking_back_a_held_save_leaves_the_other_of_its_number_alone(void **state)
 {
     struct sx *f = *state;
@@ -587,6 +706,10 @@ int main(void)
         T(freed_saves_of_a_device_that_is_gone_are_judged_all_the_same),
         T(one_push_frees_no_more_than_one_budget),
         T(second_create_of_a_record_that_exists_blocks_nobody),
+        T(saves_that_wait_and_are_taken_back_are_accounted_for),
+        T(save_that_waits_names_what_it_waits_for_now),
+        T(having_been_freed_makes_nobodys_word_the_later_one),
+        T(waiter_with_very_many_withdrawals_delays_nobody),
         T(taking_back_a_held_save_leaves_the_other_of_its_number_alone),
         T(damaged_waiter_is_this_machines_trouble),
         T(shortened_log_does_not_open_for_writing),
