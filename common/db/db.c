@@ -484,10 +484,33 @@ static int whose_file(struct tz_db *db, struct tz_err *err)
     return tz_err_set(err, TZ_E_DB_FOREIGN, db->path, NULL, NULL, NULL);
 }
 
+/** "file:<path>?immutable=1": the only way to say so. Letters that mean something in a URI are escaped. The caller
+ * frees; NULL: no memory. */
+static char *immutable_uri(const char *path)
+{
+    static const char head[] = "file:";
+    static const char tail[] = "?immutable=1";
+    while (path[0] == '/' && path[1] == '/') /* two would begin a host name */
+        path++;
+    char *uri = malloc(sizeof head + 3 * strlen(path) + sizeof tail);
+    if (!uri)
+        return NULL;
+    char *at = uri + sprintf(uri, "%s", head);
+    for (const char *p = path; *p; p++)
+        at += strchr("?#%", *p) ? sprintf(at, "%%%02X", (unsigned char)*p) : sprintf(at, "%c", *p);
+    memcpy(at, tail, sizeof tail);
+    return uri;
+}
+
 static int open_handle(struct tz_db *db, bool create, const struct tz_db_options *opt, struct tz_err *err)
 {
     int flags = db->readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-    int rc = sqlite3_open_v2(db->path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, opt->vfs);
+    char *uri = opt->immutable ? immutable_uri(db->path) : NULL;
+    if (opt->immutable && !uri)
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (uri ? SQLITE_OPEN_URI : 0);
+    int rc = sqlite3_open_v2(uri ? uri : db->path, &db->handle, flags, opt->vfs);
+    free(uri);
     if (rc != SQLITE_OK) {
         sqlite3_vfs *vfs = sqlite3_vfs_find(opt->vfs);
         int there = 1;
@@ -515,7 +538,8 @@ static int configure(struct tz_db *db, bool create, const struct tz_db_options *
         return whose;
     if (whose == 0 && !create)
         return tz_err_set(err, TZ_E_DB_MISSING, db->path, NULL, NULL, NULL);
-    rc = expect_word(db, db->readonly ? "PRAGMA journal_mode" : "PRAGMA journal_mode=WAL", "wal", err);
+    if (!opt->immutable) /* such a file has no journal of any mode */
+        rc = expect_word(db, db->readonly ? "PRAGMA journal_mode" : "PRAGMA journal_mode=WAL", "wal", err);
     if (rc == 0)
         rc = set_pragmas(db, opt, err);
     if (rc == 0 && whose == 0)
@@ -537,7 +561,7 @@ int tz_db_open(const char *path, enum tz_db_mode mode, const struct tz_db_option
         free(db);
         return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
     }
-    db->readonly = mode == TZ_DB_READ || opt->readonly;
+    db->readonly = mode == TZ_DB_READ || opt->readonly || opt->immutable;
     bool create = mode == TZ_DB_CREATE && !db->readonly;
 
     int rc = open_handle(db, create, opt, err);
