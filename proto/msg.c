@@ -50,6 +50,7 @@ static const struct tz_wire_rule hello_rules[] = {
     TZ_RULE_BYTES(8, TZ_HASH_BYTES),
     TZ_RULE_NUMBERS(9, TZ_MSG_LOST_MAX),
     TZ_RULE_NUMBER(10),
+    TZ_RULE_NUMBER(11),
 };
 static const struct tz_wire_schema hello_schema = TZ_SCHEMA("Hello", hello_rules);
 
@@ -76,6 +77,7 @@ int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m)
     tz_msg_w_hash(&w, 8, m->audit_hash);
     put_lost(&w, 9, m->lost_seqs, m->nlost);
     tz_msg_w_u64(&w, 10, m->last_seq);
+    tz_msg_w_u64(&w, 11, m->heard_seq);
     return tz_msg_end(&w, &hello_schema);
 }
 
@@ -96,7 +98,8 @@ int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hell
                                .audit_n = p->audit_n,
                                .lost_seqs = p->lost_seqs,
                                .nlost = p->n_lost_seqs,
-                               .last_seq = p->last_seq};
+                               .last_seq = p->last_seq,
+                               .heard_seq = p->heard_seq};
     return tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
 }
 
@@ -116,6 +119,13 @@ static const struct tz_wire_rule user_rules[] = {
     TZ_RULE_NUMBER(5),
 };
 static const struct tz_wire_schema user_schema = TZ_SCHEMA("SessionUser", user_rules);
+
+static const struct tz_wire_rule lost_rules[] = {
+    TZ_RULE_NUMBER(1),
+    TZ_RULE_NUMBER(2),
+    TZ_RULE_NUMBER(3),
+};
+static const struct tz_wire_schema lost_schema = TZ_SCHEMA("LostRange", lost_rules);
 
 static const struct tz_wire_rule welcome_rules[] = {
     TZ_RULE_NUMBER(1),
@@ -137,6 +147,8 @@ static const struct tz_wire_rule welcome_rules[] = {
     TZ_RULE_BYTES(17, TZ_HASH_BYTES),
     TZ_RULE_NUMBER(18),
     TZ_RULE_NUMBER(19),
+    TZ_RULE_NUMBER(20),
+    TZ_RULE_MESSAGES(21, TZ_MSG_LOST_RANGES_MAX, 64, lost_schema),
 };
 static const struct tz_wire_schema welcome_schema = TZ_SCHEMA("Welcome", welcome_rules);
 
@@ -155,6 +167,15 @@ static void put_user(struct tz_msg_writer *w, uint32_t number, const struct tz_s
     tz_msg_w_text(w, 3, u->name);
     tz_msg_w_text(w, 4, u->role);
     tz_msg_w_u64(w, 5, u->active);
+    tz_msg_w_close(w, number, open);
+}
+
+static void put_lost_range(struct tz_msg_writer *w, uint32_t number, const struct tz_lost_range *r)
+{
+    size_t open = tz_msg_w_open(w);
+    tz_msg_w_u64(w, 1, r->above);
+    tz_msg_w_u64(w, 2, r->upto);
+    tz_msg_w_u64(w, 3, r->epoch);
     tz_msg_w_close(w, number, open);
 }
 
@@ -182,6 +203,9 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
     tz_msg_w_hash(&w, 17, m->audit_hash);
     tz_msg_w_u64(&w, 18, m->push_in_flight_max);
     tz_msg_w_u64(&w, 19, m->rows_in_flight_max);
+    tz_msg_w_u64(&w, 20, tz_zigzag(m->recovery_until_ms));
+    for (size_t i = 0; i < m->nlost; i++)
+        put_lost_range(&w, 21, &m->lost[i]);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -220,6 +244,22 @@ static int take_users(const Taizhang__Welcome *p, struct tz_arena *a, struct tz_
     return rc;
 }
 
+static int take_lost(const Taizhang__Welcome *p, struct tz_arena *a, struct tz_msg_welcome *m, struct tz_err *err)
+{
+    struct tz_lost_range *lost = tz_arena_calloc(a, p->n_lost, sizeof(*lost));
+    if (lost == NULL)
+        return tz_msg_no_room(err);
+    for (size_t i = 0; i < p->n_lost; i++) {
+        const Taizhang__LostRange *from = p->lost[i];
+        lost[i] = (struct tz_lost_range){from->above, from->upto, from->epoch};
+        if (from->above >= from->upto || from->upto > INT64_MAX)
+            return tz_err_set(err, TZ_E_FORMAT, "lost range", NULL, NULL, NULL);
+    }
+    m->lost = lost;
+    m->nlost = p->n_lost;
+    return 0;
+}
+
 int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_welcome *m, struct tz_err *err)
 {
     ProtobufCMessage *msg;
@@ -243,10 +283,13 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .head = p->head,
                                  .audit_n = p->audit_n,
                                  .push_in_flight_max = p->push_in_flight_max,
-                                 .rows_in_flight_max = p->rows_in_flight_max};
+                                 .rows_in_flight_max = p->rows_in_flight_max,
+                                 .recovery_until_ms = p->recovery_until_ms};
     rc = tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
     if (rc == 0)
         rc = take_areas(p, a, m, err);
+    if (rc == 0)
+        rc = take_lost(p, a, m, err);
     return rc != 0 ? rc : take_users(p, a, m, err);
 }
 

@@ -42,6 +42,7 @@ enum { /* caps, the same in proto/README.md */
        TZ_MSG_RESULTS_MAX = 1024,
        TZ_MSG_ROWS_MAX = 8192,
        TZ_MSG_LOST_MAX = 4096,
+       TZ_MSG_LOST_RANGES_MAX = 16,
        TZ_PUSH_IN_FLIGHT_MAX = 8,
        TZ_ROWS_IN_FLIGHT_MAX = 4,
        TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
@@ -64,6 +65,13 @@ struct tz_msg_hello {
     const uint64_t *lost_seqs;
     size_t nlost;
     uint64_t last_seq;
+    uint64_t heard_seq;
+};
+
+/** Versions that a restore of the server has undone: above < ver <= upto. */
+struct tz_lost_range {
+    tz_ver above, upto;
+    uint32_t epoch; /* that the restore began */
 };
 
 struct tz_session_user {
@@ -91,6 +99,9 @@ struct tz_msg_welcome {
     uint64_t audit_n;
     uint8_t audit_hash[TZ_HASH_BYTES];
     uint32_t push_in_flight_max, rows_in_flight_max;
+    int64_t recovery_until_ms; /* 0 = no window is open */
+    const struct tz_lost_range *lost;
+    size_t nlost;
 };
 
 struct tz_msg_error {

@@ -22,7 +22,7 @@ TYPES_MADE_LEAST = 15
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
 CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "Enrol", "Ping", "Pong", "Error", "Changeset", "Op"}
-SERVER = {"Welcome", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
+SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
           "Verified", "Enrolled"}
 ROW, BODY, NO = "names a row", "a body whose references name rows", "names no row"
 BYTES = {

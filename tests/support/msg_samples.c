@@ -68,12 +68,15 @@ struct tz_msg_hello a_hello(void)
                              .audit_n = 99,
                              .lost_seqs = lost,
                              .nlost = 3,
-                             .last_seq = UINT64_MAX};
+                             .last_seq = UINT64_MAX,
+                             .heard_seq = 40};
     fill_hash(m.audit_hash, 5);
     return m;
 }
 
 struct tz_session_user users[2];
+static const struct tz_lost_range lost_ranges[2] = {{1000, (UINT64_C(2) << 48) - 1, 2},
+                                                    {(UINT64_C(2) << 48) + 1200, (UINT64_C(4) << 48) - 1, 4}};
 
 struct tz_msg_welcome a_welcome(void)
 {
@@ -100,7 +103,10 @@ struct tz_msg_welcome a_welcome(void)
                                .head = (UINT64_C(4) << 48) | 1000,
                                .audit_n = 12,
                                .push_in_flight_max = 8,
-                               .rows_in_flight_max = 4};
+                               .rows_in_flight_max = 4,
+                               .recovery_until_ms = INT64_C(1702592000123),
+                               .lost = lost_ranges,
+                               .nlost = 2};
     fill_hash(m.audit_hash, 6);
     return m;
 }

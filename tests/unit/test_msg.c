@@ -71,6 +71,7 @@ static void hello_round_trip(void **state)
     assert_int_equal(r.nlost, 3);
     assert_memory_equal(r.lost_seqs, lost, sizeof(lost));
     assert_int_equal(r.last_seq, m.last_seq);
+    assert_int_equal(r.heard_seq, m.heard_seq);
 }
 
 static void welcome_round_trip(void **state)
@@ -107,6 +108,13 @@ static void welcome_round_trip(void **state)
     assert_memory_equal(r.audit_hash, m.audit_hash, TZ_HASH_BYTES);
     assert_int_equal(r.push_in_flight_max, 8);
     assert_int_equal(r.rows_in_flight_max, 4);
+    assert_int_equal(r.recovery_until_ms, m.recovery_until_ms);
+    assert_int_equal(r.nlost, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(r.lost[i].above, m.lost[i].above);
+        assert_int_equal(r.lost[i].upto, m.lost[i].upto);
+        assert_int_equal(r.lost[i].epoch, m.lost[i].epoch);
+    }
 }
 
 static void error_round_trip(void **state)

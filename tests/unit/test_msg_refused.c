@@ -168,17 +168,12 @@ static void too_many_elements_are_refused_before_unpacking(void **state)
         uint32_t number;
         size_t max;
     } lists[] = {
-        {read_welcome, 11, TZ_MSG_AREAS_MAX},
-        {read_welcome, 13, TZ_MSG_USERS_MAX},
-        {read_error, 2, TZ_ERR_ARGS_MAX},
-        {read_push, 1, TZ_MSG_CHANGESETS_MAX},
-        {read_results, 1, TZ_MSG_RESULTS_MAX},
-        {read_pull, 1, TZ_MSG_CURSORS_MAX},
-        {read_rows, 1, TZ_MSG_ROWS_MAX},
-        {read_rows, 2, TZ_MSG_CURSORS_MAX},
-        {read_changeset, 11, TZ_CHANGESET_OPS_MAX},
-        {read_result, 8, TZ_CHANGESET_OPS_MAX},
-        {read_result, 6, TZ_RESULT_ARGS_MAX},
+        {read_welcome, 11, TZ_MSG_AREAS_MAX},       {read_welcome, 13, TZ_MSG_USERS_MAX},
+        {read_welcome, 21, TZ_MSG_LOST_RANGES_MAX}, {read_error, 2, TZ_ERR_ARGS_MAX},
+        {read_push, 1, TZ_MSG_CHANGESETS_MAX},      {read_results, 1, TZ_MSG_RESULTS_MAX},
+        {read_pull, 1, TZ_MSG_CURSORS_MAX},         {read_rows, 1, TZ_MSG_ROWS_MAX},
+        {read_rows, 2, TZ_MSG_CURSORS_MAX},         {read_changeset, 11, TZ_CHANGESET_OPS_MAX},
+        {read_result, 8, TZ_CHANGESET_OPS_MAX},     {read_result, 6, TZ_RESULT_ARGS_MAX},
     };
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         tz_buf_clear(&out);
@@ -307,6 +302,18 @@ static void areas_are_digits_of_one_length(void **state)
         assert_int_equal(tz_wire_put_bytes(&out, 11, tz_buf_unread(&area)), 0);
         assert_int_equal(read_welcome(tz_buf_unread(&out)), tries[i].rc);
         tz_buf_deinit(&area);
+    }
+}
+
+static void a_lost_range_without_versions_is_refused(void **state)
+{
+    (void)state;
+    const struct tz_lost_range bad[] = {{7, 7, 2}, {8, 7, 2}, {7, UINT64_C(1) << 63, 2}};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct tz_msg_welcome m = {.protocol = 1, .lost = &bad[i], .nlost = 1};
+        tz_buf_clear(&out);
+        assert_int_equal(tz_msg_put_welcome(&out, &m), 0);
+        assert_int_equal(read_welcome(tz_buf_unread(&out)), TZ_E_FORMAT);
     }
 }
 
@@ -443,6 +450,7 @@ int main(void)
         MSG_TEST(ids_and_hashes_have_one_length),
         MSG_TEST(a_row_without_id_is_refused),
         MSG_TEST(areas_are_digits_of_one_length),
+        MSG_TEST(a_lost_range_without_versions_is_refused),
         MSG_TEST(enums_out_of_range_are_refused),
         MSG_TEST(another_changeset_format_is_refused),
         MSG_TEST(op_counts_are_bounded),

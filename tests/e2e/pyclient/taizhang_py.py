@@ -437,12 +437,29 @@ class Device:
         areas = [(a.district, a.street) for a in welcome.areas]
         if "reads_secret" in self.meta and self.meta["reads_secret"] != welcome.reads_secret:
             self.cursors.clear()
+        self._take_lost(welcome)
         self.cursors = {pair: ver for pair, ver in self.cursors.items() if pair[0] in areas}
         self.rows = {k: r for k, r in self.rows.items() if any(v.covers(a, r.district, r.street) for a in areas)}
         self.meta.update(areas=areas, reads_secret=welcome.reads_secret)
         if welcome.incarnation != self.meta["incarnation"]:
             self._renumber(welcome.incarnation)
         self.save_state()
+
+    def _take_lost(self, welcome):
+        """4.1: a restore of the server undid versions. Rows of them are no longer confirmed, and everything is fetched anew."""
+        for lost in welcome.lost:
+            if [lost.above, lost.upto] in self.meta.get("lost", []):
+                continue
+            for key in [k for k, row in self.rows.items() if lost.above < row.ver <= lost.upto]:
+                self.meta.setdefault("set_aside", []).append(self.rows.pop(key).to_list())
+            self.cursors = {pair: ver for pair, ver in self.cursors.items()
+                            if ver == self.meta["checkpoint"] and not lost.above < ver <= lost.upto}
+            self.meta["audit"] = [0, ""]
+        self.meta["lost"] = [[lost.above, lost.upto] for lost in welcome.lost]
+
+    def heard_seq(self):
+        """The greatest own seq of this incarnation with an answer."""
+        return max((key[1] for key in self.outbox if key[0] == self.meta["incarnation"] and self.outbox[key]["result"]), default=0)
 
     def _renumber(self, incarnation):
         """The server gave a new incarnation: what has no result yet gets new seqs, and so new bytes, under it."""
@@ -499,7 +516,7 @@ class Session:
                 protocol=protocol, software=SOFTWARE, catalogue_version=device.catalogue.version,
                 incarnation=meta["incarnation"], wall_ms=v.wall_ms(), checkpoint=meta["checkpoint"],
                 audit_n=meta["audit"][0], audit_hash=bytes.fromhex(meta["audit"][1]), lost_seqs=lost_seqs,
-                last_seq=meta["last_seq"]))
+                last_seq=meta["last_seq"], heard_seq=device.heard_seq()))
             kind, self.welcome, lane = expect(self.conn.receive(10))
             if kind == "Error":
                 raise ServerError(self.welcome, lane)
