@@ -124,6 +124,19 @@ static int user_disable(struct tz_store *s, const struct tz_admin_env *env, cons
     return 0;
 }
 
+static int restore_close(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                         struct tz_admin_outcome *out, struct tz_err *err)
+{
+    (void)env;
+    (void)q;
+    int rc = tz_store_recovery_close(s, err);
+    if (rc)
+        return rc;
+    out->recovery_closed = true;
+    out->reply = json_pack("{s:b}", "recovery_open", 0);
+    return 0;
+}
+
 int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_t *request,
                  struct tz_admin_outcome *out, struct tz_err *err)
 {
@@ -131,8 +144,11 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
         const char *name;
         int (*run)(struct tz_store *, const struct tz_admin_env *, const json_t *, struct tz_admin_outcome *,
                    struct tz_err *);
-    } commands[] = {
-        {"invite", invite}, {"device revoke", device_revoke}, {"user add", user_add}, {"user disable", user_disable}};
+    } commands[] = {{"invite", invite},
+                    {"device revoke", device_revoke},
+                    {"user add", user_add},
+                    {"user disable", user_disable},
+                    {"restore close", restore_close}};
     const char *name = text_of(request, "command");
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

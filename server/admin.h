@@ -11,6 +11,7 @@
  *   {"command":"device revoke","name":…}                          → {"device":…,"name":…}
  *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
  *   {"command":"user disable","code":…}                           → {"code":…}
+ *   {"command":"restore close"}                                   → {"recovery_open":false}
  */
 
 #include "store.h"
@@ -24,9 +25,10 @@ struct tz_admin_env {
 };
 
 struct tz_admin_outcome {
-    json_t *reply;    /**< owned by the caller; NULL on errors */
-    uint32_t revoked; /**< device to cut off, 0 = none */
-    bool rows;        /**< records changed: wake the sessions */
+    json_t *reply;        /**< owned by the caller; NULL on errors */
+    uint32_t revoked;     /**< device to cut off, 0 = none */
+    bool rows;            /**< records changed: wake the sessions */
+    bool recovery_closed; /**< the recovery window ended */
 };
 
 /**

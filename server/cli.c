@@ -4,6 +4,7 @@
 
 #include "catalogue_dir.h"
 #include "catalogue_find.h"
+#include "journal.h"
 #include "log.h"
 #include "store.h"
 
@@ -22,6 +23,7 @@ static const struct {
              {TZ_OPT_CONNECTIONS_MAX, TZ_CONFIG_CONNECTIONS_MAX},
              {TZ_OPT_UNAUTHENTICATED_MAX, TZ_CONFIG_UNAUTHENTICATED_MAX},
              {TZ_OPT_READERS, TZ_CONFIG_READERS},
+             {TZ_OPT_RECOVERY_DAYS, TZ_CONFIG_RECOVERY_DAYS},
              {TZ_OPT_LOG_LEVEL, TZ_CONFIG_LOG_LEVEL},
              {TZ_OPT_CATALOGUE, TZ_CONFIG_CATALOGUE}};
 
@@ -69,7 +71,9 @@ int tz_cli_store(struct tz_cli *c, struct tz_store **out)
     int rc = tz_cli_open(c, false);
     if (!rc)
         rc = tz_cli_catalogue(c);
-    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
+    struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
+    if (!rc)
+        rc = tz_journal_known(&c->dir, &o.known, &c->err);
     return rc ? rc : tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, out, &c->err);
 }
 

@@ -28,6 +28,12 @@ enum tz_opt {
     TZ_OPT_ADDRESS,
     TZ_OPT_DEVICE,
     TZ_OPT_AS_DEVICE,
+    TZ_OPT_TO,
+    TZ_OPT_KEEP,
+    TZ_OPT_WITH_KEYS,
+    TZ_OPT_VERIFY,
+    TZ_OPT_CLOSE,
+    TZ_OPT_RECOVERY_DAYS,
     TZ_OPT_ORIGIN,
     TZ_OPT_PROTO,
     TZ_OPT_JSON,
@@ -53,7 +59,7 @@ struct tz_cli {
 
 struct tz_command {
     const char *name;    /**< "init", "device list" */
-    const char *arg;     /**< name of the positional argument, NULL = none */
+    const char *arg;     /**< name of the positional argument, in brackets when it may be left out; NULL = none */
     const char *next[3]; /**< fixed words that may follow without changing anything ("config show") */
     uint32_t options;    /**< TZ_OPT_BITs beyond those that all take */
     const char *help[2];
@@ -98,6 +104,10 @@ int tz_cmd_backlog(struct tz_cli *c);
 int tz_cmd_balance(struct tz_cli *c);
 int tz_cmd_dump(struct tz_cli *c);
 int tz_cmd_verify(struct tz_cli *c);
+int tz_cmd_backup(struct tz_cli *c);
+int tz_cmd_restore(struct tz_cli *c);
+/** restore --close: cmd_admin.c. */
+int tz_cmd_restore_close(struct tz_cli *c);
 int tz_cmd_config(struct tz_cli *c);
 int tz_cmd_catalogue(struct tz_cli *c);
 

@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "control.h"
 #include "identity.h"
+#include "journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,15 +81,21 @@ static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)
     const char *public_address = tz_config_text(&c->config, TZ_CONFIG_PUBLIC_ADDRESS);
     struct tz_admin_env env = {.address =
                                    public_address[0] ? public_address : tz_config_text(&c->config, TZ_CONFIG_LISTEN)};
-    const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system};
+    struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .journal = tz_journal_append};
+    struct tz_journal journal = {.fd = -1};
     struct tz_store *s = NULL;
     char path[PATH_MAX];
     int rc = tz_identity_pin(&c->dir, env.pin, &c->err);
+    if (!rc)
+        rc = tz_journal_open(&c->dir, &journal, &c->err);
+    o.journal_ctx = &journal;
+    o.known = journal.known;
     if (!rc)
         rc = tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, &s, &c->err);
     if (!rc)
         rc = run_in_group(c, s, &env, q, reply);
     tz_store_close(s);
+    tz_journal_close(&journal);
     return rc;
 }
 
@@ -192,6 +199,17 @@ int tz_cmd_user_disable(struct tz_cli *c)
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(c, tr(c, "已停用用户“%s”", "user \"%s\" is disabled"), text_of(r, "code"));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_restore_close(struct tz_cli *c)
+{
+    json_t *r = NULL;
+    int rc = change(c, json_pack("{s:s}", "command", "restore close"), &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(c, "%s", tr(c, "恢复期已结束", "the recovery window is closed"));
     json_decref(r);
     return 0;
 }

@@ -14,7 +14,16 @@
 struct listing {
     struct tz_cli *c;
     json_t *online; /* {"devices":[…]}, or NULL without a server */
+    struct tz_recovery recovery;
 };
+
+/** After a restore, what a device holds may be more than the server has. */
+static void say_recovery(const struct tz_cli *c, int64_t until_ms)
+{
+    char when[32];
+    if (until_ms && !c->json)
+        tz_cli_say(c, tr(c, "恢复期开放到 %s", "the recovery window is open until %s"), tz_cli_time(until_ms, when));
+}
 
 /* ---- status ---- */
 
@@ -36,6 +45,7 @@ int tz_cmd_status(struct tz_cli *c)
         (void)printf("%-20s %s\n", key, text ? text : json_string_value(v) ? json_string_value(v) : "");
         free(text);
     }
+    say_recovery(c, json_integer_value(json_object_get(r, "recovery_until_ms")));
     json_decref(r);
     return 0;
 }
@@ -53,10 +63,11 @@ static const char *online_state(const struct listing *l, uint32_t device)
 
 static json_t *device_json(const struct listing *l, const struct tz_device *d)
 {
-    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name, "role",
+    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name, "role",
                      d->role, "area", d->area, "revoked", d->revoked, "state", online_state(l, d->number),
                      "incarnation", (int)d->incarnation, "last_seq", (json_int_t)d->last_seq, "last_seen_ms",
-                     (json_int_t)d->last_seen_ms, "checkpoint", (json_int_t)d->checkpoint);
+                     (json_int_t)d->last_seen_ms, "checkpoint", (json_int_t)d->checkpoint, "recovery_until_ms",
+                     (json_int_t)(l->recovery.open ? l->recovery.until_ms : 0));
 }
 
 static int print_device(void *ctx, const struct tz_device *d)
@@ -76,10 +87,14 @@ static int print_device(void *ctx, const struct tz_device *d)
 static int open_listing(struct tz_cli *c, struct listing *l, struct tz_store **s)
 {
     struct tz_err quiet;
-    *l = (struct listing){c, NULL};
+    *l = (struct listing){.c = c};
     int rc = tz_cli_store(c, s);
-    if (rc)
+    if (!rc)
+        rc = tz_store_recovery(*s, &l->recovery, &c->err);
+    if (rc) {
+        tz_store_close(*s);
         return rc;
+    }
     quiet = c->err;
     if (tz_cli_ask(c, "online", &l->online)) /* no server: then nobody is known to be there */
         c->err = quiet;
@@ -94,6 +109,7 @@ int tz_cmd_device_list(struct tz_cli *c)
     if (rc)
         return rc;
     rc = tz_store_devices(s, print_device, &l, &c->err);
+    say_recovery(c, l.recovery.open ? l.recovery.until_ms : 0);
     tz_store_close(s);
     json_decref(l.online);
     return rc;

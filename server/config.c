@@ -63,6 +63,16 @@ static const struct tz_config_item ITEMS[TZ_CONFIG_COUNT] = {
                            4,
                            NULL,
                            {"读数据库的线程数", "threads that read the database"}},
+    [TZ_CONFIG_RECOVERY_DAYS] =
+        {"recovery_days",
+         "TAIZHANGD_RECOVERY_DAYS",
+         "days",
+         "30",
+         0,
+         3650,
+         NULL,
+         {"恢复之后，设备补交备份所缺内容的天数；0 表示没有恢复期",
+          "days after a restore in which devices hand back what the backup lacks; 0: no window"}},
     [TZ_CONFIG_LOG_LEVEL] =
         {"log_level", "TAIZHANGD_LOG_LEVEL", "", "info", 0, 0, LEVELS, {"日志详细程度", "how much is logged"}},
     [TZ_CONFIG_CATALOGUE] = {"catalogue",

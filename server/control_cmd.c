@@ -55,6 +55,10 @@ static json_t *status(struct tz_server *s)
     put(o, "sessions", sessions);
     put(o, "devices_online", devices); /* one that came back before its old connection ended counts twice */
     put(o, "head", s->exec ? tz_exec_head(s->exec) : 0);
+    int64_t until = s->exec ? tz_exec_recovery_until(s->exec) : 0;
+    bool open = until > tz_clock_wall(&tz_clock_system).ms;
+    (void)json_object_set_new(o, "recovery_open", json_boolean(open));
+    put(o, "recovery_until_ms", open ? (uint64_t)until : 0);
     put(o, "writer_pending", s->exec ? tz_exec_writer_pending(s->exec) : 0);
     put(o, "reader_pending", s->exec ? tz_exec_reader_pending(s->exec) : 0);
     s->metrics.refused_connections = s->listener ? tz_listener_refused(s->listener) : s->metrics.refused_connections;

@@ -137,6 +137,11 @@ static int sync_folder(const char *path)
     return rc;
 }
 
+int tz_datadir_sync(const struct tz_datadir *d, struct tz_err *err)
+{
+    return sync_folder(d->path) ? io_error(err, d->path) : 0;
+}
+
 int tz_datadir_write_new(const struct tz_datadir *d, const char *name, unsigned mode, struct tz_bytes text,
                          struct tz_err *err)
 {
@@ -146,8 +151,8 @@ int tz_datadir_write_new(const struct tz_datadir *d, const char *name, unsigned 
         return errno == EEXIST ? tz_err_set(err, TZ_E_DATA_EXISTS, d->path, NULL, NULL, NULL) : io_error(err, path);
     int rc = write_all(fd, text) ? io_error(err, path) : 0;
     (void)close(fd);
-    if (!rc && sync_folder(d->path))
-        rc = io_error(err, d->path);
+    if (!rc)
+        rc = tz_datadir_sync(d, err);
     if (rc)
         (void)unlink(path);
     return rc;

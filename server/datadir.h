@@ -5,7 +5,7 @@
 /*
  * The server's data folder: where its files are, and the lock that says who may write.
  *
- *   server.db  ca.key ca.crt  server.key server.crt  taizhangd.ini  lock  control.sock
+ *   server.db  journal  ca.key ca.crt  server.key server.crt  taizhangd.ini  lock  control.sock  backups/
  */
 
 #include "buf.h"
@@ -32,6 +32,8 @@ TZ_MUST_USE int tz_datadir_lock(struct tz_datadir *d, unsigned wait_ms, struct t
 
 /** Read a small file. TZ_E_IO, TZ_E_LIMIT. @out is initialised here and the caller's to deinit, also on error. */
 TZ_MUST_USE int tz_datadir_read(const struct tz_datadir *d, const char *name, struct tz_buf *out, struct tz_err *err);
+/** Make what was created, renamed or removed in the folder durable. TZ_E_IO. */
+TZ_MUST_USE int tz_datadir_sync(const struct tz_datadir *d, struct tz_err *err);
 /** Make a file that is not there yet, durably. @mode as open(2). TZ_E_DATA_EXISTS, TZ_E_IO. */
 TZ_MUST_USE int tz_datadir_write_new(const struct tz_datadir *d, const char *name, unsigned mode, struct tz_bytes text,
                                      struct tz_err *err);

@@ -65,6 +65,7 @@ struct tz_exec {
     struct tz_store *store; /* the writer's */
     bool disk_full;         /* the writer's; so that it is logged once */
     _Atomic uint64_t head;
+    int64_t recovery_until_ms; /* the loop's */
     struct reader readers[READERS_MAX];
     unsigned nreaders, running_readers;
 };
@@ -118,6 +119,8 @@ static void admin_free(struct tz_admin_job *j)
 static void admin_done(struct tz_exec *e, struct node *n)
 {
     struct tz_admin_job *j = (struct tz_admin_job *)(void *)n;
+    if (!j->err.code && j->out.recovery_closed)
+        e->recovery_until_ms = 0;
     e->cb.admin_done(e->ctx, j->token, &j->out, &j->err);
     admin_free(j);
 }
@@ -236,6 +239,8 @@ static void writer_finish(void *ctx)
 {
     struct tz_exec *e = ctx;
     struct tz_err err = {0};
+    if (tz_store_mark(e->store, &err)) /* an older copy put here while nobody runs may then pass for this one */
+        log_failure(e, "journal", &err);
     if (tz_db_checkpoint(tz_store_db(e->store), true, &err)) /* harmless: the next start reads the WAL */
         log_failure(e, "checkpoint", &err);
     tz_store_close(e->store);
@@ -327,6 +332,11 @@ tz_ver tz_exec_head(const struct tz_exec *e)
     return atomic_load(&e->head);
 }
 
+int64_t tz_exec_recovery_until(const struct tz_exec *e)
+{
+    return e->recovery_until_ms;
+}
+
 /* ---- life ---- */
 
 /** What a killed process left in the WAL goes into the file before anybody is served. Whoever reads beside may be in
@@ -348,6 +358,10 @@ static int open_stores(struct tz_exec *e, const struct tz_exec_options *o, struc
     int rc = tz_store_open(o->path, o->store, &e->store, err);
     if (!rc)
         rc = empty_wal(e, err);
+    struct tz_recovery recovery = {0};
+    if (!rc)
+        rc = tz_store_recovery(e->store, &recovery, err);
+    e->recovery_until_ms = recovery.until_ms;
     if (!rc)
         atomic_store(&e->head, tz_store_head(e->store));
     for (; e->nreaders < o->readers && e->nreaders < READERS_MAX && !rc; e->nreaders += !rc) {

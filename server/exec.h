@@ -50,6 +50,8 @@ uint32_t tz_exec_writer_pending(const struct tz_exec *e);
 uint32_t tz_exec_reader_pending(const struct tz_exec *e);
 /** Newest durable version. */
 tz_ver tz_exec_head(const struct tz_exec *e);
+/** End of the recovery window of the newest restore, by the server's wall clock; 0: none, or closed by hand. */
+int64_t tz_exec_recovery_until(const struct tz_exec *e);
 /** Runs what is queued, gives it back, empties the WAL, closes the stores, then cb.stopped; @e is gone after it. Once.
  */
 void tz_exec_stop(struct tz_exec *e);

@@ -43,10 +43,10 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
 }
 
 /** A base beyond what exists claims everything and proves nothing: it counts as having seen nothing, so that cases keep
- * what it hits. */
+ * what it hits. One that a restore undid saw up to the backup. */
 static tz_ver seen_base(const struct tz_judge *j, tz_ver said)
 {
-    return said <= j->s->group_head ? said : 0;
+    return said <= j->s->group_head ? tz_lost_floor(j->s, said) : 0;
 }
 
 tz_ver tz_judge_checkpoint(const struct tz_judge *j)

@@ -41,6 +41,20 @@ static const struct option_info OPTIONS[TZ_OPT_COUNT] = {
                         {"这份邀请码里的服务器地址", "the server's address in this invitation"}},
     [TZ_OPT_DEVICE] = {"device", "NAME", {"只看这台设备", "this device only"}},
     [TZ_OPT_AS_DEVICE] = {"as-device", "NAME", {"只输出这台设备应有的内容", "what this device should hold"}},
+    [TZ_OPT_TO] = {"to",
+                   "DIR",
+                   {"备份存放的文件夹；不填则为数据文件夹下的 backups",
+                    "folder of the backups; without it DIR/backups"}},
+    [TZ_OPT_KEEP] = {"keep", "N", {"保留的份数（默认 7，至少保留 2 份）", "how many stay (7; never fewer than 2)"}},
+    [TZ_OPT_WITH_KEYS] = {"with-keys",
+                          NULL,
+                          {"同时把密钥和设置复制到备份文件夹的 keys（仅本用户可读）",
+                           "also copy keys and settings into the folder's keys/ (for this user alone)"}},
+    [TZ_OPT_VERIFY] = {"verify", "FILE", {"只检查这份备份", "only check this backup"}},
+    [TZ_OPT_CLOSE] = {"close", NULL, {"提前结束恢复期", "end the recovery window now"}},
+    [TZ_OPT_RECOVERY_DAYS] = {"recovery-days",
+                              "N",
+                              {"恢复期的天数；0 表示没有", "days of the recovery window; 0: none"}},
     [TZ_OPT_ORIGIN] = {"origin", NULL, {"同时显示每个值的来源", "also where each value comes from"}},
     [TZ_OPT_PROTO] = {"proto", NULL, {"输出记录类型的 .proto", "print the .proto of the record types"}},
     [TZ_OPT_JSON] = {"json", NULL, {"输出 JSON", "print JSON"}},
@@ -73,6 +87,20 @@ static const struct tz_command COMMANDS[] = {
     {"config", NULL, {"show"}, B(ORIGIN) | SETTINGS, {"显示设置", "show the settings"}, tz_cmd_config},
     {"dump", NULL, {NULL}, B(AS_DEVICE), {"输出全部记录", "print all records"}, tz_cmd_dump},
     {"verify", NULL, {NULL}, 0, {"检查数据库和审计链", "check the database and the audit chain"}, tz_cmd_verify},
+    {"backup",
+     NULL,
+     {NULL},
+     B(TO) | B(KEEP) | B(WITH_KEYS) | B(VERIFY),
+     {"备份数据库（服务器可以在运行），或检查一份备份",
+      "back the database up, beside a running server too; or check a backup"},
+     tz_cmd_backup},
+    {"restore",
+     "[FILE]",
+     {NULL},
+     B(CLOSE) | B(RECOVERY_DAYS),
+     {"用备份恢复数据库（服务器须停止），或结束恢复期",
+      "put a backup in place of the database, server stopped; or end the window"},
+     tz_cmd_restore},
     {"backlog", NULL, {NULL}, 0, {"列出等待和暂存的修改", "list waiting and held changes"}, tz_cmd_backlog},
     {"balance",
      NULL,
@@ -82,6 +110,7 @@ static const struct tz_command COMMANDS[] = {
      tz_cmd_balance},
     {"catalogue", NULL, {NULL}, B(PROTO), {"列出记录类型", "list the record types"}, tz_cmd_catalogue},
 };
+_Static_assert(TZ_OPT_COUNT <= 32, "options are bits of a uint32_t");
 enum { NCOMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 /* ---- help ---- */
@@ -237,7 +266,7 @@ static int check_use(struct tz_cli *c, const struct tz_command *cmd, char **w, i
     }
     if (n)
         return wrong_usage(c, w[0]);
-    if (cmd->arg && !c->arg)
+    if (cmd->arg && cmd->arg[0] != '[' && !c->arg)
         return wrong_usage(c, cmd->arg);
     for (int o = 0; o < TZ_OPT_COUNT; o++)
         if (c->opt[o] && !((cmd->options | ALWAYS) & TZ_OPT_BIT(o)))

@@ -128,4 +128,18 @@ static const char STEP_2[] =
     /* when it was received, as its device and its bases had it then (hlc): waiting makes nobody's word a later one */
     "ALTER TABLE backlog ADD COLUMN effective INTEGER NOT NULL DEFAULT 0;";
 
-const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}, {STEP_2, NULL}};
+static const char STEP_3[] =
+    /* versions that a restore has undone: above < ver <= upto. Whoever saw one of them saw up to `above` */
+    "CREATE TABLE lost_range("
+    " epoch INTEGER PRIMARY KEY," /* that the restore began */
+    " above INTEGER NOT NULL,"    /* newest version of the backup */
+    " upto INTEGER NOT NULL,"
+    " old_epoch INTEGER NOT NULL," /* of the backup */
+    " audit_n INTEGER NOT NULL,"   /* newest entry of the backup */
+    " restored_ms INTEGER NOT NULL"
+    ") STRICT;"
+    /* seqs up to here had an answer once, as the device says; a restore forgot it. They are no hole */
+    "ALTER TABLE device ADD COLUMN forgotten_seq INTEGER NOT NULL DEFAULT 0;";
+/* In meta from here on: recovery_until (ms; 0 = no window is open) */
+
+const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}};

@@ -307,14 +307,21 @@ static int start_timers(struct tz_server *s, struct tz_err *err)
 static int start_exec(struct tz_server *s, struct tz_err *err)
 {
     const struct tz_exec_cb cb = {on_sjob_done, on_admin_done, on_exec_stopped};
-    const struct tz_store_options so = {.catalogue = s->o->catalogue, .clock = tz_clock_system};
+    int rc = tz_journal_open(s->o->dir, &s->journal, err);
+    if (rc)
+        return rc;
+    const struct tz_store_options so = {.catalogue = s->o->catalogue,
+                                        .clock = tz_clock_system,
+                                        .journal = tz_journal_append,
+                                        .journal_ctx = &s->journal,
+                                        .known = s->journal.known};
     char path[PATH_MAX];
     const struct tz_exec_options eo = {.path = tz_datadir_file(s->o->dir, "server.db", path),
                                        .store = &so,
                                        .readers = tz_config_number(s->o->config, TZ_CONFIG_READERS),
                                        .env = &s->env,
                                        .metrics = &s->metrics};
-    int rc = tz_exec_start(s->uv, &eo, &cb, s, &s->exec, err);
+    rc = tz_exec_start(s->uv, &eo, &cb, s, &s->exec, err);
     s->parts += !rc;
     if (!rc)
         release_more(s); /* what a stop left */
@@ -381,6 +388,7 @@ int tz_server_run(const struct tz_server_options *o, struct tz_err *err)
         return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
     s->o = o;
     s->env.address = "";
+    s->journal.fd = -1;
     s->started = tz_clock_mono(&tz_clock_system);
     tz_list_init(&s->conns);
     int rc = tz_loop_new(on_signal, s, &s->loop, err);
@@ -398,6 +406,7 @@ int tz_server_run(const struct tz_server_options *o, struct tz_err *err)
     tz_loop_free(s->loop);
     tz_tls_config_free(s->tls);
     tz_identity_deinit(&s->id);
+    tz_journal_close(&s->journal); /* the writer's thread is gone */
     free(s->slots);
     free(s->free_slots);
     free(s);

@@ -14,6 +14,7 @@
 #include "dbthread.h"
 #include "exec.h"
 #include "identity.h"
+#include "journal.h"
 #include "list.h"
 #include "server.h"
 #include "stream.h"
@@ -46,6 +47,7 @@ struct tz_server {
     uv_loop_t *uv;
     struct tz_identity id;
     struct tz_tls_config *tls;
+    struct tz_journal journal; /* the writer's thread uses it */
     struct tz_exec *exec;
     struct tz_listener *listener;
     struct tz_control *control;

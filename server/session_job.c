@@ -108,6 +108,8 @@ static int as_ours(struct tz_sjob *j, int rc)
 static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_device *d)
 {
     struct tz_session_user *users = NULL;
+    struct tz_lost_range lost[TZ_MSG_LOST_RANGES_MAX];
+    struct tz_recovery recovery;
     struct tz_msg_welcome w = {.protocol = TZ_PROTOCOL_VERSION,
                                .software = j->software,
                                .catalogue_version = j->catalogue_version,
@@ -127,6 +129,12 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
                                .rows_in_flight_max = TZ_ROWS_IN_FLIGHT_MAX};
     int rc = tz_store_users_of(s, d, &j->a, &users, &w.nusers, &j->err);
     w.users = users;
+    w.lost = lost;
+    w.nlost = tz_store_lost_ranges(s, lost, TZ_MSG_LOST_RANGES_MAX);
+    if (!rc)
+        rc = tz_store_recovery(s, &recovery, &j->err);
+    if (!rc && recovery.open)
+        w.recovery_until_ms = recovery.until_ms;
     if (!rc)
         rc = tz_store_audit_head(s, &w.audit_n, w.audit_hash, &j->err);
     return rc ? rc : tz_msg_put_welcome(&j->reply, &w);

@@ -5,11 +5,15 @@
  * Invariants
  *  1. head, eff_max and the audit head move only after COMMIT; inside a group their group_ twins run ahead.
  *  2. Every version has one row in commit_log, also those that the server makes itself (device 0).
+ *  3. The journal is told before COMMIT: it may hold a change that never happened, it never misses one that did.
  */
 #include "store_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { JOURNAL_LINE_BYTES_MAX = 16 * 1024 * 1024 };
 
 static const char *const SQL_TEXT[TZ_SQL_COUNT] = {
 #define TZ_SQL(name, text) text,
@@ -66,7 +70,7 @@ static int meta_blob(struct tz_store *s, const char *key, uint8_t out[32], struc
     return b.n == 32 ? 0 : tz_err_setf(err, TZ_E_DB_CORRUPT, "meta %s", key);
 }
 
-static int meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err)
+int tz_store_meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_GET, err);
     if (!st)
@@ -78,7 +82,7 @@ static int meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz
     return rc < 0 ? rc : 0;
 }
 
-static int meta_put(struct tz_store *s, const char *key, struct tz_value v, struct tz_err *err)
+int tz_store_meta_put(struct tz_store *s, const char *key, struct tz_value v, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_META_PUT, err);
     if (!st)
@@ -218,7 +222,7 @@ static int seed(struct tz_store *s, struct tz_err *err)
     int64_t seeded = 0;
     struct tz_arena a;
     tz_ver ver = 0;
-    int rc = meta_int(s, "seeded", &seeded, err);
+    int rc = tz_store_meta_int(s, "seeded", &seeded, err);
     if (rc || seeded >= s->cat->version)
         return rc;
     rc = tz_store_group_begin(s, err);
@@ -231,7 +235,7 @@ static int seed(struct tz_store *s, struct tz_err *err)
     }
     tz_arena_deinit(&a);
     if (!rc)
-        rc = meta_put(s, "seeded", tz_value_int(s->cat->version), err);
+        rc = tz_store_meta_put(s, "seeded", tz_value_int(s->cat->version), err);
     if (!rc)
         rc = tz_audit_add(s, "seed", (struct tz_bytes){0}, err);
     if (rc) {
@@ -248,7 +252,7 @@ static int load_state(struct tz_store *s, struct tz_err *err)
     int64_t epoch = 0;
     int64_t head = 0;
     int64_t eff = 0;
-    int rc = meta_int(s, "epoch", &epoch, err);
+    int rc = tz_store_meta_int(s, "epoch", &epoch, err);
     if (!rc)
         rc = meta_blob(s, "mac_key", s->mac_key, err);
     if (!rc)
@@ -259,6 +263,8 @@ static int load_state(struct tz_store *s, struct tz_err *err)
         rc = tz_db_query_int(s->db, "SELECT eff_max FROM commit_log ORDER BY ver DESC LIMIT 1", &eff, err);
     if (!rc)
         rc = tz_store_audit_head(s, &s->audit_n, s->audit_hash, err);
+    if (!rc)
+        rc = tz_lost_load(s, err);
     s->epoch = (uint32_t)epoch;
     s->head = (tz_ver)head > (tz_ver)epoch << TZ_VER_COUNTER_BITS ? (tz_ver)head : (tz_ver)epoch << TZ_VER_COUNTER_BITS;
     s->eff_max = (tz_hlc)eff;
@@ -277,6 +283,9 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     s->random = o->random;
     s->random_ctx = o->random_ctx;
     s->readonly = o->readonly;
+    s->journal = o->journal;
+    s->journal_ctx = o->journal_ctx;
+    tz_buf_init(&s->entries, JOURNAL_LINE_BYTES_MAX);
     s->release_left = true;
     s->case_type = tz_catalogue_type(o->catalogue, "case");
     s->user_type = tz_catalogue_type(o->catalogue, "user");
@@ -306,13 +315,13 @@ static int write_birth(struct tz_store *s, struct tz_err *err)
     int rc = tz_db_begin_immediate(s->db, err);
     if (rc)
         return rc;
-    rc = meta_put(s, "epoch", tz_value_int(1), err);
+    rc = tz_store_meta_put(s, "epoch", tz_value_int(1), err);
     tz_store_random(s, key, sizeof key);
     if (!rc)
-        rc = meta_put(s, "mac_key", tz_value_blob(key, sizeof key), err);
+        rc = tz_store_meta_put(s, "mac_key", tz_value_blob(key, sizeof key), err);
     tz_store_random(s, key, sizeof key);
     if (!rc)
-        rc = meta_put(s, "claim_key", tz_value_blob(key, sizeof key), err);
+        rc = tz_store_meta_put(s, "claim_key", tz_value_blob(key, sizeof key), err);
     tz_secret_zero(key, sizeof key);
     if (!rc)
         return tz_db_commit(s->db, err);
@@ -326,7 +335,7 @@ int tz_store_create(const char *path, const struct tz_store_options *o, struct t
     int64_t epoch = 0;
     int rc = store_new(path, TZ_DB_CREATE, o, &s, err);
     if (!rc)
-        rc = meta_int(s, "epoch", &epoch, err);
+        rc = tz_store_meta_int(s, "epoch", &epoch, err);
     if (!rc && epoch)
         rc = tz_err_set(err, TZ_E_EXISTS, NULL, NULL, NULL, NULL);
     if (!rc)
@@ -339,15 +348,52 @@ int tz_store_create(const char *path, const struct tz_store_options *o, struct t
     return rc;
 }
 
-int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out, struct tz_err *err)
+int tz_store_open_bare(const char *path, const struct tz_store_options *o, struct tz_store **out, struct tz_err *err)
 {
     int rc = store_new(path, o->readonly ? TZ_DB_READ : TZ_DB_WRITE, o, out, err);
     if (!rc)
         rc = load_state(*out, err);
     if (!rc && !o->readonly) /* a reader beside a writer may meet two snapshots here */
         rc = tz_audit_head_check(*out, err);
+    if (rc) {
+        tz_store_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/** The journal was told of a later state: this one is a copy that somebody put here. */
+static int not_older(const struct tz_store *s, const struct tz_journal_head *known, struct tz_err *err)
+{
+    char here[48];
+    char there[48];
+    if (s->epoch > known->epoch || (s->epoch == known->epoch && s->audit_n >= known->audit_n))
+        return 0;
+    (void)snprintf(here, sizeof here, "%u/%llu", s->epoch, (unsigned long long)s->audit_n);
+    (void)snprintf(there, sizeof there, "%u/%llu", known->epoch, (unsigned long long)known->audit_n);
+    return tz_err_set(err, TZ_E_DB_OLD, here, there, NULL, NULL);
+}
+
+/** Until something has to be told, a full disk is no reason to stay down. */
+static int tell_journal(struct tz_store *s, const struct tz_journal_head *known, struct tz_err *err)
+{
+    int rc = known->epoch ? 0 : tz_journal_found(s, err);
+    if (!rc && (known->epoch != s->epoch || known->audit_n != s->audit_n))
+        rc = tz_store_mark(s, err);
+    if (rc == TZ_E_DISK_FULL && err)
+        *err = (struct tz_err){0};
+    return rc == TZ_E_DISK_FULL ? 0 : rc;
+}
+
+int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out, struct tz_err *err)
+{
+    int rc = tz_store_open_bare(path, o, out, err);
+    if (!rc)
+        rc = not_older(*out, &o->known, err);
     if (!rc && !o->readonly)
         rc = seed(*out, err);
+    if (!rc && !o->readonly && o->journal)
+        rc = tell_journal(*out, &o->known, err);
     if (rc) {
         tz_store_close(*out);
         *out = NULL;
@@ -365,6 +411,8 @@ void tz_store_close(struct tz_store *s)
     tz_db_close(s->db);
     tz_secret_zero(s->mac_key, sizeof s->mac_key);
     tz_secret_zero(s->claim_key, sizeof s->claim_key);
+    tz_buf_deinit(&s->entries);
+    free(s->lost);
     free(s);
 }
 
@@ -389,12 +437,15 @@ int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
     s->group_eff_max = s->eff_max;
     s->group_audit_n = s->audit_n;
     memcpy(s->group_audit_hash, s->audit_hash, TZ_HASH_BYTES);
+    tz_buf_clear(&s->entries);
     return 0;
 }
 
 int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 {
     int rc = s->group_audit_n == s->audit_n ? 0 : tz_audit_head_save(s, err);
+    if (!rc)
+        rc = tz_journal_flush(s, err);
     if (!rc)
         rc = tz_db_commit(s->db, err);
     if (rc) {

@@ -23,6 +23,12 @@ struct tz_store;
 
 enum { TZ_NAME_BYTES = 128, TZ_FINGERPRINT_BYTES = 32 };
 
+/** How far a database was: its epoch and newest audit entry. */
+struct tz_journal_head {
+    uint32_t epoch;
+    uint64_t audit_n;
+};
+
 struct tz_store_options {
     const struct tz_catalogue *catalogue; /* borrowed for the store's life */
     struct tz_db_options db;              /* vfs, exclusive, … */
@@ -30,10 +36,18 @@ struct tz_store_options {
     void (*random)(void *ctx, uint8_t *p, size_t n); /* NULL: the system's; simulations inject theirs */
     void *random_ctx;
     bool readonly;
+    /**
+     * The journal: who-changes of a group as one line with its line feed, to be made durable before this returns 0.
+     * Called on the store's thread by group_commit, before the commit. An error rolls the group back. NULL: no journal.
+     */
+    int (*journal)(void *ctx, struct tz_bytes line, struct tz_err *err);
+    void *journal_ctx;
+    struct tz_journal_head known; /* the newest that the journal tells of; zero when it is new */
 };
 
 /** Make the database in an empty place: schema, epoch 1, secrets, shipped rows. TZ_E_EXISTS when there is one. */
 TZ_MUST_USE int tz_store_create(const char *path, const struct tz_store_options *o, struct tz_err *err);
+/** TZ_E_DB_OLD when the journal knows a newer state of it: an older copy was put in its place by hand. */
 TZ_MUST_USE int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_store **out,
                               struct tz_err *err);
 void tz_store_close(struct tz_store *s);
@@ -190,6 +204,75 @@ struct tz_user {
 };
 TZ_MUST_USE int tz_store_users(struct tz_store *s, int (*cb)(void *ctx, const struct tz_user *u), void *ctx,
                                struct tz_err *err);
+
+/* ---- backup and restore ---- */
+
+/** What a database file holds, as far as one has to know to trust it. */
+struct tz_backup_facts {
+    tz_ver head;
+    uint32_t epoch;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+    uint32_t schema, catalogue;
+};
+/**
+ * Check a database file that nobody has open: every page, the foreign keys of its schema, the audit chain. Nothing is
+ * written. Also for files of an older schema or catalogue. TZ_E_DB_CORRUPT, TZ_E_VERIFY, TZ_E_DB_NEWER; @out may be
+ * NULL.
+ */
+TZ_MUST_USE int tz_store_inspect(const char *path, const struct tz_store_options *o, struct tz_backup_facts *out,
+                                 struct tz_err *err);
+/** What is left of a database before it is put aside: its WAL goes into the file, its epoch into @epoch. Any error: it
+ * cannot be read any more. */
+TZ_MUST_USE int tz_store_settle(const char *path, const struct tz_store_options *o, uint32_t *epoch,
+                                struct tz_err *err);
+
+/** One line of the journal, read. */
+struct tz_journal_line {
+    uint32_t epoch;
+    uint64_t base_n;         /* newest durable audit entry when it was written */
+    uint64_t audit_n;        /* newest entry of its group */
+    struct tz_bytes entries; /* borrowed from the line */
+};
+/** @line with or without its line feed. TZ_E_FORMAT: damaged or cut off. */
+TZ_MUST_USE int tz_journal_line_read(struct tz_bytes line, struct tz_journal_line *out);
+/** Tell the journal how far the database is, so that an older copy is recognised. Outside groups. */
+TZ_MUST_USE int tz_store_mark(struct tz_store *s, struct tz_err *err);
+
+/** A backup on its way to be the database. */
+struct tz_restoring {
+    struct tz_store *s;
+    struct tz_journal_head backup;
+    tz_ver restored_to; /* newest version of the backup */
+    size_t replayed;    /* changes that came back from the journal */
+};
+/**
+ * Open the copy of a backup at @path and begin the one group in which it becomes the newest state: @epoch, above every
+ * epoch ever used; what lay between is lost; the recovery window is open until @until_ms (0: none). End it with
+ * tz_restore_end in any case.
+ */
+TZ_MUST_USE int tz_restore_begin(const char *path, const struct tz_store_options *o, uint32_t epoch, int64_t until_ms,
+                                 struct tz_restoring *out, struct tz_err *err);
+/** Do again what @line tells, if it is newer than the backup. In the order of the journal. Doing it twice is the same
+ * as once. */
+TZ_MUST_USE int tz_restore_line(struct tz_restoring *r, const struct tz_journal_line *line, struct tz_err *err);
+/** @rc 0: commit; else roll back. Closes. Returns @rc or the commit's error. */
+TZ_MUST_USE int tz_restore_end(struct tz_restoring *r, int rc, struct tz_err *err);
+
+/** The newest restore; all zero when there was none. */
+struct tz_recovery {
+    int64_t until_ms; /* end of its window; 0 closed by hand */
+    bool open;
+    int64_t restored_ms;
+    tz_ver restored_to;
+    uint32_t old_epoch, epoch;
+};
+TZ_MUST_USE int tz_store_recovery(struct tz_store *s, struct tz_recovery *out, struct tz_err *err);
+/** In a group: end the window by hand. TZ_E_NO_RECOVERY when none is open. */
+TZ_MUST_USE int tz_store_recovery_close(struct tz_store *s, struct tz_err *err);
+/** The ranges that restores undid, ascending, the oldest ones merged when there are more than @max. Returns how many.
+ */
+size_t tz_store_lost_ranges(const struct tz_store *s, struct tz_lost_range *out, size_t max);
 
 /** Waiting and held changesets. */
 struct tz_backlog_entry {

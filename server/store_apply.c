@@ -310,9 +310,27 @@ int tz_apply_init(struct apply *p, struct tz_bytes raw)
     return 0;
 }
 
+/** The first seq that must have been judged: behind those that were, and that a restore forgot. */
+static int first_owed(struct apply *p, uint64_t *out)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_FORGOTTEN_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    int rc = tz_stmt_step(st, p->err);
+    uint64_t forgotten = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
+    tz_stmt_reset(st);
+    *out = (forgotten > p->dev.last_seq ? forgotten : p->dev.last_seq) + 1;
+    return rc < 0 ? rc : 0;
+}
+
 static int check_seq(struct apply *p)
 {
-    for (uint64_t seq = p->dev.last_seq + 1; seq < p->cs->seq; seq++) {
+    uint64_t first = 0;
+    int owed = p->cs->seq > p->dev.last_seq + 1 ? first_owed(p, &first) : 0;
+    if (owed || first == 0)
+        return owed;
+    for (uint64_t seq = first; seq < p->cs->seq; seq++) {
         struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_LOST_GET, p->err);
         if (!st)
             return TZ_E_DB;

@@ -235,9 +235,12 @@ int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cur
                      struct tz_msg_checkpoint *head, struct tz_err *err)
 {
     struct page p = {.s = s, .g = g, .emit = emit, .emit_ctx = emit_ctx, .frames_max = frames_max, .err = err};
-    for (size_t i = 0; i < ncursors; i++)
+    for (size_t i = 0; i < ncursors; i++) {
         if (!granted(g, &cursors[i].area))
             return tz_err_set(err, TZ_E_AREA, "cursor", NULL, NULL, NULL);
+        if (tz_lost_floor(s, cursors[i].ver) != cursors[i].ver) /* what changed up to it is what the restore undid */
+            cursors[i].ver = 0;
+    }
     bool ours = !tz_db_in_transaction(s->db);
     int rc = read_begin(s, err);
     if (rc)

@@ -10,6 +10,7 @@
  *   judge_case.c   cases: open, join, resolve
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_who.c devices, users, invites; store_audit.c the chain; store.c open, groups, seeding
+ *   store_journal.c  who-changes as lines, and back; store_restore.c  lost ranges, a backup becomes the database
  */
 
 #include "hash.h"
@@ -17,7 +18,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 2, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 3, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -61,6 +62,11 @@ struct tz_store {
     bool release_left;               /* see tz_store_release_left */
     uint32_t release_turn;           /* device whose turn it was last */
     size_t row_bytes, row_bytes_max; /* rows written by the changeset being judged; maximum 0: not counted */
+    int (*journal)(void *ctx, struct tz_bytes line, struct tz_err *err);
+    void *journal_ctx;
+    struct tz_buf entries;      /* of the open group, for the journal */
+    struct tz_lost_range *lost; /* ascending; owned */
+    size_t nlost;
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
 
@@ -182,6 +188,28 @@ bool tz_who_area_within(const char *inner, const char *outer);
 /** May a user of this role act on a device of that one? Never with other rights than the device was given. */
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role);
 
+/** The record of a user, as it will be; @name NULL keeps. */
+TZ_MUST_USE int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const char *name,
+                                const char *role, const char *area, bool active, struct tz_err *err);
+
+/* store_journal.c */
+enum tz_journal_kind { TZ_JOURNAL_DEVICE, TZ_JOURNAL_USER, TZ_JOURNAL_INVITE, TZ_JOURNAL_KINDS };
+/** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */
+TZ_MUST_USE int tz_journal_note(struct tz_store *s, enum tz_journal_kind kind, struct tz_value key, struct tz_err *err);
+/** What the group noted goes to the journal; nothing when there is nothing. */
+TZ_MUST_USE int tz_journal_flush(struct tz_store *s, struct tz_err *err);
+/** A journal that tells nothing yet gets everything there is. Outside groups. */
+TZ_MUST_USE int tz_journal_found(struct tz_store *s, struct tz_err *err);
+/** Carry out the entries of @line in the open group. @changed: how many were not so already. */
+TZ_MUST_USE int tz_journal_replay(struct tz_store *s, const struct tz_journal_line *line, size_t *changed,
+                                  struct tz_err *err);
+
+/* store_restore.c */
+/** Read the ranges that restores undid. */
+TZ_MUST_USE int tz_lost_load(struct tz_store *s, struct tz_err *err);
+/** Whoever saw version @said saw up to this one: itself, or what was left when a restore undid it. */
+tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said);
+
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);
 /** Remember the newest entry beside the log, in the same transaction: so that a shortened log is found. */
@@ -190,6 +218,12 @@ TZ_MUST_USE int tz_audit_head_save(struct tz_store *s, struct tz_err *err);
 TZ_MUST_USE int tz_audit_head_check(struct tz_store *s, struct tz_err *err);
 
 /* store.c */
+/** Open without judging how old it is and without shipped rows. */
+TZ_MUST_USE int tz_store_open_bare(const char *path, const struct tz_store_options *o, struct tz_store **out,
+                                   struct tz_err *err);
+TZ_MUST_USE int tz_store_meta_put(struct tz_store *s, const char *key, struct tz_value v, struct tz_err *err);
+/** 0 when there is none. */
+TZ_MUST_USE int tz_store_meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err);
 /** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */
 TZ_MUST_USE int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err);
 TZ_MUST_USE int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,

@@ -204,7 +204,7 @@ static int text_field(struct tz_row *row, const char *name, const char *v)
 }
 
 /** The user's record, visible to everybody, and the grant behind it. */
-static int put_user(struct tz_store *s, struct tz_id id, const char *code, const char *name, const char *role,
+int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const char *name, const char *role,
                     const char *area, bool active, struct tz_err *err)
 {
     struct tz_arena a;
@@ -303,7 +303,9 @@ int tz_store_user_add(struct tz_store *s, const char *code, const char *name, co
     *out = tz_store_fixed_id("user", tz_bytes_str(code));
     rc = grant_put(s, *out, code, role, area, err);
     if (!rc)
-        rc = put_user(s, *out, code, name, role, area, true, err);
+        rc = tz_who_put_user(s, *out, code, name, role, area, true, err);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_USER, tz_value_blob(out->b, TZ_ID_BYTES), err);
     return rc ? rc : tz_audit_add(s, "user add", tz_bytes_str(code), err);
 }
 
@@ -323,7 +325,9 @@ int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *e
     }
     tz_stmt_finalize(&st);
     if (!rc)
-        rc = put_user(s, id, code, NULL, role, area, false, err);
+        rc = tz_who_put_user(s, id, code, NULL, role, area, false, err);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_USER, tz_value_blob(id.b, TZ_ID_BYTES), err);
     return rc ? rc : tz_audit_add(s, "user disable", tz_bytes_str(code), err);
 }
 
@@ -355,6 +359,8 @@ int tz_store_invite_add(struct tz_store *s, const struct tz_invite_spec *spec, u
         rc = tz_stmt_run(&st, err);
     }
     tz_stmt_finalize(&st);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_INVITE, tz_value_blob(hash, sizeof hash), err);
     return rc ? rc : tz_audit_add(s, "invite", tz_bytes_str(spec->name), err);
 }
 
@@ -489,6 +495,10 @@ static int enrol_new(struct tz_store *s, const struct invite *inv, struct tz_byt
         rc = device_put(s, out, fp, err);
     if (!rc)
         rc = invite_used(s, inv, out->device.number, key_hash, err);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_DEVICE, tz_value_int(out->device.number), err);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_INVITE, tz_value_blob(inv->secret_hash, sizeof inv->secret_hash), err);
     return rc ? rc : tz_audit_add(s, "enrol", tz_bytes_str(inv->name), err);
 }
 
@@ -525,6 +535,8 @@ int tz_store_device_revoke(struct tz_store *s, uint32_t device, struct tz_err *e
         rc = tz_stmt_run(&st, err);
     }
     tz_stmt_finalize(&st);
+    if (!rc)
+        rc = tz_journal_note(s, TZ_JOURNAL_DEVICE, tz_value_int(device), err);
     return rc ? rc : tz_audit_add(s, "revoke", tz_bytes_str(d.name), err);
 }
 
@@ -565,6 +577,22 @@ static int note_lost(struct tz_store *s, const struct tz_device *d, const struct
     return rc;
 }
 
+/** Answers that the device heard and this database does not know: a restore forgot them. Without one it never gave
+ * them. */
+static int note_forgotten(struct tz_store *s, const struct tz_device *d, const struct tz_msg_hello *h,
+                          struct tz_err *err)
+{
+    uint64_t heard = h->heard_seq < h->last_seq ? h->heard_seq : h->last_seq;
+    if (s->nlost == 0 || heard <= d->last_seq || heard > INT64_MAX)
+        return 0;
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_FORGOTTEN_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, d->number);
+    tz_stmt_bind_int(st, 2, (int64_t)heard);
+    return tz_stmt_run(st, err);
+}
+
 int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h, int64_t offset_ms,
                            struct tz_err *err)
 {
@@ -576,10 +604,12 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     tz_stmt_bind_int(st, 1, device);
     tz_stmt_bind_int(st, 2, now);
     tz_stmt_bind_int(st, 3, offset_ms);
-    tz_stmt_bind_int(st, 4, (int64_t)(h->checkpoint & INT64_MAX));
+    tz_stmt_bind_int(st, 4, (int64_t)(tz_lost_floor(s, h->checkpoint) & INT64_MAX));
     int rc = tz_stmt_run(st, err);
     int found = rc ? rc : tz_store_device_by_number(s, device, &d, err);
     if (found != 1 || d.incarnation != h->incarnation)
         return found < 0 ? found : 0;
-    return rc || h->nlost == 0 ? rc : note_lost(s, &d, h, now, err);
+    if (h->nlost)
+        rc = note_lost(s, &d, h, now, err);
+    return rc ? rc : note_forgotten(s, &d, h, err);
 }

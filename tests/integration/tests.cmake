@@ -12,6 +12,8 @@ tz_test(NAME test_office_store LABEL integration SOURCES integration/test_office
 tz_test(NAME test_exec LABEL integration
         SOURCES integration/test_exec.c ../server/exec.c ../server/admin.c ../server/metrics.c
         LINK server_core tz_net tz_db tz_memvfs PkgConfig::LIBUV PkgConfig::JANSSON)
+tz_test(NAME test_journal LABEL integration
+        SOURCES integration/test_journal.c ../server/journal.c ../server/datadir.c LINK server_core)
 
 # client
 tz_test(NAME test_client LABEL integration SOURCES integration/test_client.c LINK client_net)

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal's lines: who may connect and who may do what, as a restore finds it again.
+ *
+ *   line    = check ' ' epoch ' ' base_n ' ' audit_n entry* LF         one group, one line: it is whole or it is not
+ * there check   = first 8 bytes of SHA-256 over what follows it, up to the LF, as hex entry   = TAB kind (' ' word)*
+ * the whole row as it is after the change word    = 'n' | 'i' number | 't' text | 'x' hex                    in text,
+ * %XX stands for bytes up to space, '%' and DEL
+ *
+ * Invariants
+ *  1. An entry is a state and not a change, so the last one of a row is what counts, doing one twice is the same as
+ * once, and one of a group that never committed is put right by what was written after it.
+ *  2. A line goes out before its group commits.
+ *  3. base_n is the newest audit entry that was durable when the line was written: a database of that epoch that does
+ * not reach so far is an older copy. audit_n cannot say so, since its group may have failed.
+ *  4. A released kind keeps its words. One that has more is a new kind.
+ */
+#include "store_int.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECK_BYTES = 8, CHECK_DIGITS = 2 * CHECK_BYTES, WORDS_MAX = 16, FOUND_LINE_BYTES = 1024 * 1024 };
+
+struct word_list {
+    struct tz_value v[WORDS_MAX];
+    size_t n;
+};
+
+struct kind {
+    const char *name;
+    size_t nwords;
+    const char *each; /* keys of all rows */
+    const char *get;  /* the words of the row with key ?1 */
+    const char *same; /* a row when the words ?1… say what is there already */
+    const char *put;  /* of the words ?1…, as many as it names */
+    size_t nput;
+    int (*after)(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
+};
+
+static int user_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
+
+static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
+    [TZ_JOURNAL_DEVICE] =
+        {"device", 10, "SELECT number FROM device ORDER BY number",
+         "SELECT number,incarnation,name,role,area,user,revoked,fingerprint,certificate,enrolled_ms FROM device"
+         " WHERE number=?1",
+         "SELECT 1 FROM device WHERE number=?1 AND incarnation=?2 AND name=?3 AND role=?4 AND area=?5 AND user=?6"
+         " AND revoked=?7 AND fingerprint=?8 AND certificate=?9 AND enrolled_ms=?10",
+         "INSERT INTO device(number,incarnation,name,role,area,user,revoked,fingerprint,certificate,enrolled_ms)"
+         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(number) DO UPDATE SET incarnation=excluded.incarnation,"
+         "name=excluded.name,role=excluded.role,area=excluded.area,user=excluded.user,revoked=excluded.revoked,"
+         "fingerprint=excluded.fingerprint,certificate=excluded.certificate,enrolled_ms=excluded.enrolled_ms",
+         10, NULL},
+    [TZ_JOURNAL_USER] =
+        {"user", 6, "SELECT user FROM user_grant ORDER BY user",
+         "SELECT g.user,g.code,g.role,g.area,g.active,u.name FROM user_grant g LEFT JOIN \"user\" u ON u._id=g.user"
+         " WHERE g.user=?1",
+         "SELECT 1 FROM user_grant g LEFT JOIN \"user\" u ON u._id=g.user WHERE g.user=?1 AND g.code=?2 AND g.role=?3"
+         " AND g.area=?4 AND g.active=?5 AND u.name IS ?6",
+         "INSERT INTO user_grant(user,code,role,area,active) VALUES(?1,?2,?3,?4,?5) ON CONFLICT(user) DO UPDATE SET"
+         " code=excluded.code,role=excluded.role,area=excluded.area,active=excluded.active",
+         5, user_record},
+    [TZ_JOURNAL_INVITE] =
+        {"invite", 7, "SELECT secret_hash FROM invite ORDER BY secret_hash",
+         "SELECT secret_hash,role,area,name,device,key_hash,made_ms FROM invite WHERE secret_hash=?1",
+         "SELECT 1 FROM invite WHERE secret_hash=?1 AND role=?2 AND area=?3 AND name=?4 AND device IS ?5"
+         " AND key_hash IS ?6 AND made_ms=?7",
+         "INSERT OR REPLACE INTO invite(secret_hash,role,area,name,device,key_hash,made_ms) "
+         "VALUES(?1,?2,?3,?4,?5,?6,?7)",
+         7, NULL},
+};
+
+/* ---- words ---- */
+
+static int put_text(struct tz_buf *b, struct tz_bytes t)
+{
+    int rc = tz_buf_putc(b, 't');
+    for (size_t i = 0; i < t.n && !rc; i++)
+        rc = t.p[i] <= ' ' || t.p[i] == '%' || t.p[i] == 0x7F ? tz_buf_printf(b, "%%%02x", t.p[i])
+                                                              : tz_buf_putc(b, t.p[i]);
+    return rc;
+}
+
+static int put_word(struct tz_buf *b, struct tz_value v)
+{
+    switch (v.kind) {
+    case TZ_V_INT:
+        return tz_buf_printf(b, "i%lld", (long long)v.i);
+    case TZ_V_TEXT:
+        return put_text(b, tz_bytes_of(v.p, v.n));
+    case TZ_V_BLOB: {
+        int rc = tz_buf_putc(b, 'x');
+        return rc ? rc : tz_hex_put(b, tz_bytes_of(v.p, v.n));
+    }
+    case TZ_V_NULL:
+    default:
+        return tz_buf_putc(b, 'n');
+    }
+}
+
+static int hex_byte(const char *two, uint8_t *out)
+{
+    const char digits[3] = {two[0], two[1], '\0'};
+    return tz_hex_decode(digits, out, 1);
+}
+
+static int get_text(const char *w, struct tz_arena *a, struct tz_value *out)
+{
+    size_t n = 0;
+    char *text = tz_arena_alloc(a, strlen(w) + 1);
+    if (!text)
+        return TZ_E_NOMEM;
+    for (; *w; w++, n++) {
+        uint8_t byte = (uint8_t)*w;
+        if (*w == '%' && (!w[1] || !w[2] || hex_byte(w + 1, &byte)))
+            return TZ_E_FORMAT;
+        w += *w == '%' ? 2 : 0;
+        text[n] = (char)byte;
+    }
+    *out = tz_value_textn(text, n);
+    return 0;
+}
+
+static int get_blob(const char *w, struct tz_arena *a, struct tz_value *out)
+{
+    size_t n = strlen(w) / 2;
+    uint8_t *p = tz_arena_alloc(a, n + 1);
+    if (!p)
+        return TZ_E_NOMEM;
+    *out = tz_value_blob(p, n);
+    return tz_hex_decode(w, p, n);
+}
+
+static int get_word(const char *w, struct tz_arena *a, struct tz_value *out)
+{
+    char *end = NULL;
+    switch (w[0]) {
+    case 'n':
+        *out = tz_value_null();
+        return w[1] ? TZ_E_FORMAT : 0;
+    case 'i':
+        *out = tz_value_int(strtoll(w + 1, &end, 10));
+        return w[1] && !*end ? 0 : TZ_E_FORMAT;
+    case 't':
+        return get_text(w + 1, a, out);
+    case 'x':
+        return get_blob(w + 1, a, out);
+    default:
+        return TZ_E_FORMAT;
+    }
+}
+
+/* ---- out ---- */
+
+int tz_journal_note(struct tz_store *s, enum tz_journal_kind kind, struct tz_value key, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    const struct kind *k = &KINDS[kind];
+    if (!s->journal)
+        return 0;
+    int rc = tz_db_prepare(s->db, &st, k->get, err);
+    if (!rc) {
+        tz_stmt_bind_value(&st, 1, key);
+        rc = tz_stmt_step(&st, err);
+        if (rc == 0)
+            rc = tz_err_set(err, TZ_E_INTERNAL, "journal", k->name, NULL, NULL);
+    }
+    int put = rc == 1 ? tz_buf_printf(&s->entries, "\t%s", k->name) : 0;
+    for (size_t i = 0; i < k->nwords && rc == 1 && !put; i++) {
+        put = tz_buf_putc(&s->entries, ' ');
+        if (!put)
+            put = put_word(&s->entries, tz_stmt_value(&st, (int)i));
+    }
+    tz_stmt_finalize(&st);
+    if (put)
+        return tz_err_set(err, put, "journal", NULL, NULL, NULL);
+    return rc < 0 ? rc : 0;
+}
+
+static int write_line(struct tz_store *s, uint64_t audit_n, struct tz_bytes entries, struct tz_err *err)
+{
+    struct tz_buf body;
+    struct tz_buf line;
+    uint8_t hash[TZ_SHA256_BYTES];
+    tz_buf_init(&body, entries.n + 128);
+    tz_buf_init(&line, entries.n + 256);
+    int rc =
+        tz_buf_printf(&body, "%u %llu %llu", s->epoch, (unsigned long long)s->audit_n, (unsigned long long)audit_n);
+    if (!rc)
+        rc = tz_buf_put(&body, entries.p, entries.n);
+    struct tz_bytes b = tz_buf_unread(&body);
+    if (!rc)
+        rc = tz_sha256(b, hash);
+    if (!rc)
+        rc = tz_hex_put(&line, tz_bytes_of(hash, CHECK_BYTES));
+    if (!rc)
+        rc = tz_buf_putc(&line, ' ');
+    if (!rc)
+        rc = tz_buf_put(&line, b.p, b.n);
+    if (!rc)
+        rc = tz_buf_putc(&line, '\n');
+    rc = rc ? tz_err_set(err, rc, "journal", NULL, NULL, NULL) : s->journal(s->journal_ctx, tz_buf_unread(&line), err);
+    tz_buf_deinit(&body);
+    tz_buf_deinit(&line);
+    return rc;
+}
+
+int tz_journal_flush(struct tz_store *s, struct tz_err *err)
+{
+    if (!s->journal || s->entries.len == 0)
+        return 0;
+    int rc = write_line(s, s->group_audit_n, tz_buf_unread(&s->entries), err);
+    tz_buf_clear(&s->entries);
+    return rc;
+}
+
+int tz_store_mark(struct tz_store *s, struct tz_err *err)
+{
+    return s->journal ? write_line(s, s->audit_n, (struct tz_bytes){0}, err) : 0;
+}
+
+static int found_kind(struct tz_store *s, enum tz_journal_kind kind, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(s->db, &st, KINDS[kind].each, err);
+    while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
+        rc = tz_journal_note(s, kind, tz_stmt_value(&st, 0), err);
+        if (!rc && s->entries.len >= FOUND_LINE_BYTES)
+            rc = tz_journal_flush(s, err);
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
+int tz_journal_found(struct tz_store *s, struct tz_err *err)
+{
+    int rc = 0;
+    s->group_audit_n = s->audit_n;
+    tz_buf_clear(&s->entries);
+    for (int kind = 0; kind < TZ_JOURNAL_KINDS && !rc; kind++)
+        rc = found_kind(s, (enum tz_journal_kind)kind, err);
+    return rc ? rc : tz_journal_flush(s, err);
+}
+
+/* ---- in ---- */
+
+/** A number and the one character that must follow it; moves @b on to behind it. */
+static int take_number(struct tz_bytes *b, char after, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t i = 0;
+    for (; i < b->n && i < 19 && b->p[i] >= '0' && b->p[i] <= '9'; i++)
+        v = v * 10 + (uint64_t)(b->p[i] - '0');
+    bool ended = i < b->n ? b->p[i] == (uint8_t)after : after == '\t';
+    if (i == 0 || !ended)
+        return TZ_E_FORMAT;
+    *out = v;
+    *b = tz_bytes_of(b->p + i, b->n - i);
+    if (after == ' ')
+        *b = tz_bytes_of(b->p + 1, b->n - 1);
+    return 0;
+}
+
+int tz_journal_line_read(struct tz_bytes line, struct tz_journal_line *out)
+{
+    uint8_t hash[TZ_SHA256_BYTES];
+    char digits[2 * TZ_SHA256_BYTES + 1];
+    uint64_t epoch = 0;
+    if (line.n && line.p[line.n - 1] == '\n')
+        line.n--;
+    if (line.n <= CHECK_DIGITS + 1 || line.p[CHECK_DIGITS] != ' ')
+        return TZ_E_FORMAT;
+    struct tz_bytes b = tz_bytes_of(line.p + CHECK_DIGITS + 1, line.n - CHECK_DIGITS - 1);
+    int rc = tz_sha256(b, hash);
+    if (rc)
+        return rc;
+    if (memcmp(tz_hex_encode(tz_bytes_of(hash, CHECK_BYTES), digits), line.p, CHECK_DIGITS) != 0)
+        return TZ_E_FORMAT;
+    if (take_number(&b, ' ', &epoch) || take_number(&b, ' ', &out->base_n) || take_number(&b, '\t', &out->audit_n))
+        return TZ_E_FORMAT;
+    out->epoch = (uint32_t)epoch;
+    out->entries = b;
+    return epoch <= UINT32_MAX ? 0 : TZ_E_FORMAT;
+}
+
+static int user_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_id id;
+    const char *text[6] = {NULL};
+    if (w->v[0].kind != TZ_V_BLOB || w->v[0].n != TZ_ID_BYTES)
+        return TZ_E_FORMAT;
+    memcpy(id.b, w->v[0].p, sizeof id.b);
+    for (size_t i = 1; i < 6; i++)
+        if (w->v[i].kind == TZ_V_TEXT) {
+            char *copy = tz_arena_calloc(a, 1, w->v[i].n + 1);
+            if (!copy)
+                return TZ_E_NOMEM;
+            memcpy(copy, w->v[i].p, w->v[i].n);
+            text[i] = copy;
+        }
+    if (!text[1] || !text[2] || !text[3])
+        return TZ_E_FORMAT;
+    return tz_who_put_user(s, id, text[1], text[5], text[2], text[3], w->v[4].i != 0, err);
+}
+
+static void bind_words(struct tz_stmt *st, const struct word_list *w, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tz_stmt_bind_value(st, (int)i + 1, w->v[i]);
+}
+
+/** 1 when the row was not so already. */
+static int put_row(struct tz_store *s, const struct kind *k, const struct word_list *w, struct tz_arena *a,
+                   struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(s->db, &st, k->same, err);
+    if (!rc) {
+        bind_words(&st, w, k->nwords);
+        rc = tz_stmt_step(&st, err);
+    }
+    tz_stmt_finalize(&st);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    rc = tz_db_prepare(s->db, &st, k->put, err);
+    if (!rc) {
+        bind_words(&st, w, k->nput);
+        rc = tz_stmt_run(&st, err);
+    }
+    tz_stmt_finalize(&st);
+    if (!rc && k->after)
+        rc = k->after(s, w, a, err);
+    return rc ? rc : 1;
+}
+
+/** @text is cut into its words. */
+static int replay_entry(struct tz_store *s, char *text, struct tz_arena *a, struct tz_err *err)
+{
+    struct word_list w = {.n = 0};
+    char *rest = NULL;
+    const char *name = strtok_r(text, " ", &rest);
+    const struct kind *k = NULL;
+    for (size_t i = 0; name && i < TZ_JOURNAL_KINDS; i++)
+        if (strcmp(name, KINDS[i].name) == 0)
+            k = &KINDS[i];
+    for (const char *word; k && (word = strtok_r(NULL, " ", &rest)) != NULL;) {
+        int rc = w.n < k->nwords ? get_word(word, a, &w.v[w.n++]) : TZ_E_FORMAT;
+        if (rc)
+            return rc;
+    }
+    return k && w.n == k->nwords ? put_row(s, k, &w, a, err) : TZ_E_FORMAT;
+}
+
+int tz_journal_replay(struct tz_store *s, const struct tz_journal_line *line, size_t *changed, struct tz_err *err)
+{
+    struct tz_arena a;
+    char *rest = NULL;
+    tz_arena_init(&a, 8 * line->entries.n + 65536);
+    char *text = tz_arena_calloc(&a, 1, line->entries.n + 1);
+    int rc = text ? 0 : TZ_E_NOMEM;
+    *changed = 0;
+    if (!rc)
+        memcpy(text, line->entries.p, line->entries.n);
+    for (char *entry = rc ? NULL : strtok_r(text, "\t", &rest); entry && rc >= 0; entry = strtok_r(NULL, "\t", &rest)) {
+        rc = replay_entry(s, entry, &a, err);
+        *changed += rc == 1;
+    }
+    tz_arena_deinit(&a);
+    if (rc >= 0)
+        return 0;
+    return err && err->code == rc ? rc : tz_err_set(err, rc, "journal", NULL, NULL, NULL);
+}
