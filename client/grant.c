@@ -4,7 +4,8 @@
  *
  * Invariants
  *  1. There is one cursor per (granted area, tier of this catalogue). A cursor that is new starts at 0, and the replica
- * is filling until the next checkpoint. A change in the right to read secret fields makes every cursor new.
+ * is filling until the next checkpoint. A change in the right to read secret fields makes every cursor new; so does a
+ * restore of the server that undid what they cover (lost.c).
  * A device without areas (an administrator's, an auditor's) has no cursor: it pulls nothing and is never filling.
  *  2. Records of an area that is no longer granted are gone when the transaction of that Welcome commits. Own edits of
  * them stay in the outbox: they are handed in and judged.
@@ -13,6 +14,20 @@
 #include "office_int.h"
 
 #include <string.h>
+
+/** The greatest own seq with an answer: the server may have forgotten that it gave one. */
+static int heard_seq(struct tz_office *o, uint64_t *out, struct tz_err *err)
+{
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_BOX_HEARD, "SELECT max(seq) FROM outbox WHERE outcome <> 0 AND incarnation = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, o->st.id.incarnation);
+    int rc = tz_stmt_step(s, err);
+    *out = rc == 1 ? (uint64_t)tz_stmt_int(s, 0) : 0;
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
 
 int tz_office_hello(struct tz_office *o, const char *software, struct tz_arena *a, struct tz_msg_hello *out,
                     struct tz_err *err)
@@ -31,6 +46,9 @@ int tz_office_hello(struct tz_office *o, const char *software, struct tz_arena *
         .last_seq = o->st.last_seq,
     };
     memcpy(out->audit_hash, o->st.audit_hash, sizeof out->audit_hash);
+    rc = heard_seq(o, &out->heard_seq, err);
+    if (rc)
+        return rc;
     return out->software ? 0 : tz_office_nomem(err);
 }
 
@@ -125,6 +143,8 @@ static int sweep_all(struct tz_office *o, struct tz_err *err)
     int rc = tz_db_exec(o->db, "DELETE FROM raw_row AS r WHERE" NOT_GRANTED, err);
     if (!rc)
         rc = tz_db_exec(o->db, "DELETE FROM set_aside AS r WHERE" NOT_GRANTED, err);
+    if (!rc)
+        rc = tz_db_exec(o->db, "DELETE FROM lost_row AS r WHERE" NOT_GRANTED, err);
     if (!rc)
         rc = tz_db_exec(o->db,
                         "DELETE FROM _tombstone AS r WHERE" NOT_GRANTED
@@ -237,8 +257,10 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
     bool other_sight = !rc && o->st.welcomed && w->reads_secret != o->st.reads_secret;
     if (!rc) {
         take_identity(o, w);
-        rc = write_areas(o, w, err);
+        rc = tz_lost_take(o, w, err);
     }
+    if (!rc)
+        rc = write_areas(o, w, err);
     if (!rc && other_sight) /* every row looks different now: all of them again, at the versions they have */
         rc = tz_db_exec(o->db, "DELETE FROM cursor", err);
     if (!rc)

@@ -142,6 +142,8 @@ struct tz_office_status {
     int64_t last_sync_ms; /* wall, 0 = never */
     int64_t offset_ms;    /* server − this machine */
     uint64_t rows;        /* live, all types */
+    /* The server went back to a backup, and no longer has: received records (kept here aside), own applied saves. */
+    uint64_t lost_rows, lost_saves;
 };
 TZ_MUST_USE int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct tz_err *err);
 

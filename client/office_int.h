@@ -7,6 +7,7 @@
  *
  *   save.c ──> check.c (rights, references, areas)     feed.c ──> overlay.c
  *     └──────> overlay.c (touch, replay, base)         outbox.c ──> overlay.c (leave)
+ *   grant.c ──> lost.c ──> overlay.c (what a restore of the server undid)
  *   confirmed.c reads through the overlay; case_view.c reads a case; office.c opens, and owns the one row of state.
  *
  * All functions here run inside a transaction of their caller unless they say otherwise.
@@ -36,6 +37,7 @@ enum tz_office_stmt {
     OS_BOX_BALANCE,
     OS_BOX_EMPTIED,
     OS_BOX_GET,
+    OS_BOX_HEARD,
     OS_BOX_HELD,
     OS_BOX_LOAD,
     OS_BOX_OUT,
@@ -49,6 +51,10 @@ enum tz_office_stmt {
     OS_CURSOR_ADD,
     OS_CURSOR_ALL,
     OS_CURSOR_SET,
+    OS_LOST_ADD,
+    OS_LOST_CURSORS,
+    OS_LOST_KNOWN,
+    OS_LOST_PUT,
     OS_META_DEL,
     OS_META_GET,
     OS_META_SET,
@@ -221,6 +227,12 @@ TZ_MUST_USE int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver 
 /** The server names another incarnation: taken over while nothing was ever saved here, else TZ_E_FORKED, nothing lost.
  */
 TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err);
+
+/* ---- lost.c ---- */
+/** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */
+TZ_MUST_USE int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
+/** Own saves that the server had applied and does not know any more. */
+TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err);
 
 /* ---- case_view.c ---- */
 /** A case as its row shows it. Values in the arena, by field index of the target's type. */

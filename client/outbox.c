@@ -368,6 +368,7 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
                                       " count(*) FILTER (WHERE outcome = 4 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 5 AND withdrawn_by = 0),"
                                       " (SELECT count(*) FROM set_aside),"
+                                      " (SELECT count(*) FROM lost_row),"
                                       " NOT EXISTS (SELECT 1 FROM grant_area) FROM outbox",
                                       err);
     if (!s)
@@ -380,9 +381,12 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
         out->waiting_changesets = (uint64_t)tz_stmt_int(s, 3);
         out->held_changesets = (uint64_t)tz_stmt_int(s, 4);
         out->set_aside = (uint64_t)tz_stmt_int(s, 5);
-        out->no_areas = o->st.welcomed && tz_stmt_int(s, 6) != 0;
+        out->lost_rows = (uint64_t)tz_stmt_int(s, 6);
+        out->no_areas = o->st.welcomed && tz_stmt_int(s, 7) != 0;
     }
     tz_stmt_reset(s);
+    if (rc >= 0)
+        rc = tz_lost_saves(o, &out->lost_saves, err);
     return rc < 0 ? rc : count_records(o, out, err);
 }
 

@@ -96,5 +96,17 @@ static const char STEP_1[] =
     " code INTEGER NOT NULL," /* why, TZ_E_* */
     " PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
 
-const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}};
+static const char STEP_2[] =
+    /* versions that a restore of the server undid, as it last said: above < ver <= upto */
+    "CREATE TABLE lost_range("
+    " above INTEGER NOT NULL, upto INTEGER NOT NULL,"
+    " epoch INTEGER NOT NULL," /* that the restore began */
+    " PRIMARY KEY(above, upto)) STRICT, WITHOUT ROWID;"
+    /* what was received in them: perhaps the only copy, kept to be offered back */
+    "CREATE TABLE lost_row("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, ver INTEGER NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL,"
+    " state INTEGER NOT NULL," /* enum tz_row_state */
+    " body BLOB NOT NULL, PRIMARY KEY(type, id, ver)) STRICT, WITHOUT ROWID;";
+
+const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}};
 const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

@@ -146,6 +146,11 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
                  a->error[0] != '\0' ? " " : "", a->error);
     if (st->set_aside > 0)
         (void)printf(tr("  搁置的收到记录 %" PRIu64 "\n", "  received rows set aside %" PRIu64 "\n"), st->set_aside);
+    if (st->lost_rows > 0 || st->lost_saves > 0)
+        (void)printf(tr("  服务器恢复到了较早的备份：本机留存它没有的记录 %" PRIu64 "，已送出的保存 %" PRIu64 "\n",
+                        "  the server went back to a backup: kept here of what it lacks: %" PRIu64 " records, %" PRIu64
+                        " sent saves\n"),
+                     st->lost_rows, st->lost_saves);
     if (st->open_cases > 0)
         (void)printf("%s", tr("  冲突：taizhang cases 查看，taizhang resolve 处理\n",
                               "  conflicts: see taizhang cases, settle with taizhang resolve\n"));
@@ -166,11 +171,12 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
     sentence(st, line, sizeof line);
     json_t *j = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s}", "summary", line, "device", (int)id->device, "name",
                           id->name, "role", id->role, "area", id->area, "server", id->address);
-    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}", "unsent",
+    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}", "unsent",
                           (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops, "refused",
                           (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets, "held",
                           (json_int_t)st->held_changesets, "cases", (json_int_t)st->open_cases, "set_aside",
-                          (json_int_t)st->set_aside, "rows", (json_int_t)st->rows, "checkpoint",
+                          (json_int_t)st->set_aside, "lost_rows", (json_int_t)st->lost_rows, "lost_saves",
+                          (json_int_t)st->lost_saves, "rows", (json_int_t)st->rows, "checkpoint",
                           (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas, "last_sync_ms",
                           (json_int_t)st->last_sync_ms, "offset_ms", (json_int_t)st->offset_ms);
     json_t *agent = json_pack("{s:b, s:b, s:s}", "running", a->running, "connected", a->connected, "error", a->error);

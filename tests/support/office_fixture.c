@@ -112,6 +112,8 @@ void fx_welcome(struct fx *f, const char *role, const char *area, const char *co
                                .users = &user,
                                .nusers = 1,
                                .reads_secret = f->reads_secret,
+                               .lost = f->lost,
+                               .nlost = f->nlost,
                                .push_in_flight_max = 8,
                                .rows_in_flight_max = 4};
     check(tz_office_welcome(f->o, &w, &err), &err);

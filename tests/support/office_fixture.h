@@ -18,6 +18,8 @@ struct fx {
     const struct tz_type *org;
     struct tz_arena a; /* values of the current test */
     bool reads_secret; /* what the next Welcome says */
+    const struct tz_lost_range *lost;
+    size_t nlost;
     /* Rows being prepared by the hand-played server */
     struct tz_buf rows;
 };
