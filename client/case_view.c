@@ -58,8 +58,13 @@ int tz_case_read(struct tz_office *o, const struct tz_row *row, struct tz_case_v
     struct tz_value id = target ? row->rec.v[target->index] : tz_value_null();
     struct tz_value generation = value_of(row, "generation");
     out->type = target ? tz_check_any_type(o->cat, &row->rec, target) : NULL;
-    if (!out->type || id.kind != TZ_V_BLOB || id.n != TZ_ID_BYTES || !name_subject(out, value_of(row, "subject")))
+    struct tz_value other = value_of(row, "other_id");
+    out->duplicate = tz_value_is_text(value_of(row, "kind"), "duplicate") && other.kind == TZ_V_BLOB;
+    if (!out->type || id.kind != TZ_V_BLOB || id.n != TZ_ID_BYTES ||
+        (!out->duplicate && !name_subject(out, value_of(row, "subject"))))
         return tz_err_set(err, TZ_E_BAD_OP, "case", NULL, NULL, NULL);
+    if (out->duplicate)
+        memcpy(out->other.b, other.p, TZ_ID_BYTES);
     memcpy(out->target.b, id.p, TZ_ID_BYTES);
     out->generation = generation.kind == TZ_V_INT ? (uint32_t)generation.i : 0;
     out->open = tz_value_is_text(value_of(row, "state"), "open");

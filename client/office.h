@@ -96,6 +96,9 @@ TZ_MUST_USE int tz_save_delete(struct tz_save *s, const struct tz_type *t, struc
                                struct tz_err *err);
 TZ_MUST_USE int tz_save_restore(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
                                 struct tz_err *err);
+/** Make one record of two (@together), @keep staying, or take such a pair apart again. A supervisor's decision. */
+TZ_MUST_USE int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep, struct tz_id gone,
+                              bool together, struct tz_err *err);
 /** Close a case. @choice MINE keeps what stands, THEIRS takes candidate number @candidate (from 0), TYPED takes @typed
  * (field or group members by index; @names tells which). */
 TZ_MUST_USE int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,

@@ -239,7 +239,9 @@ TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *e
 struct tz_case_view {
     const struct tz_type *type;
     struct tz_id target;
-    bool life; /* about the record's deletion */
+    bool life;      /* about the record's deletion */
+    bool duplicate; /* two records claim one key: no values */
+    struct tz_id other;
     bool names[TZ_FIELDS_MAX];
     uint32_t field; /* id for the op */
     uint32_t generation;

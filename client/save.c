@@ -588,6 +588,25 @@ static int load_case(struct tz_save *s, struct tz_id case_id, struct tz_arena *a
     return rc < 0 ? rc : 0;
 }
 
+/** Two records claim one key, and both stay. */
+static int keep_both(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv, enum tz_choice choice,
+                     struct tz_err *err)
+{
+    struct tz_op op = {.kind = TZ_OP_RESOLVE,
+                       .type = row->rec.type->id,
+                       .id = row->id,
+                       .choice = TZ_CHOICE_MINE,
+                       .generation = cv->generation,
+                       .base_ver = row->ver,
+                       .base_seq = s->cs.seq};
+    if (choice != TZ_CHOICE_MINE)
+        return tz_check_wrong(TZ_E_BAD_OP, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
+    if (!s->who.role->supervises || !tz_check_in_area(&s->who, &row->area))
+        return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
+    int rc = room_for(s, 1, 0, err);
+    return rc ? rc : show_op(s, push_op(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
+}
+
 int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
                     const struct tz_record *typed, const bool *names, struct tz_err *err)
 {
@@ -600,6 +619,11 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
     struct tz_row *target = tz_arena_alloc(&a, sizeof *target);
     struct tz_record *chosen = tz_arena_alloc(&a, sizeof *chosen);
     int rc = row && target && chosen ? load_case(s, case_id, &a, row, target, &cv, err) : tz_office_nomem(err);
+    if (!rc && cv.duplicate) {
+        rc = keep_both(s, row, &cv, choice, err);
+        tz_arena_deinit(&a);
+        return rc;
+    }
     if (!rc && choice != TZ_CHOICE_TYPED)
         rc = tz_case_values(row, &cv, choice == TZ_CHOICE_MINE ? -1 : (int)candidate, &a, chosen, used, &op.deleted,
                             err);
@@ -611,6 +635,39 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
         rc = resolve_rights(s, &cv, target, used, err);
     if (!rc)
         rc = push_resolve(s, row, &cv, target, &op, chosen, used, err);
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/* ---- merge ---- */
+
+int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep, struct tz_id gone, bool together,
+                  struct tz_err *err)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_row *one = tz_arena_alloc(&a, sizeof *one);
+    struct tz_row *two = tz_arena_alloc(&a, sizeof *two);
+    int rc = one && two ? load_view(s, t, keep, &a, one, err) : tz_office_nomem(err);
+    if (!rc && together)
+        rc = load_view(s, t, gone, &a, two, err);
+    if (!rc && (t->append || t->local || !s->who.role->supervises))
+        rc = tz_check_wrong(TZ_E_NO_RIGHT_TYPE, t->label[TZ_LANG_ZH], t->name, err);
+    if (!rc && (!tz_check_in_area(&s->who, &one->area) || (together && !tz_check_in_area(&s->who, &two->area))))
+        rc = tz_check_wrong(TZ_E_AREA, t->label[TZ_LANG_ZH], t->name, err);
+    if (!rc && tz_id_eq(keep, gone))
+        rc = tz_err_set(err, TZ_E_USAGE, "merge", NULL, NULL, NULL);
+    if (!rc)
+        rc = room_for(s, 1, TZ_ID_BYTES, err);
+    struct tz_op op = {.kind = together ? TZ_OP_MERGE : TZ_OP_UNMERGE,
+                       .type = t->id,
+                       .id = keep,
+                       .other_id = gone,
+                       .base_seq = s->cs.seq};
+    if (!rc) {
+        op.base_ver = together && two->ver < one->ver ? two->ver : one->ver;
+        (void)push_op(s, &op, s->o->st.checkpoint); /* what it does is the server's to work out: nothing is shown */
+    }
     tz_arena_deinit(&a);
     return rc;
 }

@@ -63,7 +63,13 @@ static bool readable(const struct tz_judge *j, const struct tz_area *record)
 int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_row *row,
                   struct tz_stamps *stamps)
 {
+    struct tz_id survivor;
     int rc = tz_replica_get(j->s->rep, t, id, j->a, row, j->err);
+    if (rc == 1 && row->deleted) {
+        rc = tz_alias_get(j->s, t, id, &survivor, j->err);
+        if (rc >= 0)
+            rc = rc ? tz_replica_get(j->s->rep, t, survivor, j->a, row, j->err) : 1;
+    }
     if (rc <= 0)
         return rc;
     if (!readable(j, &row->area))
@@ -124,7 +130,8 @@ int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps 
     if (found < 0)
         return found;
     j->wrote = true;
-    return tz_rows_put(j->s, row, found ? old : NULL, j->edit.ver, j->a, j->err);
+    rc = tz_duplicate_note(j, row, found ? old : NULL);
+    return rc ? rc : tz_rows_put(j->s, row, found ? old : NULL, j->edit.ver, j->a, j->err);
 }
 
 /* ---- what the op carries ---- */
@@ -175,7 +182,7 @@ static int take_values(struct tz_judge *j, const struct tz_op *op, const struct 
             return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
         names[f->index] = true;
     }
-    return 0;
+    return tz_merge_redirect(j, in, names);
 }
 
 /** What a record may not be saved without. A device of an older catalogue may not know that it is asked for. */
@@ -476,6 +483,8 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     if (!rc)
         rc = tz_judge_area(j, row);
     if (!rc)
+        rc = tz_merge_circle(j, row, names);
+    if (!rc)
         rc = tz_judge_refs(j, t, &row->rec, names);
     if (rc)
         return rc < 0 ? rc : 0;
@@ -589,9 +598,11 @@ static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct 
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
         return judge_elements(j, op, t);
-    case TZ_OP_VOID:
     case TZ_OP_MERGE:
+        return tz_judge_merge(j, op, t);
     case TZ_OP_UNMERGE:
+        return tz_judge_unmerge(j, op, t);
+    case TZ_OP_VOID:
     case TZ_OP_WITHDRAW:
     case TZ_OP_NONE:
     default:
@@ -626,6 +637,10 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     j->res.cases = j->case_ids;
     if (op == j->cs->ops)
         j->s->row_bytes = 0;
+    if (op == j->cs->ops || j->cs->independent) {
+        j->nclaims = j->checked = 0;
+        j->parting = false;
+    }
     if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
         return 0;
     j->edit.base_ver = seen_base(j, op->base_ver);
@@ -636,6 +651,8 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     size_t row_bytes = j->s->row_bytes;
     j->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
     int rc = judge_known(j, op, t);
+    if (!rc && j->res.outcome != TZ_OUT_REFUSED && (j->cs->independent || op == &j->cs->ops[j->cs->nops - 1]))
+        rc = tz_duplicate_check(j);
     j->s->row_bytes_max = 0;
     return answer_or_error(j, rc, row_bytes);
 }

@@ -11,7 +11,7 @@
  * "values":{field:value…},"ver":"ver it was written"}. Values of secret fields go into the *_secret twins of the JSON
  * fields, so that the ordinary projection keeps them from readers without that right.
  */
-#include "store_int.h"
+#include "case_int.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -149,36 +149,30 @@ static json_t *load_json(struct tz_value v, size_t flags_array)
 
 /* ---- the case's record ---- */
 
-static const struct tz_field *cf(const struct tz_judge *j, const char *name)
+const struct tz_field *tz_case_field(const struct tz_judge *j, const char *name)
 {
     return tz_type_field(j->s->case_type, name);
 }
 
-static void put_text(struct tz_judge *j, struct tz_row *c, const char *field, const char *text)
+void tz_case_put_text(struct tz_judge *j, struct tz_row *c, const char *field, const char *text)
 {
-    c->rec.v[cf(j, field)->index] = tz_value_text(text);
+    c->rec.v[tz_case_field(j, field)->index] = tz_value_text(text);
 }
 
-static void put_int(struct tz_judge *j, struct tz_row *c, const char *field, int64_t v)
+void tz_case_put_int(struct tz_judge *j, struct tz_row *c, const char *field, int64_t v)
 {
-    c->rec.v[cf(j, field)->index] = tz_value_int(v);
+    c->rec.v[tz_case_field(j, field)->index] = tz_value_int(v);
 }
 
 static int64_t get_int(const struct tz_judge *j, const struct tz_row *c, const char *field)
 {
-    return c->rec.v[cf(j, field)->index].i;
+    return c->rec.v[tz_case_field(j, field)->index].i;
 }
 
-struct head {
-    uint32_t generation; /* 0 = none yet */
-    bool open;
-    struct tz_id case_id;
-};
-
-static int head_get(struct tz_judge *j, const struct tz_row *row, const char *subject, struct head *out)
+int tz_case_head_get(struct tz_judge *j, const struct tz_row *row, const char *subject, struct tz_case_head *out)
 {
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_GET, j->err);
-    *out = (struct head){0};
+    *out = (struct tz_case_head){0};
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, row->rec.type->id);
@@ -194,7 +188,7 @@ static int head_get(struct tz_judge *j, const struct tz_row *row, const char *su
     return 0;
 }
 
-static int head_put(struct tz_judge *j, const struct tz_row *row, const char *subject, const struct head *h)
+int tz_case_head_put(struct tz_judge *j, const struct tz_row *row, const char *subject, const struct tz_case_head *h)
 {
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_PUT, j->err);
     if (!st)
@@ -208,7 +202,7 @@ static int head_put(struct tz_judge *j, const struct tz_row *row, const char *su
     return tz_stmt_run(st, j->err);
 }
 
-static struct tz_id case_id(const struct tz_row *row, const char *subject, uint32_t generation)
+struct tz_id tz_case_id(const struct tz_row *row, const char *subject, uint32_t generation)
 {
     uint8_t key[4 + TZ_ID_BYTES + TZ_NAME_MAX + 1 + 4];
     size_t n = 0;
@@ -225,7 +219,7 @@ static struct tz_id case_id(const struct tz_row *row, const char *subject, uint3
     return tz_store_fixed_id("case", tz_bytes_of(key, n));
 }
 
-static void note_case(struct tz_judge *j, struct tz_id id)
+void tz_case_note(struct tz_judge *j, struct tz_id id)
 {
     for (size_t i = 0; i < j->res.ncases; i++)
         if (tz_id_eq(j->case_ids[i], id))
@@ -277,14 +271,14 @@ static int set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_ro
     }
     if (rc)
         return rc;
-    struct tz_value *at = &c->rec.v[cf(j, field)->index];
+    struct tz_value *at = &c->rec.v[tz_case_field(j, field)->index];
     if (tz_value_eq(*at, v))
         return 0;
     *at = v;
     return 1;
 }
 
-static int case_load(struct tz_judge *j, struct tz_id id, struct tz_row **out)
+int tz_case_load(struct tz_judge *j, struct tz_id id, struct tz_row **out)
 {
     *out = tz_arena_alloc(j->a, sizeof **out);
     if (!*out)
@@ -293,7 +287,7 @@ static int case_load(struct tz_judge *j, struct tz_id id, struct tz_row **out)
     return rc == 0 ? tz_err_set(j->err, TZ_E_INTERNAL, "case without record", NULL, NULL, NULL) : rc < 0 ? rc : 0;
 }
 
-static int case_store(struct tz_judge *j, struct tz_row *c)
+int tz_case_store(struct tz_judge *j, struct tz_row *c)
 {
     struct tz_stamps none;
     tz_stamps_init(&none, j->a);
@@ -307,21 +301,21 @@ static int case_new(struct tz_judge *j, const struct tz_row *row, const struct s
     if (!c)
         return TZ_E_NOMEM;
     tz_record_init(&c->rec, j->s->case_type);
-    c->id = case_id(row, s->name, generation);
+    c->id = tz_case_id(row, s->name, generation);
     c->born = j->edit.ver;
     c->area = row->area;
-    put_text(j, c, "target_type", row->rec.type->name);
-    c->rec.v[cf(j, "target_id")->index] = tz_value_blob(row->id.b, TZ_ID_BYTES);
+    tz_case_put_text(j, c, "target_type", row->rec.type->name);
+    c->rec.v[tz_case_field(j, "target_id")->index] = tz_value_blob(row->id.b, TZ_ID_BYTES);
     char *name = tz_arena_strdup(j->a, s->name);
     if (!name)
         return TZ_E_NOMEM;
-    put_text(j, c, "subject", name);
-    put_text(j, c, "kind", kind);
-    put_int(j, c, "generation", generation);
-    put_text(j, c, "state", "open");
-    put_int(j, c, "hidden_count", 0);
-    put_text(j, c, "rule", rule);
-    put_int(j, c, "opened_at", j->received.ms);
+    tz_case_put_text(j, c, "subject", name);
+    tz_case_put_text(j, c, "kind", kind);
+    tz_case_put_int(j, c, "generation", generation);
+    tz_case_put_text(j, c, "state", "open");
+    tz_case_put_int(j, c, "hidden_count", 0);
+    tz_case_put_text(j, c, "rule", rule);
+    tz_case_put_int(j, c, "opened_at", j->received.ms);
     *out = c;
     return 0;
 }
@@ -342,45 +336,45 @@ static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, j
     if (json_array_size(list) < CANDIDATES_MAX)
         json_array_append(list, cand);
     else
-        put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
+        tz_case_put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
 }
 
 /** Open a case about @s or join the open one. @cand is taken. */
 static int open_or_join(struct tz_judge *j, const struct tz_row *row, const struct subject *s, const char *kind,
                         const char *rule, json_t *cand)
 {
-    struct head h;
+    struct tz_case_head h;
     struct tz_row *c = NULL;
     if (!cand)
         return TZ_E_NOMEM;
-    int rc = head_get(j, row, s->name, &h);
+    int rc = tz_case_head_get(j, row, s->name, &h);
     if (!rc && h.open)
-        rc = case_load(j, h.case_id, &c);
+        rc = tz_case_load(j, h.case_id, &c);
     else if (!rc)
         rc = case_new(j, row, s, h.generation + 1, kind, rule, &c);
     if (!rc) {
         const char *field = subject_secret(row->rec.type, s) ? "candidates_secret" : "candidates";
-        struct tz_value *at = &c->rec.v[cf(j, field)->index];
+        struct tz_value *at = &c->rec.v[tz_case_field(j, field)->index];
         json_t *list = load_json(*at, 1);
         candidates_add(j, c, list, cand);
         rc = json_value(j, field, list, at);
         if (rc == TZ_E_TOO_LONG) { /* what was there stays; this word is in the audit log and is counted */
-            put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
+            tz_case_put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
             rc = 0;
         }
         json_decref(list);
     }
     if (!rc) {
         rc = set_standing(j, c, row, s);
-        rc = rc < 0 ? rc : case_store(j, c);
+        rc = rc < 0 ? rc : tz_case_store(j, c);
     }
     json_decref(cand);
     if (rc)
         return rc;
-    note_case(j, c->id);
-    return head_put(
+    tz_case_note(j, c->id);
+    return tz_case_head_put(
         j, row, s->name,
-        &(struct head){.generation = h.open ? h.generation : h.generation + 1, .open = true, .case_id = c->id});
+        &(struct tz_case_head){.generation = h.open ? h.generation : h.generation + 1, .open = true, .case_id = c->id});
 }
 
 /* ---- from merges ---- */
@@ -427,33 +421,82 @@ int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const 
     return open_or_join(j, row, &s, "deleted", "resolved", candidate_json(j, author, "resolved", values));
 }
 
-int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
+struct open_case {
+    struct subject s;
+    struct tz_id id;
+};
+
+/** The open cases about what people say of a record; at most SUBJECTS_MAX of them. */
+static int open_cases(struct tz_judge *j, const struct tz_row *row, struct open_case *open, size_t *n)
 {
-    struct {
-        struct subject s;
-        struct tz_id id;
-    } open[SUBJECTS_MAX];
-    size_t n = 0;
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_OPEN, j->err);
+    *n = 0;
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, row->rec.type->id);
     tz_stmt_bind_id(st, 2, &row->id);
     int rc;
-    while ((rc = tz_stmt_step(st, j->err)) == 1 && n < SUBJECTS_MAX) {
-        if (subject_parse(row->rec.type, tz_stmt_value(st, 0), &open[n].s) && tz_stmt_id(st, 1, &open[n].id))
-            n++;
-    }
+    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < SUBJECTS_MAX)
+        if (subject_parse(row->rec.type, tz_stmt_value(st, 0), &open[*n].s) && tz_stmt_id(st, 1, &open[*n].id))
+            ++*n;
     tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
+{
+    struct open_case open[SUBJECTS_MAX];
+    size_t n = 0;
+    int rc = open_cases(j, row, open, &n);
     for (size_t i = 0; i < n && rc >= 0; i++) {
         struct tz_row *c = NULL;
-        rc = case_load(j, open[i].id, &c);
+        rc = tz_case_load(j, open[i].id, &c);
         if (!rc)
             rc = set_standing(j, c, row, &open[i].s);
         if (rc == 1)
-            rc = case_store(j, c);
+            rc = tz_case_store(j, c);
     }
     return rc < 0 ? rc : 0;
+}
+
+/** The candidates of one open case go into the case of the same subject of another record. */
+static int hand_over_one(struct tz_judge *j, const struct tz_row *keep, const struct subject *s, struct tz_row *c)
+{
+    const char *field = subject_secret(keep->rec.type, s) ? "candidates_secret" : "candidates";
+    json_t *list = load_json(c->rec.v[tz_case_field(j, field)->index], 1);
+    int rc = 0;
+    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+        json_t *again = json_deep_copy(json_array_get(list, i));
+        json_object_set_new(again, "since", ver_json(j->edit.ver));
+        rc = open_or_join(j, keep, s, "conflict", "merged", again);
+    }
+    json_decref(list);
+    tz_case_put_text(j, c, "state", "closed");
+    tz_case_put_text(j, c, "choice", "gone");
+    tz_case_put_int(j, c, "closed_at", j->received.ms);
+    return rc ? rc : tz_case_store(j, c);
+}
+
+int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep)
+{
+    struct open_case open[SUBJECTS_MAX];
+    size_t n = 0;
+    int rc = open_cases(j, gone, open, &n);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct tz_row *c = NULL;
+        struct tz_case_head h;
+        if (open[i].s.life)
+            continue;
+        rc = tz_case_load(j, open[i].id, &c);
+        if (!rc)
+            rc = hand_over_one(j, keep, &open[i].s, c);
+        if (!rc)
+            rc = tz_case_head_get(j, gone, open[i].s.name, &h);
+        h.open = false;
+        if (!rc)
+            rc = tz_case_head_put(j, gone, open[i].s.name, &h);
+    }
+    return rc;
 }
 
 /* ---- resolve ---- */
@@ -489,6 +532,9 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
         if (f)
             r->names[f->index] = true;
     }
+    rc = tz_merge_redirect(j, &r->in, r->names);
+    if (rc)
+        return rc;
     bool any = false;
     for (size_t i = 0; i < t->nfields; i++) {
         if (!r->names[i])
@@ -515,15 +561,19 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
     if (!r->c || !r->row)
         return TZ_E_NOMEM;
     int rc = tz_judge_load(j, j->s->case_type, op->id, r->c, &ignored);
+    if (rc == 1 && tz_duplicate_case(j, r->c)) {
+        rc = tz_duplicate_resolve(j, op, r->c);
+        return rc ? rc : 1;
+    }
     if (rc == 1) {
-        t = tz_rows_ref_type(j->s->cat, &r->c->rec, cf(j, "target_id"));
-        memcpy(target.b, r->c->rec.v[cf(j, "target_id")->index].p, TZ_ID_BYTES);
+        t = tz_rows_ref_type(j->s->cat, &r->c->rec, tz_case_field(j, "target_id"));
+        memcpy(target.b, r->c->rec.v[tz_case_field(j, "target_id")->index].p, TZ_ID_BYTES);
         rc = t ? tz_judge_load(j, t, target, r->row, &r->stamps) : 0;
     }
     if (rc < 0)
         return rc;
     if (rc == 0 || !tz_judge_in_area(j, &r->row->area) ||
-        !subject_parse(t, r->c->rec.v[cf(j, "subject")->index], &r->s))
+        !subject_parse(t, r->c->rec.v[tz_case_field(j, "subject")->index], &r->s))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
     if (op->generation != (uint32_t)get_int(j, r->c, "generation"))
         return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
@@ -605,6 +655,8 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
     if (!rc && !r->s.life) /* the choice may move the record, or point somewhere */
         rc = tz_judge_area(j, r->row);
     if (!rc && !r->s.life)
+        rc = tz_merge_circle(j, r->row, r->names);
+    if (!rc && !r->s.life)
         rc = tz_judge_size(j, &r->row->rec);
     if (!rc && !r->s.life)
         rc = tz_judge_refs(j, t, &r->row->rec, r->names);
@@ -616,21 +668,21 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
 static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
 {
     static const char *const choice[] = {"typed", "mine", "theirs", "typed"};
-    struct head h;
+    struct tz_case_head h;
     uint8_t *user = tz_arena_dup(j->a, j->edit.user.b, TZ_ID_BYTES);
     if (!user)
         return TZ_E_NOMEM;
     r->c->area = r->row->area;
-    put_text(j, r->c, "state", "closed");
-    put_int(j, r->c, "closed_at", j->received.ms);
-    r->c->rec.v[cf(j, "closed_by")->index] = tz_value_blob(user, TZ_ID_BYTES);
-    put_text(j, r->c, "choice", choice[(unsigned)op->choice <= 3 ? op->choice : 0]);
+    tz_case_put_text(j, r->c, "state", "closed");
+    tz_case_put_int(j, r->c, "closed_at", j->received.ms);
+    r->c->rec.v[tz_case_field(j, "closed_by")->index] = tz_value_blob(user, TZ_ID_BYTES);
+    tz_case_put_text(j, r->c, "choice", choice[(unsigned)op->choice <= 3 ? op->choice : 0]);
     int rc = set_standing(j, r->c, r->row, &r->s);
-    rc = rc < 0 ? rc : case_store(j, r->c);
+    rc = rc < 0 ? rc : tz_case_store(j, r->c);
     if (!rc)
-        rc = head_get(j, r->row, r->s.name, &h);
+        rc = tz_case_head_get(j, r->row, r->s.name, &h);
     h.open = false;
-    return rc ? rc : head_put(j, r->row, r->s.name, &h);
+    return rc ? rc : tz_case_head_put(j, r->row, r->s.name, &h);
 }
 
 /** Candidates that joined after the resolver looked open the next generation. */
@@ -639,7 +691,7 @@ static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *st
 {
     const char *field = subject_secret(r->row->rec.type, &r->s) ? "candidates_secret" : "candidates";
     const char *kind = r->s.life ? "deleted" : "conflict";
-    json_t *list = load_json(r->c->rec.v[cf(j, field)->index], 1);
+    json_t *list = load_json(r->c->rec.v[tz_case_field(j, field)->index], 1);
     int rc = 0;
     for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
         json_t *cand = json_array_get(list, i);
@@ -678,7 +730,7 @@ int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op)
         rc = resolve_values(j, op, r);
     if (rc)
         return rc < 0 ? rc : 0;
-    if (tz_value_is_text(r->c->rec.v[cf(j, "state")->index], "closed"))
+    if (tz_value_is_text(r->c->rec.v[tz_case_field(j, "state")->index], "closed"))
         return resolve_late(j, r);
     if (!choice_stands(r) && (r->deleted || !r->s.life))
         rc = tz_judge_decision_on_life(j, r->row, &r->stamps, r->s.life ? NULL : &r->in, r->names);

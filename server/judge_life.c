@@ -131,7 +131,7 @@ int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_
         return rc < 0 ? rc : 0;
     if (row->deleted) /* both deleted it: equal values */
         return 0;
-    rc = tz_judge_children(j, t, op->id, tz_judge_checkpoint(j), example, &count);
+    rc = tz_judge_children(j, t, row->id, tz_judge_checkpoint(j), example, &count);
     if (rc < 0)
         return rc;
     if (rc == 1)

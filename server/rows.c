@@ -40,10 +40,35 @@ size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *
 
 /* ---- area ---- */
 
+/** The smallest area that holds both: a street's, a district's, or the city's own office (no district reads that). */
+static struct tz_area common_area(const struct tz_area *x, const struct tz_area *y)
+{
+    struct tz_area out = *x;
+    if (tz_area_eq(x, y) || y->district[0] == '\0')
+        return out;
+    if (x->district[0] == '\0')
+        return *y;
+    memset(&out, 0, sizeof out);
+    memcpy(out.district, strcmp(x->district, y->district) == 0 ? x->district : TZ_CITY_CODE, TZ_DISTRICT_BYTES);
+    return out;
+}
+
 int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,
                  struct tz_err *err)
 {
-    return tz_area_of(s->rep, rec, a, out, err);
+    int rc = tz_area_of(s->rep, rec, a, out, err);
+    const struct tz_field *other = rec->type == s->case_type ? tz_type_field(rec->type, "other_id") : NULL;
+    struct tz_row *row = NULL;
+    struct tz_id id;
+    if (rc != 1 || !other || rec->v[other->index].kind != TZ_V_BLOB)
+        return rc;
+    const struct tz_type *t = tz_rows_ref_type(s->cat, rec, other);
+    memcpy(id.b, rec->v[other->index].p, TZ_ID_BYTES);
+    row = t ? tz_arena_alloc(a, sizeof *row) : NULL;
+    rc = row ? tz_replica_get(s->rep, t, id, a, row, err) : TZ_E_NOMEM;
+    if (rc == 1)
+        *out = common_area(out, &row->area);
+    return rc < 0 ? rc : 1;
 }
 
 /** One step up: 1 with the record it has its area from in @parent, 0 there is none, negative. */
@@ -174,7 +199,7 @@ static int feed_left(struct tz_store *s, const struct tz_row *row, const struct 
 /* ---- claims ---- */
 
 /** The key's hash; false when a part is empty (claims nothing). */
-static bool claim_key(struct tz_store *s, const struct tz_record *rec, size_t k, int64_t *out)
+bool tz_rows_claim(struct tz_store *s, const struct tz_record *rec, size_t k, int64_t *out)
 {
     const struct tz_key *key = &rec->type->keys[k];
     struct tz_buf b;
@@ -224,8 +249,8 @@ static int claims_update(struct tz_store *s, const struct tz_row *row, const str
     for (size_t k = 0; k < row->rec.type->nkeys; k++) {
         int64_t was = 0;
         int64_t is = 0;
-        bool had = old && claim_key(s, &old->rec, k, &was);
-        bool has = claim_key(s, &row->rec, k, &is);
+        bool had = old && tz_rows_claim(s, &old->rec, k, &was);
+        bool has = tz_rows_claim(s, &row->rec, k, &is);
         int rc = 0;
         if (had && (!has || was != is))
             rc = claim_run(s, TZ_SQL_CLAIM_DROP, was, row, err);
@@ -325,7 +350,8 @@ static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver 
         return tz_err_set(err, TZ_E_LIMIT, row->rec.type->name, NULL, NULL, NULL);
     for (size_t i = 0; i < n; i++) {
         const struct tz_type *t = refs[i].type;
-        if (t->area != TZ_AREA_PARENT || &t->fields[t->area_field] != refs[i].field)
+        bool of_two = t == s->case_type && strcmp(refs[i].field->name, "other_id") == 0;
+        if (t->area != TZ_AREA_PARENT || (&t->fields[t->area_field] != refs[i].field && !of_two))
             continue;
         struct cascade c = {.a = a};
         int rc = tz_replica_find(s->rep, refs[i].field, t, tz_value_blob(row->id.b, TZ_ID_BYTES), collect_id, &c, err);

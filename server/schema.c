@@ -142,4 +142,15 @@ static const char STEP_3[] =
     "ALTER TABLE device ADD COLUMN forgotten_seq INTEGER NOT NULL DEFAULT 0;";
 /* In meta from here on: recovery_until (ms; 0 = no window is open) */
 
-const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}};
+static const char STEP_4[] =
+    /* survivors as they were before a merge, and what was turned to them: what UNMERGE gives back */
+    "CREATE TABLE merged("
+    " type INTEGER NOT NULL, gone BLOB NOT NULL, survivor BLOB NOT NULL, ver INTEGER NOT NULL, body BLOB NOT NULL,"
+    " PRIMARY KEY(type, gone)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE merge_link("
+    " gone_type INTEGER NOT NULL, gone BLOB NOT NULL, type INTEGER NOT NULL, id BLOB NOT NULL,"
+    " field INTEGER NOT NULL, ver INTEGER NOT NULL," /* ver: of the merge */
+    " PRIMARY KEY(gone_type, gone, type, id, field)) STRICT, WITHOUT ROWID;";
+
+const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
+    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}};

@@ -290,9 +290,10 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     s->case_type = tz_catalogue_type(o->catalogue, "case");
     s->user_type = tz_catalogue_type(o->catalogue, "user");
     s->division_type = tz_catalogue_type(o->catalogue, "division");
-    if (!s->case_type || !s->user_type || !s->division_type) {
+    s->redirect_type = tz_catalogue_type(o->catalogue, "redirect");
+    if (!s->case_type || !s->user_type || !s->division_type || !s->redirect_type) {
         free(s);
-        return tz_err_set(err, TZ_E_CATALOGUE, "types.csv: case, user, division", NULL, NULL, NULL);
+        return tz_err_set(err, TZ_E_CATALOGUE, "types.csv: case, user, division, redirect", NULL, NULL, NULL);
     }
     int rc = tz_db_open(path, mode, &o->db, &s->db, err);
     if (!rc && o->readonly)

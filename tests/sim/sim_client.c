@@ -346,6 +346,8 @@ static void set_areas(struct sim_client *c)
     c->areas[c->nareas++] = (struct tz_area){0};
     struct tz_area own = {0};
     if (strcmp(c->dev->area, "120000") == 0) {
+        struct tz_area office = {.district = "120000"}; /* what no single district may see */
+        c->areas[c->nareas++] = office;
         for (size_t i = 0; i < c->w->cat->nrows; i++) {
             const struct tz_shipped_row *row = &c->w->cat->rows[i];
             const struct tz_field *level = tz_type_field(row->type, "level");

@@ -132,7 +132,8 @@ bool sim_may_read(const struct sim_client *c, const struct tz_area *a)
 void sim_note_readers(struct sim *w, const struct tz_row *row)
 {
     for (size_t i = 0; i < w->nrecords; i++)
-        if (tz_id_eq(w->records[i].id, row->id))
+        if (tz_id_eq(w->records[i].id, row->id) ||
+            (w->oracle && oracle_went_into(w->oracle, w->records[i].id, row->id)))
             for (size_t k = 0; k < w->nclients; k++)
                 if (sim_may_read(&w->clients[k], &row->area))
                     w->records[i].readers |= UINT64_C(1) << k;

@@ -247,6 +247,8 @@ static void make_op(struct making *m)
                                            .type = target->type->id,
                                            .id = target->id};
     struct tz_op *op = &m->ops[m->nops - 1];
+    if (op->kind == TZ_OP_MERGE || op->kind == TZ_OP_UNMERGE)
+        op->other_id = w->records[sim_below(m->r, w->nrecords)].id;
     tz_ver head = w->server.ver_seen;
     uint64_t counter = head & ((UINT64_C(1) << TZ_VER_COUNTER_BITS) - 1);
     op->base_ver = sim_chance(m->r, 50) ? head : head - sim_below(m->r, counter < 30 ? counter : 30);

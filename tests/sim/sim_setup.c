@@ -12,8 +12,8 @@
 
 enum { COLUMNS_MAX = 24, CELL_BYTES = 256 };
 
-static const char *const TYPES[] = {"division",  "unit",     "user",    "organisation", "branch", "person",
-                                    "weak_case", "coverage", "meeting", "visit",        "case",   "incident"};
+static const char *const TYPES[] = {"division", "unit",    "user",  "organisation", "branch",   "person",  "weak_case",
+                                    "coverage", "meeting", "visit", "case",         "incident", "redirect"};
 static const char *const DIVISIONS[] = {"120000",    "120101",    "120102",    "120103",
                                         "120101001", "120101002", "120102001", "120103001"};
 

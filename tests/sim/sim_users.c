@@ -97,6 +97,13 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
 {
     static const char *const DATES[] = {"2016", "2016-12", "2016-12-31", "2017", "2017-03", "2017-03-01", "2017-03-05"};
     char s[64];
+    if (strcmp(f->name, "usci") == 0) { /* few firms: people meet in them. No marker, whoever knows it */
+        (void)snprintf(s, sizeof s, "91120101MA0T%05dX%d", 0, (int)sim_below(r, 9));
+        s[18] = '\0';
+        return text(a, s);
+    }
+    if (strcmp(f->name, "name") == 0 && sim_chance(r, 35)) /* the same firm, written down twice */
+        return text(a, sim_chance(r, 50) ? "同一（家）公司" : "同一(家) 公司");
     switch (f->ftype) {
     case TZ_FT_ENUM:
         return text(a, f->en->values[sim_below(r, f->en->nvalues)].code);
@@ -459,6 +466,22 @@ static void act_several(struct sim_client *c, struct sim_rng *r)
     finish(&x);
 }
 
+/* ---- one record of two ---- */
+
+static void act_merge(struct sim_client *c, struct sim_rng *r)
+{
+    const struct sim_record *keep = pick_visible(c, r, "organisation");
+    const struct sim_record *gone = pick_visible(c, r, "organisation");
+    struct saving x;
+    if (!keep || !gone || keep == gone)
+        return;
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, sim_chance(r, 65), &x.err);
+    if (finish(&x))
+        c->w->n.merges++;
+}
+
 /* ---- cases ---- */
 
 struct open_cases {
@@ -553,6 +576,8 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
         act_life(c, r, false);
     else if (pick_what < 84)
         act_life(c, r, true);
+    else if (pick_what < 86 && tz_catalogue_role(c->w->cat, c->dev->role)->supervises)
+        act_merge(c, r);
     else if (pick_what < 91)
         act_resolve(c, r);
     else if (pick_what < 97)

@@ -21,7 +21,8 @@ add_executable(tz_sim
   sim/sim_permute.c
   sim/oracle.c
   sim/oracle_op.c
-  sim/oracle_merge.c)
+  sim/oracle_merge.c
+  sim/oracle_claims.c)
 target_link_libraries(tz_sim PRIVATE server_core client_lib tz_memvfs PkgConfig::JANSSON tz_common)
 target_compile_definitions(tz_sim PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 if(TZ_SANITIZE OR TZ_TSAN)
@@ -45,5 +46,5 @@ if(TZ_PLANTED_BUGS)
     set_tests_properties(sim_planted_${bug} PROPERTIES LABELS sim TIMEOUT 900)
   endforeach()
 endif()
-tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_op.c sim/oracle_merge.c sim/sim_setup.c sim/sim_rng.c
+tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_op.c sim/oracle_merge.c sim/oracle_claims.c sim/sim_setup.c sim/sim_rng.c
   LINK server_core client_lib tz_memvfs)

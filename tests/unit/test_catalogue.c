@@ -384,7 +384,8 @@ static void shipped_types_keep_their_ids(void **state)
                {38, "alert"},
                {39, "indicator_snapshot"},
                {50, "case"},
-               {51, "incident"}};
+               {51, "incident"},
+               {52, "redirect"}};
     assert_int_equal(shipped.ntypes, sizeof ids / sizeof *ids);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         assert_int_equal(shipped_type(ids[i].name)->id, ids[i].id);
@@ -412,7 +413,7 @@ static void shipped_fields_have_labels_and_unique_ids(void **state)
         }
         total += t->nfields;
     }
-    assert_int_equal(total, 337 + 1 + 21); /* the source, fund.receiver_type, case and incident */
+    assert_int_equal(total, 337 + 1 + 21 + 7); /* the source, fund.receiver_type, case, incident and redirect */
 }
 
 static void shipped_organisation_is_as_the_domain_says(void **state)
@@ -471,7 +472,7 @@ static void shipped_secrets_are_secret(void **state)
 static void shipped_server_types_take_no_create(void **state)
 {
     (void)state;
-    static const char *const local[] = {"user", "case", "incident"};
+    static const char *const local[] = {"user", "case", "incident", "redirect"};
     size_t count = 0;
     for (size_t i = 0; i < shipped.ntypes; i++)
         count += shipped.types[i].local;

@@ -274,8 +274,13 @@ static void one_version_of_very_many_rows_fits_the_frames(void **state)
     struct tz_id org = sx_org(f, "甲公司");
     for (int k = 0; k < 4; k++) {
         struct sx_cs *c = sx_begin(&f->d1);
-        for (int i = 0; i < 500; i++)
-            sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=liaison", "since=2023-01-01", NULL);
+        for (int i = 0; i < 500; i++) {
+            char since[32]; /* no two of them the same link */
+            (void)snprintf(since, sizeof since, "since=%d-%02d-%02d", 2000 + k, 1 + i / 28 % 12, 1 + i % 28);
+            if (i >= 12 * 28)
+                since[6] = '3';
+            sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=liaison", since, NULL);
+        }
         sx_applied(sx_push(c));
     }
     sx_see(&f->c1);

@@ -301,8 +301,13 @@ static void move_of_a_record_with_very_many_dependants_succeeds(void **state)
     struct tz_id org = sx_org(f, "甲公司");
     for (int k = 0; k < 3; k++) {
         struct sx_cs *c = sx_begin(&f->d1);
-        for (int i = 0; i < 400; i++)
-            sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=liaison", "since=2023-01-01", NULL);
+        for (int i = 0; i < 400; i++) {
+            char since[32]; /* no two of them the same link */
+            (void)snprintf(since, sizeof since, "since=%d-%02d-%02d", 2000 + k, 1 + i / 28 % 12, 1 + i % 28);
+            if (i >= 12 * 28)
+                since[6] = '3';
+            sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=liaison", since, NULL);
+        }
         sx_applied(sx_push(c));
     }
     relocate(f, org, "120102");

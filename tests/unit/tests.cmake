@@ -42,6 +42,7 @@ tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_s
 tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_store_fixture)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
+tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_merge LABEL unit SOURCES unit/test_merge.c LINK tz_core)
 
 # server
