@@ -21,13 +21,16 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "Enrol", "Ping", "Pong", "Error", "Changeset", "Op"}
+CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "Enrol", "Ping",
+          "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
-          "Verified", "Enrolled"}
+          "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled"}
 ROW, BODY, NO = "names a row", "a body whose references name rows", "names no row"
 BYTES = {
     "Hello.audit_hash": (NO, "hash of the public chain"),
     "Verify.audit_hash": (NO, "hash of the public chain"),
+    "DigestRequest.ranges": (NO, "a set of hash ranges"),
+    "DigestRequest.after_id": (NO, "a place in the order of ids, compared and never looked up; see digests_end_at_the_border"),
     "Enrol.secret": (NO, "names an invitation; see invitations_look_alike"),
     "Enrol.csr": (NO, "the peer's own key"),
     "Push.changesets": (NO, "a Changeset, walked on its own"),
