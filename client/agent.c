@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum asker_kind { ASK_NONE, ASK_SYNC, ASK_VERIFY };
+enum asker_kind { ASK_NONE, ASK_SYNC, ASK_VERIFY, ASK_VERIFY_ONLY };
 
 struct asker {
     enum asker_kind kind;
@@ -34,6 +34,7 @@ struct agent {
     uv_timer_t tick;
     struct asker askers[TZ_CONTROL_ASKERS_MAX];
     struct tz_compare *compare;
+    enum asker_kind comparing; /* whom it is for */
     bool caught_up, reading, stopping;
     struct tz_office_status before, now; /* of the riding askers */
     int status_code;
@@ -112,12 +113,16 @@ static void on_after(void *ctx)
     begin_rides(g);
 }
 
+static void serve_riders(struct agent *g);
+
 static void on_compared(void *ctx, const struct tz_compare_result *result)
 {
     struct agent *g = ctx;
     struct tz_round_report r = {.compared = true, .compare = *result};
     g->compare = NULL;
-    answer(g, ASK_VERIFY, &r);
+    answer(g, g->comparing, &r);
+    if (!g->stopping && g->caught_up)
+        serve_riders(g); /* the other kind */
 }
 
 /** The riding askers' session has caught up. */
@@ -125,7 +130,11 @@ static void serve_riders(struct agent *g)
 {
     if (!g->reading && any(g, ASK_SYNC, true))
         g->reading = tz_conn_call(g->conn, run_status, on_after, g) == 0;
-    if (g->compare == NULL && any(g, ASK_VERIFY, true) && tz_compare_start(g->conn, on_compared, g, &g->compare) != 0)
+    bool dry = !any(g, ASK_VERIFY, true);
+    if (g->compare != NULL || (dry && !any(g, ASK_VERIFY_ONLY, true)))
+        return;
+    g->comparing = dry ? ASK_VERIFY_ONLY : ASK_VERIFY;
+    if (tz_compare_start(g->conn, dry, on_compared, g, &g->compare) != 0)
         g->compare = NULL;
 }
 
@@ -145,8 +154,12 @@ static void on_before(void *ctx)
 /** Start a session for those who wait, unless one of theirs is under way. */
 static void begin_rides(struct agent *g)
 {
-    bool waiting = any(g, ASK_SYNC, false) || any(g, ASK_VERIFY, false);
-    bool riding = any(g, ASK_SYNC, true) || any(g, ASK_VERIFY, true);
+    bool waiting = false;
+    bool riding = false;
+    for (size_t i = 0; i < TZ_CONTROL_ASKERS_MAX; i++) {
+        waiting = waiting || (g->askers[i].kind != ASK_NONE && !g->askers[i].riding);
+        riding = riding || (g->askers[i].kind != ASK_NONE && g->askers[i].riding);
+    }
     if (waiting && !riding && !g->reading && !g->stopping)
         g->reading = tz_conn_call(g->conn, run_status, on_before, g) == 0;
 }
@@ -245,6 +258,8 @@ static void on_request(void *ctx, const char *line, struct tz_control_token toke
         add_asker(g, ASK_SYNC, token);
     } else if (strcmp(line, "verify") == 0) {
         add_asker(g, ASK_VERIFY, token);
+    } else if (strcmp(line, "verify-only") == 0) {
+        add_asker(g, ASK_VERIFY_ONLY, token);
     } else if (strcmp(line, "stop") == 0) {
         reply_json(g, token, json_pack("{s:b}", "ok", 1));
         stop(g);

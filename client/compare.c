@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   ASKING ──Verified(v)──> CATCHING (checkpoint ≥ v?) ──> DIGESTING (job) ──own version = v──> done
- *     ^                                                          │ another version, fewer than 5 attempts
- *     └──────────────────────────────────────────────────────────┘
+ *   ASKING ──Verified(v)──> CATCHING (checkpoint ≥ v?) ──> DIGESTING (job) ──own version = v──> REPAIRING ──> done
+ *     ^                                                          │ another version, fewer than 5 attempts  │
+ *     └──────────────────────────────────────────────────────────┘                                         │
+ *     └──────────────────────────── once more when something was put right ───────────────────────────────┘
  *
  * A job may be under way when the session ends; the object lives until it is back.
  */
@@ -11,15 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ATTEMPTS_MAX = 5, PATIENCE_TICKS = 10 };
+enum { ATTEMPTS_MAX = 5, PATIENCE_TICKS = 10, REPAIR_PATIENCE_TICKS = 60 };
 
-enum compare_state { COMPARE_ASKING, COMPARE_CATCHING, COMPARE_DIGESTING, COMPARE_DONE };
+enum compare_state { COMPARE_ASKING, COMPARE_CATCHING, COMPARE_DIGESTING, COMPARE_REPAIRING, COMPARE_DONE };
 
 struct tz_compare {
     struct tz_conn *conn;
     void (*cb)(void *ctx, const struct tz_compare_result *r);
     void *ctx;
     enum compare_state state;
+    bool dry, repaired;
     bool first; /* the digest under way only learns the audit head to ask about */
     bool job;
     unsigned ticks; /* in this state */
@@ -75,6 +77,28 @@ static void run_digest(void *ctx, struct tz_office *o)
     p->code = tz_office_digest(o, &p->own, &err);
 }
 
+static void on_repaired(void *ctx, const struct tz_repair_report *r)
+{
+    struct tz_compare *p = ctx;
+    p->result.repair = *r;
+    p->repaired = true;
+    p->result.attempts = 0;
+    if (r->code != 0 || r->dry || tz_repair_total(r) == 0)
+        finish(p, r->code);
+    else
+        ask(p);
+}
+
+static void repair(struct tz_compare *p)
+{
+    struct tz_sync *s = tz_conn_sync(p->conn);
+    p->state = COMPARE_REPAIRING;
+    p->ticks = 0;
+    int rc = s == NULL ? TZ_E_GONE : tz_sync_repair(s, p->dry, on_repaired, p);
+    if (rc != 0)
+        finish(p, rc);
+}
+
 static void judge(struct tz_compare *p)
 {
     p->result.ver = p->own.ver;
@@ -83,7 +107,10 @@ static void judge(struct tz_compare *p)
     p->result.audit_ok = p->server.audit_ok;
     p->result.same =
         p->own.rows == p->server.rows && memcmp(p->own.digest, p->server.digest, sizeof p->own.digest) == 0;
-    finish(p, 0);
+    if (p->repaired)
+        finish(p, 0);
+    else
+        repair(p);
 }
 
 static void on_digest(void *ctx)
@@ -115,8 +142,8 @@ static void digest(struct tz_compare *p)
     finish(p, rc);
 }
 
-int tz_compare_start(struct tz_conn *conn, void (*cb)(void *ctx, const struct tz_compare_result *r), void *ctx,
-                     struct tz_compare **out)
+int tz_compare_start(struct tz_conn *conn, bool dry, void (*cb)(void *ctx, const struct tz_compare_result *r),
+                     void *ctx, struct tz_compare **out)
 {
     struct tz_compare *p = calloc(1, sizeof *p);
     *out = p;
@@ -125,6 +152,7 @@ int tz_compare_start(struct tz_conn *conn, void (*cb)(void *ctx, const struct tz
     p->conn = conn;
     p->cb = cb;
     p->ctx = ctx;
+    p->dry = dry;
     p->first = true;
     digest(p);
     return 0;
@@ -135,6 +163,8 @@ void tz_compare_on_event(struct tz_compare *p, enum tz_sync_event e)
     if (e == TZ_SYNC_CHECKPOINT && p->state == COMPARE_CATCHING &&
         tz_conn_counters(p->conn)->checkpoint >= p->server.ver)
         digest(p);
+    else if (e == TZ_SYNC_REPAIR)
+        p->ticks = 0;
 }
 
 void tz_compare_on_end(struct tz_compare *p, int code)
@@ -144,10 +174,12 @@ void tz_compare_on_end(struct tz_compare *p, int code)
 
 void tz_compare_on_tick(struct tz_compare *p)
 {
-    if (p->state != COMPARE_ASKING && p->state != COMPARE_CATCHING)
+    if (p->state != COMPARE_ASKING && p->state != COMPARE_CATCHING && p->state != COMPARE_REPAIRING)
         return;
-    if (++p->ticks < PATIENCE_TICKS)
+    if (++p->ticks < (p->state == COMPARE_REPAIRING ? REPAIR_PATIENCE_TICKS : PATIENCE_TICKS))
         return;
+    if (p->state == COMPARE_REPAIRING && tz_conn_sync(p->conn) != NULL)
+        tz_sync_repair_cancel(tz_conn_sync(p->conn));
     tz_conn_renew(p->conn); /* a late answer must not find us gone */
     finish(p, TZ_E_TIMEOUT);
 }

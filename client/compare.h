@@ -4,7 +4,8 @@
 
 /*
  * Verify: is this replica what the server says it should be? Asks for the server's digest, waits until the own
- * checkpoint is there, makes the own digest, compares; asks again when the server has moved on meanwhile.
+ * checkpoint is there, makes the own digest, compares; asks again when the server has moved on meanwhile. Then bucket
+ * by bucket, which finds where it differs and puts that right; when something was, the whole is compared once more.
  */
 
 #include "conn.h"
@@ -17,14 +18,16 @@ struct tz_compare_result {
     uint64_t rows_here, rows_server;
     tz_ver ver;
     unsigned attempts;
+    struct tz_repair_report repair;
 };
 
 /**
- * @conn must have a running session. @cb comes once, on the loop (also from within
- * this call when a digest cannot be made); the object is gone then. TZ_E_NOMEM.
+ * @conn must have a running session. @dry: nothing is put right, only told. @cb comes once, on the loop (also from
+ * within this call when a digest cannot be made); the object is gone then. TZ_E_NOMEM.
  */
-TZ_MUST_USE int tz_compare_start(struct tz_conn *conn, void (*cb)(void *ctx, const struct tz_compare_result *r),
-                                 void *ctx, struct tz_compare **out);
+TZ_MUST_USE int tz_compare_start(struct tz_conn *conn, bool dry,
+                                 void (*cb)(void *ctx, const struct tz_compare_result *r), void *ctx,
+                                 struct tz_compare **out);
 /** From the owner's on_event. */
 void tz_compare_on_event(struct tz_compare *p, enum tz_sync_event e);
 /** The session ended: answers with @code. */

@@ -7,7 +7,7 @@
  */
 #include "office_int.h"
 
-#include "hash.h"
+#include "rowsum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,7 @@ struct merge_walk {
     tz_row_cb cb;
     void *ctx;
     struct tz_err *err;
+    bool lenient; /* a shadow that cannot be read is a row without values, not an error */
     bool stopped; /* the callback said 0 */
 };
 
@@ -85,7 +86,11 @@ static int emit_shadow(struct merge_walk *w)
     if (st.n && st.n < sizeof area.street)
         memcpy(area.street, st.p, st.n);
     int rc = tz_overlay_image(w->t, w->shadow_id, TZ_IMAGE_LIVE, (tz_ver)tz_stmt_int(&w->shadows, 2), &area,
-                              tz_stmt_blob(&w->shadows, 5), &w->a, im, w->err);
+                              tz_stmt_blob(&w->shadows, 5), &w->a, im, w->lenient ? NULL : w->err);
+    if (w->lenient && rc == TZ_E_FORMAT) {
+        tz_record_init(&im->row.rec, w->t);
+        rc = 0;
+    }
     return rc ? rc : w->cb(w->ctx, &im->row);
 }
 
@@ -119,13 +124,13 @@ static int walk_row(void *ctx, const struct tz_row *row)
     return rc;
 }
 
-static int each_confirmed(struct tz_office *o, const struct tz_type *t, tz_row_cb cb, void *ctx, bool *stopped,
-                          struct tz_err *err)
+static int each_confirmed(struct tz_office *o, const struct tz_type *t, bool lenient, tz_row_cb cb, void *ctx,
+                          bool *stopped, struct tz_err *err)
 {
     struct merge_walk *w = calloc(1, sizeof *w);
     if (!w)
         return tz_office_nomem(err);
-    *w = (struct merge_walk){.o = o, .t = t, .cb = cb, .ctx = ctx, .err = err};
+    *w = (struct merge_walk){.o = o, .t = t, .cb = cb, .ctx = ctx, .err = err, .lenient = lenient};
     tz_arena_init(&w->a, TZ_OFFICE_ARENA_BYTES);
     int rc =
         tz_db_prepare(o->db, &w->shadows,
@@ -146,6 +151,23 @@ static int each_confirmed(struct tz_office *o, const struct tz_type *t, tz_row_c
     tz_stmt_finalize(&w->shadows);
     tz_arena_deinit(&w->a);
     free(w);
+    return rc;
+}
+
+int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, tz_row_cb cb, void *ctx, struct tz_err *err)
+{
+    bool stopped;
+    return each_confirmed(o, t, true, cb, ctx, &stopped, err);
+}
+
+int tz_confirmed_body(const struct tz_record *rec, struct tz_buf *b)
+{
+    tz_buf_clear(b);
+    int rc = tz_record_encode(rec, b);
+    if (rc && rc != TZ_E_NOMEM) {
+        tz_buf_clear(b);
+        rc = 0;
+    }
     return rc;
 }
 
@@ -185,14 +207,14 @@ static int each_type(struct tz_office *o, bool view, tz_row_cb cb, void *ctx, st
         if (view)
             rc = tz_replica_each(o->rep, t, view_row, &w, err);
         else
-            rc = each_confirmed(o, t, cb, ctx, &w.stopped, err);
+            rc = each_confirmed(o, t, false, cb, ctx, &w.stopped, err);
         stopped = w.stopped;
     }
     return rc;
 }
 
-/** One snapshot for a whole walk; a save that is open is a transaction already. */
-static int begin_snapshot(struct tz_office *o, bool *mine, struct tz_err *err)
+/* A save that is open is a transaction already. */
+int tz_office_snapshot(struct tz_office *o, bool *mine, struct tz_err *err)
 {
     *mine = !tz_db_in_transaction(o->db);
     int rc = *mine ? tz_db_begin_read(o->db, err) : 0;
@@ -206,7 +228,7 @@ static int begin_snapshot(struct tz_office *o, bool *mine, struct tz_err *err)
 int tz_office_each_row(struct tz_office *o, bool view, bool partial, tz_row_cb cb, void *ctx, struct tz_err *err)
 {
     bool mine;
-    int rc = begin_snapshot(o, &mine, err);
+    int rc = tz_office_snapshot(o, &mine, err);
     if (!rc && o->st.filling && !partial)
         rc = tz_err_set(err, TZ_E_INCOMPLETE, NULL, NULL, NULL, NULL);
     if (!rc)
@@ -226,14 +248,8 @@ struct digest {
 
 static int digest_one(struct digest *d, uint32_t type, struct tz_id id, tz_ver ver, struct tz_bytes body)
 {
-    uint8_t head[4 + TZ_ID_BYTES + 8 + 4];
-    for (int i = 0; i < 4; i++) {
-        head[i] = (uint8_t)(type >> (24 - 8 * i));
-        head[28 + i] = (uint8_t)((uint32_t)body.n >> (24 - 8 * i));
-    }
-    memcpy(head + 4, id.b, TZ_ID_BYTES);
-    for (int i = 0; i < 8; i++)
-        head[20 + i] = (uint8_t)(ver >> (56 - 8 * i));
+    uint8_t head[TZ_ROWSUM_HEAD_BYTES];
+    tz_rowsum_head(type, id, ver, body.n, head);
     d->rows++;
     int rc = tz_sha256_update(&d->h, tz_bytes_of(head, sizeof head));
     return rc ? rc : tz_sha256_update(&d->h, body);
@@ -242,8 +258,7 @@ static int digest_one(struct digest *d, uint32_t type, struct tz_id id, tz_ver v
 static int digest_row(void *ctx, const struct tz_row *row)
 {
     struct digest *d = ctx;
-    tz_buf_clear(&d->body);
-    int rc = tz_record_encode(&row->rec, &d->body);
+    int rc = tz_confirmed_body(&row->rec, &d->body);
     if (!rc)
         rc = digest_one(d, row->rec.type->id, row->id, row->ver, tz_buf_unread(&d->body));
     return rc ? rc : 1;
@@ -282,7 +297,7 @@ static int digest_all(struct tz_office *o, struct digest *d, struct tz_err *err)
         int rc = digest_raw(o, d, last, t ? t->id : UINT32_MAX, err);
         if (rc || !t)
             return rc;
-        rc = each_confirmed(o, t, digest_row, d, &stopped, err);
+        rc = each_confirmed(o, t, true, digest_row, d, &stopped, err);
         if (rc)
             return rc;
         last = t->id;
@@ -295,7 +310,7 @@ int tz_office_digest(struct tz_office *o, struct tz_msg_verified *out, struct tz
     bool mine;
     memset(out, 0, sizeof *out);
     tz_buf_init(&d.body, TZ_ROW_BYTES_MAX);
-    int rc = begin_snapshot(o, &mine, err);
+    int rc = tz_office_snapshot(o, &mine, err);
     if (!rc && o->st.filling)
         rc = tz_err_set(err, TZ_E_INCOMPLETE, NULL, NULL, NULL, NULL);
     if (!rc)

@@ -10,6 +10,7 @@
  *  3. A row that does not fit is set aside, raw; the rest goes on. A row of a type this catalogue lacks is kept raw
  * until it has it.
  *  4. A row under pending edits goes into the shadow, never over the view.
+ *  5. What a repair took out is kept in set_aside under a code of its own and never comes back by itself.
  */
 #include "log.h"
 #include "office_int.h"
@@ -73,6 +74,15 @@ static int raw_drop(struct tz_office *o, uint32_t type, struct tz_id id, struct 
     return tz_stmt_run(s, err);
 }
 
+static int raw_put(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_RAW_PUT, "INSERT OR REPLACE INTO raw_row VALUES(?, ?, ?, ?, ?, ?, ?)", err);
+    if (!s)
+        return tz_office_code(err);
+    int rc = bind_raw(s, row);
+    return rc ? rc : tz_stmt_run(s, err);
+}
+
 /** A record of a type that is not in this catalogue. */
 static int take_raw(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err)
 {
@@ -91,11 +101,7 @@ static int take_raw(struct tz_office *o, const struct tz_msg_row *row, struct tz
         return rc < 0 ? rc : 0;
     if (row->state == TZ_ROW_LEFT)
         return there ? raw_drop(o, row->type, row->id, err) : 0;
-    s = tz_office_sql(o, OS_RAW_PUT, "INSERT OR REPLACE INTO raw_row VALUES(?, ?, ?, ?, ?, ?, ?)", err);
-    if (!s)
-        return tz_office_code(err);
-    rc = bind_raw(s, row);
-    return rc ? rc : tz_stmt_run(s, err);
+    return raw_put(o, row, err);
 }
 
 static int set_aside(struct tz_office *o, const struct tz_msg_row *row, int code, struct tz_err *err)
@@ -209,6 +215,99 @@ int tz_feed_row(struct tz_office *o, const struct tz_msg_row *row, struct tz_err
     return rc;
 }
 
+/* ---- repair ---- */
+
+int tz_feed_replace(struct tz_office *o, const struct tz_msg_row *row, bool *fits, struct tz_err *err)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, row->type);
+    struct tz_arena a;
+    *fits = true;
+    if (!t)
+        return raw_put(o, row, err);
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_image *im = tz_arena_alloc(&a, sizeof *im);
+    int rc = im ? decode_row(t, row, &a, im) : tz_office_nomem(err);
+    if (im && rc) {
+        *fits = false;
+        rc = set_aside(o, row, rc, err);
+    } else if (im) {
+        int pending = tz_overlay_pending(o, t->id, row->id, err);
+        rc = pending < 0 ? pending : aside_drop(o, row->type, row->id, row->ver, err);
+        if (!rc)
+            rc = put_confirmed(o, t, row->id, im, pending == 1, err);
+    }
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/** The confirmed content as it is stored, whatever it is worth. An encoding that fails leaves the body empty. */
+static int stored_body(struct tz_office *o, const struct tz_type *t, struct tz_msg_row *row, bool pending,
+                       struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_row *held = tz_arena_alloc(a, sizeof *held);
+    struct tz_buf b;
+    struct tz_stmt *s = NULL;
+    if (!held)
+        return tz_office_nomem(err);
+    if (!pending) {
+        int rc = tz_replica_get(o->rep, t, row->id, a, held, err);
+        tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+        if (rc == 1 && !tz_record_encode(&held->rec, &b))
+            row->body = tz_bytes_of(tz_arena_dup(a, b.p, b.len), b.len);
+        tz_buf_deinit(&b);
+        return rc < 0 ? rc : 0;
+    }
+    s = tz_office_sql(o, OS_SHADOW_GET, TZ_SHADOW_GET, err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, t->id);
+    tz_stmt_bind_id(s, 2, &row->id);
+    int rc = tz_stmt_step(s, err);
+    struct tz_bytes stored = rc == 1 ? tz_stmt_blob(s, 4) : (struct tz_bytes){0};
+    row->body = tz_bytes_of(tz_arena_dup(a, stored.p, stored.n), stored.n);
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int stored_raw(struct tz_office *o, struct tz_msg_row *row, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_RAW_BODY, "SELECT body FROM raw_row WHERE type = ? AND id = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, row->type);
+    tz_stmt_bind_id(s, 2, &row->id);
+    int rc = tz_stmt_step(s, err);
+    struct tz_bytes stored = rc == 1 ? tz_stmt_blob(s, 0) : (struct tz_bytes){0};
+    row->body = tz_bytes_of(tz_arena_dup(a, stored.p, stored.n), stored.n);
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_feed_remove(struct tz_office *o, const struct tz_msg_row *what, struct tz_err *err)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, what->type);
+    struct tz_msg_row row = *what;
+    struct tz_arena a;
+    int pending = t ? tz_overlay_pending(o, t->id, row.id, err) : 0;
+    if (pending < 0)
+        return pending;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    struct tz_image *gone = tz_arena_calloc(&a, 1, sizeof *gone);
+    int rc = !gone ? tz_office_nomem(err)
+             : t   ? stored_body(o, t, &row, pending == 1, &a, err)
+                   : stored_raw(o, &row, &a, err);
+    if (!rc)
+        rc = set_aside(o, &row, TZ_E_VERIFY, err);
+    if (!rc && !t)
+        rc = raw_drop(o, row.type, row.id, err);
+    if (!rc && t) { /* version 0: whatever the server sends of it later is newer */
+        tz_record_init(&gone->row.rec, t);
+        rc = put_confirmed(o, t, row.id, gone, pending == 1, err);
+    }
+    tz_arena_deinit(&a);
+    return rc;
+}
+
 /* ---- rows that this catalogue has grown to understand ---- */
 
 static int each_kept(struct tz_office *o, enum tz_office_stmt which, const char *sql, struct tz_err *err)
@@ -262,7 +361,7 @@ int tz_feed_promote(struct tz_office *o, struct tz_err *err)
     if (!rc)
         rc = each_kept(o, OS_ASIDE_ALL,
                        "SELECT type, id, ver, district, street, state, body FROM set_aside WHERE (type, id) > (?, ?)"
-                       " ORDER BY type, id LIMIT 1",
+                       " AND code <> " TZ_REPAIRED_CODE " ORDER BY type, id LIMIT 1",
                        err);
     return rc ? rc : tz_overlay_mark_hidden(o, err);
 }

@@ -29,6 +29,7 @@ enum {
 /** Prepared statements, by user; the SQL stands beside each office_sql call. */
 enum tz_office_stmt {
     OS_AREA_ADD,
+    OS_AREA_COVERS,
     OS_ASIDE_ALL,
     OS_ASIDE_DEL,
     OS_ASIDE_LEFT,
@@ -59,6 +60,9 @@ enum tz_office_stmt {
     OS_META_GET,
     OS_META_SET,
     OS_RAW_ALL,
+    OS_RAW_BODY,
+    OS_RAW_BUCKET,
+    OS_RAW_TYPE,
     OS_RAW_DEL,
     OS_RAW_EACH,
     OS_RAW_GET,
@@ -136,7 +140,18 @@ TZ_MUST_USE int tz_office_end(struct tz_office *o, int rc, struct tz_err *err);
 TZ_MUST_USE int tz_office_user_role(struct tz_office *o, struct tz_id user, char role[TZ_OFFICE_NAME_BYTES],
                                     bool *active, struct tz_err *err);
 
+/* ---- confirmed.c ---- */
+/** One snapshot for several reads, and the state as of it; @mine: to be ended with tz_db_rollback. */
+TZ_MUST_USE int tz_office_snapshot(struct tz_office *o, bool *mine, struct tz_err *err);
+/** Confirmed live rows of a type in id order. One whose stored form is damaged comes without values. */
+TZ_MUST_USE int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, tz_row_cb cb, void *ctx,
+                                  struct tz_err *err);
+/** Its body for a digest into @b; one that cannot be encoded is empty, which no record of the server is. */
+TZ_MUST_USE int tz_confirmed_body(const struct tz_record *rec, struct tz_buf *b);
+
 /* ---- overlay.c ---- */
+/** One shadow by type and id, for OS_SHADOW_GET. */
+#define TZ_SHADOW_GET "SELECT state, ver, district, street, body FROM _shadow WHERE type = ? AND id = ?"
 enum tz_image_state { TZ_IMAGE_NONE = 0, TZ_IMAGE_LIVE = 1, TZ_IMAGE_DELETED = 2 };
 /** A record as it is confirmed, or as replay has it so far. */
 struct tz_image {
@@ -215,6 +230,15 @@ const struct tz_type *tz_check_any_type(const struct tz_catalogue *cat, const st
 
 /* ---- feed.c ---- */
 TZ_MUST_USE int tz_feed_row(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err);
+/** In a repair: the live row as the server has it takes the place of whatever is held, whatever its version. @fits
+ * false: it cannot be stored and is set aside. */
+TZ_MUST_USE int tz_feed_replace(struct tz_office *o, const struct tz_msg_row *row, bool *fits, struct tz_err *err);
+/** In a repair: the server has no such row. What is held is set aside (@what without body), then it goes; own edits of
+ * it stay. */
+TZ_MUST_USE int tz_feed_remove(struct tz_office *o, const struct tz_msg_row *what, struct tz_err *err);
+/** set_aside.code of what a repair took out, as SQL text. */
+#define TZ_REPAIRED_CODE "-104"
+_Static_assert(TZ_E_VERIFY == -104, "TZ_REPAIRED_CODE");
 /** Raw rows and rows set aside that this catalogue understands now. */
 TZ_MUST_USE int tz_feed_promote(struct tz_office *o, struct tz_err *err);
 /** Into the outbox, serialised and hashed. */

@@ -367,7 +367,7 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
                                       " count(*) FILTER (WHERE outcome = 3 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 4 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 5 AND withdrawn_by = 0),"
-                                      " (SELECT count(*) FROM set_aside),"
+                                      " (SELECT count(*) FROM set_aside WHERE code <> " TZ_REPAIRED_CODE "),"
                                       " (SELECT count(*) FROM lost_row),"
                                       " NOT EXISTS (SELECT 1 FROM grant_area) FROM outbox",
                                       err);

@@ -14,6 +14,7 @@
  *                             ├─ replay ──> typed table (the view)
  *   own ops in the overlay ───┘
  */
+#include "log.h"
 #include "office_int.h"
 
 #include "set.h"
@@ -54,8 +55,7 @@ static void read_area(const struct tz_stmt *s, int col, struct tz_area *out)
 static int shadow_get(struct tz_office *o, const struct tz_type *t, struct tz_id id, struct tz_arena *a,
                       struct tz_image *out, struct tz_err *err)
 {
-    struct tz_stmt *s = tz_office_sql(
-        o, OS_SHADOW_GET, "SELECT state, ver, district, street, body FROM _shadow WHERE type = ? AND id = ?", err);
+    struct tz_stmt *s = tz_office_sql(o, OS_SHADOW_GET, TZ_SHADOW_GET, err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, t->id);
@@ -68,6 +68,12 @@ static int shadow_get(struct tz_office *o, const struct tz_type *t, struct tz_id
     rc = tz_overlay_image(t, id, (enum tz_image_state)tz_stmt_int(s, 0), (tz_ver)tz_stmt_int(s, 1), &area,
                           tz_stmt_blob(s, 4), a, out, err);
     tz_stmt_reset(s);
+    if (rc == TZ_E_FORMAT) { /* damage: the next row of it, or a repair, puts it right; until then nothing must stop */
+        tz_log(TZ_LOG_WARN, "overlay", "shadow-damaged", "type=%u", t->id);
+        if (err)
+            *err = (struct tz_err){0};
+        rc = tz_overlay_image(t, id, TZ_IMAGE_NONE, 0, &area, (struct tz_bytes){0}, a, out, err);
+    }
     return rc ? rc : 1;
 }
 

@@ -26,6 +26,11 @@ static int agent_answers(const char *dir, struct tz_err *err)
     return rc == TZ_E_TIMEOUT ? tz_err_set(err, TZ_E_AGENT_STUCK, NULL, NULL, NULL, NULL) : rc;
 }
 
+static const char *request_of(const struct tz_round_options *opt)
+{
+    return !opt->compare ? "sync" : opt->dry ? "verify-only" : "verify";
+}
+
 int tz_request_round(const struct tz_round_options *opt, struct tz_round_report *r, struct tz_err *err)
 {
     int rc = TZ_E_LEASE;
@@ -37,7 +42,7 @@ int tz_request_round(const struct tz_round_options *opt, struct tz_round_report 
             return rc;
         rc = agent_answers(opt->dir, &asking);
         if (rc == 0)
-            rc = tz_agent_ask(opt->dir, opt->compare ? "verify" : "sync", AGENT_WAIT_MS, &reply, &asking);
+            rc = tz_agent_ask(opt->dir, request_of(opt), AGENT_WAIT_MS, &reply, &asking);
         if (rc == 0) {
             *err = (struct tz_err){0};
             tz_round_parse(reply, r);

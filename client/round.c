@@ -57,6 +57,53 @@ static const struct {
     {"unsent", offsetof(struct tz_round_report, unsent)},
 };
 
+static json_t *rows_json(const struct tz_repair_report *r)
+{
+    json_t *a = json_array();
+    char hex[TZ_ID_HEX + 1];
+    for (size_t i = 0; i < r->nrows; i++) {
+        tz_id_print(r->rows[i].id, hex);
+        if (json_array_append_new(a, json_pack("{s:i, s:s, s:i}", "type", (int)r->rows[i].type, "id", hex, "found",
+                                               (int)r->rows[i].what)) != 0)
+            break;
+    }
+    return a;
+}
+
+static json_t *repair_json(const struct tz_repair_report *r)
+{
+    json_t *j = json_pack("{s:i, s:b, s:b, s:I, s:I}", "code", r->code, "dry", r->dry, "noted", r->noted, "buckets",
+                          (json_int_t)r->buckets, "version", (json_int_t)r->ver);
+    int bad = json_object_set_new(j, "rows", rows_json(r));
+    for (int i = 0; i < TZ_REPAIR_WHATS; i++)
+        bad |= json_object_set_new(j, tz_repair_what_name((enum tz_repair_what)i), json_integer((json_int_t)r->n[i]));
+    if (bad == 0)
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
+static void parse_repair(const json_t *j, struct tz_repair_report *r)
+{
+    const json_t *rows = json_object_get(j, "rows");
+    r->code = (int)json_integer_value(json_object_get(j, "code"));
+    r->dry = json_is_true(json_object_get(j, "dry"));
+    r->noted = json_is_true(json_object_get(j, "noted"));
+    r->buckets = (uint64_t)json_integer_value(json_object_get(j, "buckets"));
+    r->ver = (tz_ver)json_integer_value(json_object_get(j, "version"));
+    for (int i = 0; i < TZ_REPAIR_WHATS; i++)
+        r->n[i] = (uint64_t)json_integer_value(json_object_get(j, tz_repair_what_name((enum tz_repair_what)i)));
+    for (size_t i = 0; i < json_array_size(rows) && i < TZ_REPAIR_ROWS_NAMED; i++) {
+        const json_t *one = json_array_get(rows, i);
+        const char *hex = json_string_value(json_object_get(one, "id"));
+        struct tz_repair_row *row = &r->rows[r->nrows];
+        row->type = (uint32_t)json_integer_value(json_object_get(one, "type"));
+        row->what = (enum tz_repair_what)json_integer_value(json_object_get(one, "found"));
+        if (hex != NULL && tz_id_parse(hex, &row->id) == 0)
+            r->nrows++;
+    }
+}
+
 json_t *tz_round_json(const struct tz_round_report *r)
 {
     json_t *j = json_object();
@@ -68,12 +115,12 @@ json_t *tz_round_json(const struct tz_round_report *r)
     }
     bad |= json_object_set_new(j, "offset_ms", json_integer(r->offset_ms));
     if (r->compared)
-        bad |= json_object_set_new(j, "verify",
-                                   json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:i}", "code", r->compare.code, "same",
-                                             r->compare.same, "audit_ok", r->compare.audit_ok, "rows_here",
-                                             (json_int_t)r->compare.rows_here, "rows_server",
-                                             (json_int_t)r->compare.rows_server, "version", (json_int_t)r->compare.ver,
-                                             "attempts", (int)r->compare.attempts));
+        bad |= json_object_set_new(
+            j, "verify",
+            json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:i, s:o}", "code", r->compare.code, "same", r->compare.same,
+                      "audit_ok", r->compare.audit_ok, "rows_here", (json_int_t)r->compare.rows_here, "rows_server",
+                      (json_int_t)r->compare.rows_server, "version", (json_int_t)r->compare.ver, "attempts",
+                      (int)r->compare.attempts, "repair", repair_json(&r->compare.repair)));
     if (bad == 0)
         return j;
     json_decref(j);
@@ -99,6 +146,7 @@ void tz_round_parse(const json_t *j, struct tz_round_report *r)
     r->compare.rows_server = (uint64_t)json_integer_value(json_object_get(v, "rows_server"));
     r->compare.ver = (tz_ver)json_integer_value(json_object_get(v, "version"));
     r->compare.attempts = (unsigned)json_integer_value(json_object_get(v, "attempts"));
+    parse_repair(json_object_get(v, "repair"), &r->compare.repair);
 }
 
 /* ---- the round ---- */
@@ -135,7 +183,7 @@ static void on_event(void *ctx, enum tz_sync_event e)
         return;
     if (!r->opt->compare)
         end(r, 0);
-    else if (r->compare == NULL && !r->done && tz_compare_start(r->conn, on_compared, r, &r->compare) != 0)
+    else if (r->compare == NULL && !r->done && tz_compare_start(r->conn, r->opt->dry, on_compared, r, &r->compare) != 0)
         end(r, TZ_E_NOMEM);
 }
 

@@ -36,7 +36,8 @@ struct tz_round_options {
     const char *dir;
     struct tz_office *office; /* borrowed for the call; used on another thread meanwhile */
     const char *software;
-    bool compare; /* then verify against the server */
+    bool compare; /* then verify against the server, and put right what differs … */
+    bool dry;     /* … or only tell */
     bool signals; /* SIGINT and SIGTERM end the round with TZ_E_INTERRUPTED */
     void (*progress)(void *ctx, const struct tz_sync_counters *n); /* may be NULL */
     void *ctx;

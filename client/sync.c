@@ -13,7 +13,8 @@
  *  1. The lanes never wait for each other.
  *  2. Jobs of one lane run in the order they were submitted (the owner has one thread for them), so a checkpoint
  * follows its fills.
- *  3. Nothing a server sends makes this hold more than its caps: held rows, jobs under way per lane, one verify.
+ *  3. Nothing a server sends makes this hold more than its caps: held rows, jobs under way per lane, one verify, one
+ * repair (repair.c).
  *  4. What is held in memory was acknowledged but is not durable: that is safe because the cursor has not moved, so the
  * next session asks for it again.
  *  5. After close no callback is made; jobs that come back later are freed.
@@ -61,6 +62,9 @@ struct tz_sync {
     bool caught_up;
     void (*verified)(void *ctx, const struct tz_msg_verified *v);
     void *verified_ctx;
+    struct tz_repair *repair; /* owned; NULL when none is under way */
+    void (*repaired)(void *ctx, const struct tz_repair_report *r);
+    void *repaired_ctx;
 };
 
 static void held_clear(struct tz_sync *s)
@@ -108,6 +112,7 @@ void tz_sync_free(struct tz_sync *s)
     if (!s)
         return;
     held_clear(s);
+    tz_repair_free(s->repair);
     free(s);
 }
 
@@ -222,6 +227,87 @@ static void on_results(struct tz_sync *s, const struct tz_frame *f)
     s->io.submit(s->io.ctx, j);
 }
 
+/* ---- repair ---- */
+
+static void repair_send(void *ctx, uint8_t type, struct tz_bytes body)
+{
+    struct tz_sync *s = ctx;
+    s->io.send(s->io.ctx, type, TZ_LANE_CONTROL, body);
+}
+
+static void repair_submit(void *ctx, struct tz_cjob *job)
+{
+    struct tz_sync *s = ctx;
+    s->io.submit(s->io.ctx, job);
+}
+
+static tz_ver repair_checkpoint(void *ctx)
+{
+    return ((struct tz_sync *)ctx)->count.checkpoint;
+}
+
+static void repair_done(void *ctx, const struct tz_repair_report *r)
+{
+    struct tz_sync *s = ctx;
+    s->repaired(s->repaired_ctx, r);
+}
+
+/** One that has told its owner is freed when none of its functions is running. */
+static void repair_reap(struct tz_sync *s)
+{
+    if (!s->repair || !tz_repair_is_done(s->repair))
+        return;
+    tz_repair_free(s->repair);
+    s->repair = NULL;
+}
+
+int tz_sync_repair(struct tz_sync *s, bool dry, void (*cb)(void *ctx, const struct tz_repair_report *r), void *ctx)
+{
+    struct tz_repair_io io = {repair_send, repair_submit, repair_checkpoint, repair_done, s};
+    repair_reap(s);
+    if (s->state != SYNC_RUNNING)
+        return TZ_E_GONE;
+    if (s->repair || s->verified)
+        return TZ_E_DB_BUSY;
+    s->repaired = cb;
+    s->repaired_ctx = ctx;
+    return tz_repair_new(dry, &io, &s->repair);
+}
+
+void tz_sync_repair_cancel(struct tz_sync *s)
+{
+    tz_repair_free(s->repair);
+    s->repair = NULL;
+}
+
+static void repair_moved(struct tz_sync *s)
+{
+    repair_reap(s);
+    if (s->state == SYNC_RUNNING) /* the owner may have ended it when it was told */
+        s->io.event(s->io.ctx, TZ_SYNC_REPAIR);
+}
+
+static void on_digest(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_err err = {0};
+    int rc = s->repair ? tz_repair_on_answer(s->repair, f->type, f->body, &err)
+                       : tz_err_set(&err, TZ_E_PROTOCOL, "an answer nobody asked for", NULL, NULL, NULL);
+    if (rc) {
+        sync_close(s, &err);
+        return;
+    }
+    repair_moved(s);
+}
+
+static void on_repair_job(struct tz_sync *s, struct tz_cjob *j)
+{
+    if (s->repair)
+        tz_repair_on_job(s->repair, j);
+    else
+        tz_cjob_free(j);
+    repair_moved(s);
+}
+
 /* ---- down ---- */
 
 static void submit_down(struct tz_sync *s, struct tz_cjob *j)
@@ -330,6 +416,9 @@ static void on_down_done(struct tz_sync *s, struct tz_cjob *j)
         s->count.checkpoints++;
         s->count.checkpoint = j->checkpoint.ver;
         s->io.event(s->io.ctx, TZ_SYNC_CHECKPOINT);
+        if (s->repair)
+            tz_repair_on_checkpoint(s->repair);
+        repair_reap(s);
         check_caught_up(s);
     } else {
         s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
@@ -457,10 +546,9 @@ struct handler {
     void (*handle)(struct tz_sync *s, const struct tz_frame *f);
 };
 static const struct handler running[] = {
-    {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},
-    {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
-    {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint},
-    {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
+    {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},         {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
+    {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint}, {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
+    {TZ_MSG_DIGEST, TZ_LANE_CONTROL, on_digest},      {TZ_MSG_DAMAGE_NOTED, TZ_LANE_CONTROL, on_digest},
 };
 
 void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
@@ -517,6 +605,9 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
     case TZ_CJOB_RESULTS:
         on_results_done(s, j);
         break;
+    case TZ_CJOB_REPAIR: /* takes the job */
+        on_repair_job(s, j);
+        return;
     case TZ_CJOB_FILL:
     case TZ_CJOB_CHECKPOINT:
     default:

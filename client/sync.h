@@ -18,6 +18,7 @@
 
 #include "frame.h"
 #include "office.h"
+#include "repair.h"
 
 struct tz_sync;
 struct tz_cjob;
@@ -33,6 +34,7 @@ enum tz_sync_event {
     TZ_SYNC_CHECKPOINT, /* visible state moved */
     TZ_SYNC_CAUGHT_UP, /* once: outbox empty when last looked, checkpoint ≥ the head at Welcome and ≥ every own result's
                           version */
+    TZ_SYNC_REPAIR, /* a repair went one step on */
 };
 
 struct tz_sync_io {
@@ -66,6 +68,15 @@ void tz_sync_on_outbox(struct tz_sync *s);
 /** Ask for the server's whole-scope digest; the answer comes through @cb, once, or never when the session closes. */
 void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask,
                     void (*cb)(void *ctx, const struct tz_msg_verified *v), void *ctx);
+/**
+ * Compare with the server bucket by bucket and put right what differs (@dry: only tell). One at a time, not beside a
+ * Verify. @cb comes once, later, or never when the session closes. TZ_E_GONE when none is running, TZ_E_DB_BUSY,
+ * TZ_E_NOMEM: nothing happens.
+ */
+TZ_MUST_USE int tz_sync_repair(struct tz_sync *s, bool dry, void (*cb)(void *ctx, const struct tz_repair_report *r),
+                               void *ctx);
+/** Forget a repair: its callback does not come. The session must end soon, because its answer may still come. */
+void tz_sync_repair_cancel(struct tz_sync *s);
 /** Close cleanly. Idempotent. */
 void tz_sync_stop(struct tz_sync *s);
 bool tz_sync_caught_up(const struct tz_sync *s);

@@ -6,7 +6,17 @@
 
 #include "sync.h"
 
-enum tz_cjob_kind { TZ_CJOB_HELLO, TZ_CJOB_ENTER, TZ_CJOB_LOAD, TZ_CJOB_RESULTS, TZ_CJOB_FILL, TZ_CJOB_CHECKPOINT };
+struct tz_repair_step;
+
+enum tz_cjob_kind {
+    TZ_CJOB_HELLO,
+    TZ_CJOB_ENTER,
+    TZ_CJOB_LOAD,
+    TZ_CJOB_RESULTS,
+    TZ_CJOB_FILL,
+    TZ_CJOB_CHECKPOINT,
+    TZ_CJOB_REPAIR
+};
 
 struct tz_cjob {
     void *node[4]; /* the executor's; first */
@@ -19,7 +29,8 @@ struct tz_cjob {
     struct tz_msg_checkpoint checkpoint;
     const char *software;
     uint64_t after_seq;
-    uint32_t acks; /* Ack frames owed when done */
+    uint32_t acks;               /* Ack frames owed when done */
+    struct tz_repair_step *step; /* REPAIR; owned, in and out */
     /* out */
     struct tz_buf out; /* Hello, Pull or Push body */
     uint64_t last_seq; /* LOAD: of the push; 0 = nothing to send */

@@ -4,8 +4,7 @@
  * on the thread that owns the office; touches nothing of the session. Whatever a peer sent is read here for the first
  * time: a damaged message is the job's error, and nothing of it was taken in.
  */
-#include "office_int.h"
-#include "sync_int.h"
+#include "repair_int.h"
 
 #include <stdlib.h>
 
@@ -23,6 +22,7 @@ void tz_cjob_free(struct tz_cjob *j)
     for (size_t i = 0; i < j->nframes; i++)
         free((void *)(uintptr_t)j->frames[i].p);
     free(j->frames);
+    tz_repair_step_free(j->step);
     tz_buf_deinit(&j->out);
     free(j);
 }
@@ -146,6 +146,9 @@ void tz_cjob_run(struct tz_cjob *j, struct tz_office *o)
         break;
     case TZ_CJOB_FILL:
         j->code = run_fill(j, o, &a);
+        break;
+    case TZ_CJOB_REPAIR:
+        j->code = tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, &a, &j->err);
         break;
     case TZ_CJOB_CHECKPOINT:
     default:

@@ -32,6 +32,10 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_ENROLLED] = "Enrolled",
         [TZ_MSG_VERIFY] = "Verify",
         [TZ_MSG_VERIFIED] = "Verified",
+        [TZ_MSG_DIGEST_REQUEST] = "DigestRequest",
+        [TZ_MSG_DIGEST] = "Digest",
+        [TZ_MSG_DAMAGE] = "Damage",
+        [TZ_MSG_DAMAGE_NOTED] = "DamageNoted",
     };
     const char *name = type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
     return name != NULL ? name : "unknown";

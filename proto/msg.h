@@ -13,6 +13,7 @@
  */
 
 #include "area.h"
+#include "bucket.h"
 #include "changeset.h"
 
 enum tz_msg_type { /* frame types */
@@ -31,6 +32,10 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_ENROLLED = 15,
                    TZ_MSG_VERIFY = 20,
                    TZ_MSG_VERIFIED = 21,
+                   TZ_MSG_DIGEST_REQUEST = 22,
+                   TZ_MSG_DIGEST = 23,
+                   TZ_MSG_DAMAGE = 32,
+                   TZ_MSG_DAMAGE_NOTED = 33,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
@@ -46,6 +51,10 @@ enum { /* caps, the same in proto/README.md */
        TZ_PUSH_IN_FLIGHT_MAX = 8,
        TZ_ROWS_IN_FLIGHT_MAX = 4,
        TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
+       TZ_MSG_DIGEST_AREAS_MAX = 1024,   /* entries of round 1 */
+       TZ_MSG_DIGEST_KEYS_MAX = 16,      /* asked about at once in round 2 */
+       TZ_MSG_DIGEST_ENTRIES_MAX = TZ_MSG_DIGEST_KEYS_MAX * TZ_BUCKET_RANGES,
+       TZ_MSG_DAMAGE_BUCKETS_MAX = 64,
 };
 struct tz_cursor {
     struct tz_area area;
@@ -149,6 +158,40 @@ struct tz_msg_verified {
     uint8_t audit_hash[TZ_HASH_BYTES];
 };
 
+enum tz_digest_round { TZ_DIGEST_AREAS = 1, TZ_DIGEST_RANGES = 2, TZ_DIGEST_ROWS = 3 };
+
+struct tz_msg_digest_request {
+    enum tz_digest_round round;
+    struct tz_bucket_key after;                        /* AREAS; type 0: from the first */
+    struct tz_bucket_key keys[TZ_MSG_DIGEST_KEYS_MAX]; /* RANGES: 1 or more; ROWS: 1 */
+    size_t nkeys;
+    uint8_t ranges[TZ_BUCKET_MAP_BYTES]; /* ROWS */
+    struct tz_id after_id;               /* ROWS; zero: from the first */
+};
+
+struct tz_msg_digest {
+    enum tz_digest_round round;
+    const struct tz_msg_row *rows;
+    size_t nrows;
+    const struct tz_bucket *entries;
+    size_t nentries;
+    tz_ver ver, since;
+    bool more, repair_keeps;
+};
+
+struct tz_damage_bucket {
+    struct tz_bucket_key key;
+    uint8_t range;
+    uint32_t rows;
+};
+
+struct tz_msg_damage {
+    struct tz_damage_bucket buckets[TZ_MSG_DAMAGE_BUCKETS_MAX];
+    size_t nbuckets;
+    tz_ver ver;
+    uint64_t changed, missing, extra, kept, unfit;
+};
+
 struct tz_msg_enrol {
     uint32_t protocol;
     const char *software;
@@ -203,6 +246,16 @@ TZ_MUST_USE int tz_msg_put_verify(struct tz_buf *out, const struct tz_msg_verify
 TZ_MUST_USE int tz_msg_read_verify(struct tz_bytes in, struct tz_msg_verify *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_verified(struct tz_buf *out, const struct tz_msg_verified *m);
 TZ_MUST_USE int tz_msg_read_verified(struct tz_bytes in, struct tz_msg_verified *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_digest_request(struct tz_buf *out, const struct tz_msg_digest_request *m);
+TZ_MUST_USE int tz_msg_read_digest_request(struct tz_bytes in, struct tz_msg_digest_request *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_digest(struct tz_buf *out, const struct tz_msg_digest *m);
+/** Everything but the rows, which tz_msg_put_rows_row wrote before: a Digest has them in the same form as Rows. */
+TZ_MUST_USE int tz_msg_put_digest_tail(struct tz_buf *out, const struct tz_msg_digest *m);
+TZ_MUST_USE int tz_msg_read_digest(struct tz_bytes in, struct tz_arena *a, struct tz_msg_digest *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_damage(struct tz_buf *out, const struct tz_msg_damage *m);
+TZ_MUST_USE int tz_msg_read_damage(struct tz_bytes in, struct tz_msg_damage *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_damage_noted(struct tz_buf *out, bool noted);
+TZ_MUST_USE int tz_msg_read_damage_noted(struct tz_bytes in, bool *noted, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_enrol(struct tz_buf *out, const struct tz_msg_enrol *m);
 TZ_MUST_USE int tz_msg_read_enrol(struct tz_bytes in, struct tz_arena *a, struct tz_msg_enrol *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_enrolled(struct tz_buf *out, const struct tz_msg_enrolled *m);

@@ -13,7 +13,6 @@
 
 enum {
     CURSOR_BYTES_MAX = 64,
-    ROW_OVERHEAD_BYTES_MAX = 256, /* everything in a Row but its body, unknown fields included */
     SIGNED_OVERHEAD_BYTES_MAX = 128,
 };
 
@@ -58,10 +57,10 @@ static const struct tz_wire_rule row_rules[] = {
     TZ_RULE_NUMBER(6),
     TZ_RULE_BYTES(7, TZ_ROW_BYTES_MAX),
 };
-static const struct tz_wire_schema row_schema = TZ_SCHEMA("Row", row_rules);
+const struct tz_wire_schema tz_msg_row_schema = TZ_SCHEMA("Row", row_rules);
 
 static const struct tz_wire_rule rows_rules[] = {
-    TZ_RULE_MESSAGES(1, TZ_MSG_ROWS_MAX, TZ_ROW_BYTES_MAX + ROW_OVERHEAD_BYTES_MAX, row_schema),
+    TZ_RULE_MESSAGES(1, TZ_MSG_ROWS_MAX, TZ_ROW_BYTES_MAX + TZ_MSG_ROW_OVERHEAD_BYTES_MAX, tz_msg_row_schema),
     TZ_RULE_MESSAGES(2, TZ_MSG_CURSORS_MAX, CURSOR_BYTES_MAX, cursor_schema),
 };
 static const struct tz_wire_schema rows_schema = TZ_SCHEMA("Rows", rows_rules);
@@ -78,11 +77,7 @@ static const struct tz_wire_schema ack_schema = TZ_SCHEMA("Ack", ack_rules);
 
 /* ---- one list of sub-messages or bytes ---- */
 
-/* Fills entry @i of an array from the bytes of one element. */
-typedef int (*fill_fn)(void *array, size_t i, struct tz_bytes b, struct tz_err *err);
-
-/* Every occurrence of field @number of @in (checked already) through @fill into a zeroed array in @a. */
-static int read_list(struct tz_bytes in, uint32_t number, size_t entry_bytes, fill_fn fill, struct tz_arena *a,
+int tz_msg_read_list(struct tz_bytes in, uint32_t number, size_t entry_bytes, tz_msg_fill_fn fill, struct tz_arena *a,
                      void **array, size_t *n, struct tz_err *err)
 {
     size_t count = tz_msg_count(in, number), i = 0;
@@ -131,7 +126,7 @@ static int fill_cursor(void *array, size_t i, struct tz_bytes b, struct tz_err *
     return tz_msg_read_slots("Cursor", b, slots, 4, err);
 }
 
-static int fill_row(void *array, size_t i, struct tz_bytes b, struct tz_err *err)
+int tz_msg_fill_row(void *array, size_t i, struct tz_bytes b, struct tz_err *err)
 {
     struct tz_msg_row *r = (struct tz_msg_row *)array + i;
     uint32_t state = 0;
@@ -168,7 +163,7 @@ int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **c
     void *array = NULL;
     int rc = tz_wire_check(&push_schema, in, err);
     if (rc == 0)
-        rc = read_list(in, 1, sizeof(struct tz_bytes), fill_bytes, a, &array, n, err);
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_bytes), fill_bytes, a, &array, n, err);
     *changesets = array;
     return rc;
 }
@@ -214,7 +209,7 @@ int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed
     void *array = NULL;
     int rc = tz_wire_check(&results_schema, in, err);
     if (rc == 0)
-        rc = read_list(in, 1, sizeof(struct tz_signed_result), fill_signed, a, &array, n, err);
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_signed_result), fill_signed, a, &array, n, err);
     *results = array;
     return rc;
 }
@@ -243,7 +238,7 @@ int tz_msg_read_pull(struct tz_bytes in, struct tz_arena *a, struct tz_cursor **
     void *array = NULL;
     int rc = tz_wire_check(&pull_schema, in, err);
     if (rc == 0)
-        rc = read_list(in, 1, sizeof(struct tz_cursor), fill_cursor, a, &array, n, err);
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_cursor), fill_cursor, a, &array, n, err);
     *cursors = array;
     return rc;
 }
@@ -291,9 +286,9 @@ int tz_msg_read_rows(struct tz_bytes in, struct tz_arena *a, struct tz_msg_rows 
     memset(m, 0, sizeof(*m));
     int rc = tz_wire_check(&rows_schema, in, err);
     if (rc == 0)
-        rc = read_list(in, 1, sizeof(struct tz_msg_row), fill_row, a, &rows, &m->nrows, err);
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_msg_row), tz_msg_fill_row, a, &rows, &m->nrows, err);
     if (rc == 0)
-        rc = read_list(in, 2, sizeof(struct tz_cursor), fill_cursor, a, &progress, &m->nprogress, err);
+        rc = tz_msg_read_list(in, 2, sizeof(struct tz_cursor), fill_cursor, a, &progress, &m->nprogress, err);
     m->rows = rows;
     m->progress = progress;
     return rc;

@@ -22,6 +22,7 @@ enum {                              /* caps of single fields, the same in README
        TZ_MSG_GIVEN_BYTES_MAX = TZ_TEXT_BYTES_MAX + 16,
        TZ_MSG_RESULT_BYTES_MAX = TZ_CHANGESET_BYTES_MAX,
        TZ_MSG_CHANGESET_FORMAT = 1,
+       TZ_MSG_ROW_OVERHEAD_BYTES_MAX = 256, /* everything in a Row but its body, unknown fields included */
 };
 
 #define TZ_RULE_NUMBER(n)                             \
@@ -110,6 +111,15 @@ TZ_MUST_USE int tz_msg_read_slots(const char *what, struct tz_bytes in, const st
                                   struct tz_err *err);
 /** How many times field @number occurs. @in has passed tz_wire_check. */
 size_t tz_msg_count(struct tz_bytes in, uint32_t number);
+
+/** Fills entry @i of an array from the bytes of one element. */
+typedef int (*tz_msg_fill_fn)(void *array, size_t i, struct tz_bytes b, struct tz_err *err);
+/** Every occurrence of field @number of @in (checked already) through @fill into a zeroed array in @a. */
+TZ_MUST_USE int tz_msg_read_list(struct tz_bytes in, uint32_t number, size_t entry_bytes, tz_msg_fill_fn fill,
+                                 struct tz_arena *a, void **array, size_t *n, struct tz_err *err);
+/** A Row wherever it stands: its rules, and one into an array of struct tz_msg_row. */
+extern const struct tz_wire_schema tz_msg_row_schema;
+TZ_MUST_USE int tz_msg_fill_row(void *array, size_t i, struct tz_bytes b, struct tz_err *err);
 
 /* ---- reading with protobuf-c ---- */
 

@@ -40,7 +40,7 @@ struct tz_session {
     int64_t offset_ms;
 
     unsigned pushes; /* Push frames not answered yet */
-    bool verifying;  /* a Verify is not answered yet; one at a time */
+    bool verifying;  /* a Verify, DigestRequest or Damage is not answered yet; one at a time */
 
     /* down */
     struct tz_cursor *cursors; /* what the peer pulls; owned */
@@ -283,24 +283,51 @@ static void on_ack(struct tz_session *s, struct tz_bytes body)
     pump_down(s);
 }
 
-static void on_verify(struct tz_session *s, struct tz_bytes body)
+/** A message of which one at a time may be under way: @read it into a job and submit that. */
+static void on_single(struct tz_session *s, enum tz_job_kind kind, struct tz_bytes body,
+                      int (*read)(struct tz_sjob *j, struct tz_bytes body))
 {
-    if (s->verifying) { /* each reads the whole scope: nobody may queue them */
-        fail_code(s, TZ_E_PROTOCOL, "verify", TZ_LANE_CONTROL);
+    if (s->verifying) {
+        fail_code(s, TZ_E_PROTOCOL, "one at a time", TZ_LANE_CONTROL);
         return;
     }
-    struct tz_sjob *j = job_new(s, TZ_JOB_VERIFY);
+    struct tz_sjob *j = job_new(s, kind);
     if (!j)
         return;
-    if (tz_msg_read_verify(body, &j->ask, &j->err) || !copy_grant(s, j)) {
+    int rc = read(j, body);
+    if (!rc && !copy_grant(s, j))
+        rc = tz_err_set(&j->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    if (rc) {
+        struct tz_err err = j->err;
         tz_sjob_free(j);
-        fail_code(s, TZ_E_PROTOCOL, "verify", TZ_LANE_CONTROL);
+        fail(s, &err, TZ_LANE_CONTROL);
         return;
     }
+    j->received = tz_clock_wall(&s->c.clock);
     s->verifying = true;
+    submit(s, j);
+}
+
+static int read_verify(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_verify(body, &j->ask, &j->err);
+}
+
+static int read_digest_request(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_digest_request(body, &j->buckets, &j->err);
+}
+
+static int read_damage(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_damage(body, &j->damage, &j->err);
+}
+
+static void on_verify(struct tz_session *s, struct tz_bytes body)
+{
+    on_single(s, TZ_JOB_VERIFY, body, read_verify);
     s->dirty = true; /* the peer compares at a version: bring its checkpoint up to the head */
     pump_down(s);
-    submit(s, j);
 }
 
 static void on_ping(struct tz_session *s, struct tz_bytes body)
@@ -356,6 +383,12 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
         break;
     case TZ_MSG_VERIFY:
         on_verify(s, f->body);
+        break;
+    case TZ_MSG_DIGEST_REQUEST:
+        on_single(s, TZ_JOB_DIGEST, f->body, read_digest_request);
+        break;
+    case TZ_MSG_DAMAGE:
+        on_single(s, TZ_JOB_DAMAGE, f->body, read_damage);
         break;
     case TZ_MSG_PING:
         on_ping(s, f->body);
@@ -434,6 +467,20 @@ static void on_pushed(struct tz_session *s, struct tz_sjob *j)
     pump_down(s);
 }
 
+static void on_single_done(struct tz_session *s, struct tz_sjob *j, uint8_t type)
+{
+    s->verifying = false;
+    s->io.send(s->io.ctx, type, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
+}
+
+/** The peer waits until it is where the answer holds, and may have been told of nothing that would bring it there. */
+static void on_digested(struct tz_session *s, struct tz_sjob *j)
+{
+    on_single_done(s, j, TZ_MSG_DIGEST);
+    s->dirty = s->dirty || s->checkpoint.ver < j->since;
+    pump_down(s);
+}
+
 static void job_answer(struct tz_session *s, struct tz_sjob *j)
 {
     switch (j->kind) {
@@ -447,8 +494,15 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         on_page(s, j);
         break;
     case TZ_JOB_VERIFY:
-        s->verifying = false;
-        s->io.send(s->io.ctx, TZ_MSG_VERIFIED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
+        on_single_done(s, j, TZ_MSG_VERIFIED);
+        break;
+    case TZ_JOB_DIGEST:
+        on_digested(s, j);
+        break;
+    case TZ_JOB_DAMAGE:
+        on_single_done(s, j, TZ_MSG_DAMAGE_NOTED);
+        s->dirty = s->dirty || j->changed;
+        pump_down(s);
         break;
     case TZ_JOB_ENROL:
         s->io.send(s->io.ctx, TZ_MSG_ENROLLED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));

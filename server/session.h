@@ -19,7 +19,16 @@
 
 struct tz_session;
 
-enum tz_job_kind { TZ_JOB_OPEN, TZ_JOB_PUSH, TZ_JOB_PULL, TZ_JOB_VERIFY, TZ_JOB_ENROL, TZ_JOB_RELEASE };
+enum tz_job_kind {
+    TZ_JOB_OPEN,
+    TZ_JOB_PUSH,
+    TZ_JOB_PULL,
+    TZ_JOB_VERIFY,
+    TZ_JOB_DIGEST,
+    TZ_JOB_DAMAGE,
+    TZ_JOB_ENROL,
+    TZ_JOB_RELEASE
+};
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };
 
@@ -48,7 +57,8 @@ bool tz_sjob_release_left(const struct tz_sjob *j);
 bool tz_sjob_failed(const struct tz_sjob *j);
 /** RELEASE: whose changesets were judged; 0 nobody's. Valid after settle(0). */
 uint32_t tz_sjob_released_device(const struct tz_sjob *j);
-/** Areas a PUSH or RELEASE job changed, so that the owner wakes the sessions that read them. Valid after settle(0). */
+/** Areas a PUSH, DAMAGE or RELEASE job changed, so that the owner wakes the sessions that read them. Valid after
+ * settle(0). */
 bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n);
 /** Changesets a PUSH job carries, 0 for others. */
 size_t tz_sjob_changesets(const struct tz_sjob *j);

@@ -29,22 +29,25 @@ struct tz_sjob {
     uint8_t fingerprint[TZ_FINGERPRINT_BYTES]; /* OPEN */
     const char *software;                      /* OPEN; static */
     uint32_t catalogue_version;                /* OPEN */
-    struct tz_wall received;                   /* OPEN, PUSH */
+    struct tz_wall received;                   /* OPEN, PUSH, DAMAGE */
     struct tz_bytes *changesets;               /* PUSH; in the arena */
     size_t nchangesets;
-    int64_t offset_ms;         /* PUSH; OPEN: out */
-    struct tz_msg_verify ask;  /* VERIFY */
-    struct tz_msg_enrol enrol; /* ENROL */
-    struct tz_bytes ca;        /* ENROL; borrowed from the config */
+    int64_t offset_ms;                    /* PUSH; OPEN: out */
+    struct tz_msg_verify ask;             /* VERIFY */
+    struct tz_msg_digest_request buckets; /* DIGEST */
+    struct tz_msg_damage damage;          /* DAMAGE */
+    struct tz_msg_enrol enrol;            /* ENROL */
+    struct tz_bytes ca;                   /* ENROL; borrowed from the config */
     tz_sign_fn sign;
     void *sign_ctx;
     struct tz_cursor *cursors; /* PULL; in the arena, updated */
     size_t ncursors;
 
     /* out */
-    struct tz_grant *grant; /* OPEN: out; PULL, VERIFY: in (a copy) */
+    struct tz_grant *grant; /* OPEN: out; others: in (a copy) */
     size_t nresults;        /* PUSH: in `reply` */
-    bool changed;           /* PUSH, RELEASE */
+    bool changed;           /* PUSH, DAMAGE, RELEASE */
+    tz_ver since;           /* DIGEST: the peer must be at a checkpoint from here on */
     bool release_left;      /* PUSH, RELEASE */
     uint32_t device;        /* RELEASE: whose */
     struct tz_area areas[TZ_JOB_AREAS_MAX];

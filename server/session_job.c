@@ -51,7 +51,8 @@ void tz_sjob_free(struct tz_sjob *j)
 
 enum tz_job_where tz_sjob_where(const struct tz_sjob *j)
 {
-    return j->kind == TZ_JOB_PULL || j->kind == TZ_JOB_VERIFY ? TZ_JOB_READER : TZ_JOB_WRITER;
+    bool reads = j->kind == TZ_JOB_PULL || j->kind == TZ_JOB_VERIFY || j->kind == TZ_JOB_DIGEST;
+    return reads ? TZ_JOB_READER : TZ_JOB_WRITER;
 }
 
 enum tz_job_kind tz_sjob_kind(const struct tz_sjob *j)
@@ -314,7 +315,7 @@ static int run_release(struct tz_sjob *j, struct tz_store *s)
     return rc;
 }
 
-/* ---- pull, verify ---- */
+/* ---- pull, verify, compare ---- */
 
 static int run_pull(struct tz_sjob *j, struct tz_store *s)
 {
@@ -328,6 +329,20 @@ static int run_verify(struct tz_sjob *j, struct tz_store *s)
     struct tz_msg_verified v;
     int rc = tz_store_verify(s, j->grant, &j->ask, &v, &j->err);
     return rc ? rc : tz_msg_put_verified(&j->reply, &v);
+}
+
+static int run_digest(struct tz_sjob *j, struct tz_store *s)
+{
+    return tz_store_digest(s, j->grant, &j->buckets, &j->reply, &j->since, &j->err);
+}
+
+static int run_damage(struct tz_sjob *j, struct tz_store *s)
+{
+    bool noted = false;
+    int rc = tz_store_damage(s, j->grant->device, &j->damage, j->received, &noted, &j->areas[0], &j->err);
+    j->changed = noted;
+    j->nareas = 1;
+    return rc ? rc : tz_msg_put_damage_noted(&j->reply, noted);
 }
 
 /* ---- enrol ---- */
@@ -384,8 +399,9 @@ static void forget_answer(struct tz_sjob *j)
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
-        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,   [TZ_JOB_PULL] = run_pull,
-        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_ENROL] = run_enrol, [TZ_JOB_RELEASE] = run_release};
+        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,      [TZ_JOB_PULL] = run_pull,
+        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,  [TZ_JOB_DAMAGE] = run_damage,
+        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))
@@ -422,5 +438,5 @@ bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size
 {
     *areas = j->areas;
     *n = j->nareas <= TZ_JOB_AREAS_MAX ? j->nareas : 0;
-    return j->changed && (j->kind == TZ_JOB_PUSH || j->kind == TZ_JOB_RELEASE);
+    return j->changed && (j->kind == TZ_JOB_PUSH || j->kind == TZ_JOB_DAMAGE || j->kind == TZ_JOB_RELEASE);
 }

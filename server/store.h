@@ -123,6 +123,13 @@ TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, stru
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
                                        int64_t offset_ms, struct tz_err *err);
 
+/**
+ * In a group: an incident about what a device says its repair found, in the device's area. @noted false: there are
+ * enough of this device and day. @area: where it was written. Nothing that the device names is looked up.
+ */
+TZ_MUST_USE int tz_store_damage(struct tz_store *s, uint32_t device, const struct tz_msg_damage *m,
+                                struct tz_wall received, bool *noted, struct tz_area *area, struct tz_err *err);
+
 /* ---- changesets, in a group ---- */
 /** Spent on judging what was freed: calls that share one stop together, however many changesets freed something. */
 struct tz_release_budget {
@@ -173,6 +180,13 @@ TZ_MUST_USE int tz_store_changes(struct tz_store *s, const struct tz_grant *g, s
 /** Whole-scope digest, row count and audit answer at one version. */
 TZ_MUST_USE int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_verify *ask,
                                 struct tz_msg_verified *out, struct tz_err *err);
+/**
+ * One answer about buckets of the grant's scope (proto/README.md 4.6), a serialised Digest appended to @out; @since as
+ * in it. Reads what it asks about once, whatever it is. Keys outside the grant are TZ_E_AREA; a type that this
+ * catalogue lacks has no rows.
+ */
+TZ_MUST_USE int tz_store_digest(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_digest_request *ask,
+                                struct tz_buf *out, tz_ver *since, struct tz_err *err);
 /** Every live row the grant may read, projected, in (type, id) order. */
 TZ_MUST_USE int tz_store_each_row(struct tz_store *s, const struct tz_grant *g,
                                   int (*cb)(void *ctx, const struct tz_row *row), void *ctx, struct tz_err *err);

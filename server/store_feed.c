@@ -13,6 +13,7 @@
  */
 #include "log.h"
 #include "planted.h"
+#include "rowsum.h"
 #include "store_int.h"
 
 #include <stdlib.h>
@@ -26,8 +27,7 @@ bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area)
     return false;
 }
 
-/** Drop what the reader may not see: secret fields, and fields whose class this catalogue does not know. */
-static void project(const struct tz_grant *g, struct tz_record *rec)
+void tz_feed_project(const struct tz_grant *g, struct tz_record *rec)
 {
     if (g->reads_secret)
         return;
@@ -109,7 +109,7 @@ static int page_entry(struct page *p, const struct entry *e)
         return rc;
     if (e->leaving)
         return tz_feed_readable(p->g, &row->area) ? 0 : put_row(p, &m);
-    project(p->g, &row->rec);
+    tz_feed_project(p->g, &row->rec);
     tz_buf_clear(&p->body);
     rc = tz_record_encode(&row->rec, &p->body);
     if (rc == TZ_E_NOMEM)
@@ -195,12 +195,12 @@ static bool granted(const struct tz_grant *g, const struct tz_area *area)
     return false;
 }
 
-static int read_begin(struct tz_store *s, struct tz_err *err)
+int tz_feed_read_begin(struct tz_store *s, struct tz_err *err)
 {
     return tz_db_in_transaction(s->db) ? 0 : tz_db_begin_read(s->db, err);
 }
 
-static int snapshot_head(struct tz_store *s, struct tz_msg_checkpoint *head, struct tz_err *err)
+int tz_feed_head(struct tz_store *s, struct tz_msg_checkpoint *head, struct tz_err *err)
 {
     int64_t ver = 0;
     int rc = tz_db_query_int(s->db, "SELECT max(ver) FROM commit_log", &ver, err);
@@ -242,7 +242,7 @@ int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cur
             cursors[i].ver = 0;
     }
     bool ours = !tz_db_in_transaction(s->db);
-    int rc = read_begin(s, err);
+    int rc = tz_feed_read_begin(s, err);
     if (rc)
         return rc;
     tz_buf_init(&p.frame, TZ_FRAME_BODY_MAX);
@@ -250,7 +250,7 @@ int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cur
     tz_arena_init(&p.a, 4 * TZ_ROW_BYTES_MAX);
     qsort(cursors, ncursors, sizeof *cursors, by_tier); /* reference rows first: labels before what uses them */
     p.cursors = cursors;
-    rc = snapshot_head(s, head, err);
+    rc = tz_feed_head(s, head, err);
     p.head = head->ver;
     if (!rc)
         rc = page_all(&p, ncursors, done);
@@ -277,7 +277,7 @@ static int scope_row(void *ctx, const struct tz_row *row)
     if (!tz_feed_readable(s->g, &row->area))
         return 1;
     *s->copy = *row;
-    project(s->g, &s->copy->rec);
+    tz_feed_project(s->g, &s->copy->rec);
     return s->cb(s->ctx, s->copy);
 }
 
@@ -299,7 +299,7 @@ int tz_store_each_row(struct tz_store *s, const struct tz_grant *g, int (*cb)(vo
         types[i] = &s->cat->types[i];
     qsort(types, s->cat->ntypes, sizeof types[0], by_type_id);
     bool ours = !tz_db_in_transaction(s->db);
-    int rc = read_begin(s, err);
+    int rc = tz_feed_read_begin(s, err);
     for (size_t i = 0; i < s->cat->ntypes && !rc; i++)
         rc = tz_replica_each(s->rep, types[i], scope_row, &sc, err);
     if (ours)
@@ -316,25 +316,16 @@ struct digest {
     uint64_t rows;
 };
 
-static void be(uint8_t *out, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
-}
-
 static int digest_row(void *ctx, const struct tz_row *row)
 {
     struct digest *d = ctx;
-    uint8_t head[4 + TZ_ID_BYTES + 8 + 4];
+    uint8_t head[TZ_ROWSUM_HEAD_BYTES];
     tz_buf_clear(&d->body);
     int rc = tz_record_encode(&row->rec, &d->body);
     if (rc) /* a row that was never sent is in nobody's digest */
         return rc == TZ_E_NOMEM ? rc : 1;
     struct tz_bytes body = tz_buf_unread(&d->body);
-    be(head, row->rec.type->id, 4);
-    memcpy(head + 4, row->id.b, TZ_ID_BYTES);
-    be(head + 4 + TZ_ID_BYTES, row->ver, 8);
-    be(head + 4 + TZ_ID_BYTES + 8, body.n, 4);
+    tz_rowsum_head(row->rec.type->id, row->id, row->ver, body.n, head);
     d->rows++;
     rc = tz_sha256_update(&d->h, tz_bytes_of(head, sizeof head));
     if (!rc)
@@ -365,11 +356,11 @@ int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct t
     memset(out, 0, sizeof *out);
     tz_buf_init(&d.body, TZ_ROW_BYTES_MAX);
     bool ours = !tz_db_in_transaction(s->db);
-    int rc = read_begin(s, err);
+    int rc = tz_feed_read_begin(s, err);
     if (!rc)
         rc = tz_sha256_init(&d.h);
     if (!rc)
-        rc = snapshot_head(s, &head, err);
+        rc = tz_feed_head(s, &head, err);
     if (!rc)
         rc = tz_store_each_row(s, g, digest_row, &d, err);
     if (!rc)

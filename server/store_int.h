@@ -9,7 +9,8 @@
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join, resolve
  *   rows.c         a changed record: table, feed, claims, dependants' areas
- *   store_feed.c   reading; store_who.c devices, users, invites; store_audit.c the chain; store.c open, groups, seeding
+ *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found; store_who.c devices,
+ * users, invites; store_audit.c the chain; store.c open, groups, seeding
  *   store_journal.c  who-changes as lines, and back; store_restore.c  lost ranges, a backup becomes the database
  */
 
@@ -224,6 +225,12 @@ const struct tz_type *tz_rows_ref_type(const struct tz_catalogue *cat, const str
 /* store_feed.c */
 /** May a holder of this grant read records of @area? */
 bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area);
+/** Drop what the reader may not see: secret fields, and fields whose class this catalogue does not know. */
+void tz_feed_project(const struct tz_grant *g, struct tz_record *rec);
+/** A read snapshot, unless a transaction is open. */
+TZ_MUST_USE int tz_feed_read_begin(struct tz_store *s, struct tz_err *err);
+/** Version and audit head of the snapshot. */
+TZ_MUST_USE int tz_feed_head(struct tz_store *s, struct tz_msg_checkpoint *head, struct tz_err *err);
 
 /* store_who.c */
 #define TZ_CITY_CODE "120000"

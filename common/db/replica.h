@@ -54,6 +54,9 @@ typedef int (*tz_row_cb)(void *ctx, const struct tz_row *row);
 /** Every live record of @t in id order. */
 TZ_MUST_USE int tz_replica_each(struct tz_replica *r, const struct tz_type *t, tz_row_cb cb, void *ctx,
                                 struct tz_err *err);
+/** Live records of exactly @area with an id above @after, in id order. */
+TZ_MUST_USE int tz_replica_each_in(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area,
+                                   struct tz_id after, tz_row_cb cb, void *ctx, struct tz_err *err);
 /** Live records of @t whose field equals @v, in id order; An index exists for refs and business keys. */
 TZ_MUST_USE int tz_replica_find(struct tz_replica *r, const struct tz_field *f, const struct tz_type *t,
                                 struct tz_value v, tz_row_cb cb, void *ctx, struct tz_err *err);

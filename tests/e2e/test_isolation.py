@@ -21,13 +21,16 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "Enrol", "Ping", "Pong", "Error", "Changeset", "Op"}
+CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "Enrol", "Ping",
+          "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
-          "Verified", "Enrolled"}
+          "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled"}
 ROW, BODY, NO = "names a row", "a body whose references name rows", "names no row"
 BYTES = {
     "Hello.audit_hash": (NO, "hash of the public chain"),
     "Verify.audit_hash": (NO, "hash of the public chain"),
+    "DigestRequest.ranges": (NO, "a set of hash ranges"),
+    "DigestRequest.after_id": (NO, "a place in the order of ids, compared and never looked up; see digests_end_at_the_border"),
     "Enrol.secret": (NO, "names an invitation; see invitations_look_alike"),
     "Enrol.csr": (NO, "the peer's own key"),
     "Push.changesets": (NO, "a Changeset, walked on its own"),
@@ -470,6 +473,46 @@ def ask_by_area(spy):
         w.check(answers[one] == answers[other], "a pull tells", one, "from", other)
 
 
+def until_closed(session, what):
+    """Every frame that comes before the server hangs up."""
+    frames = []
+    try:
+        while True:
+            frame = session.conn.receive(5)
+            w.check(frame is not None, "no answer to", what)
+            frames.append(frame)
+    except py.Closed:
+        return frames
+
+
+def digests_end_at_the_border(spy, there):
+    """Buckets of another district are refused alike whether there is such a place or not; the order of ids tells nothing."""
+    rtype, ranges = spy.catalogue.types["organisation"].id, b"\xff" * 32
+    for street in ("", "001"):
+        for more in ({"round": 2}, {"round": 3, "ranges": ranges}):
+            answers = []
+            for district in (FOREIGN, NOWHERE):
+                hang_up(spy)
+                session = session_of(spy)
+                key = py.pb.DigestKey(type=rtype, district=district, street=district + street if street else "")
+                session.conn.send("DigestRequest", py.pb.DigestRequest(keys=[key], **more))
+                frames = until_closed(session, f"a digest of {district}")
+                hang_up(spy)
+                w.check([kind for kind, _, _ in frames] == ["Error"] and frames[0][1].code == 63, "a digest of", district, frames)
+                answers.append(blanked(frames[0][1], [district + street, district]))
+            w.check(answers[0] == answers[1], "a digest tells one district from another")
+    catch_up(spy)
+    session = session_of(spy)
+    mine = {(r.type, r.district, r.street) for r in spy.live()}
+    answer = session.digest(py.pb.DigestRequest(round=1))
+    w.check({(e.type, e.district, e.street) for e in answer.entries} == mine and not answer.more, "keys of others are told")
+    key = py.pb.DigestKey(type=rtype, district=HOME)
+    before = int.from_bytes(there["organisation"], "big")
+    told = [[r.id for r in session.digest(py.pb.DigestRequest(round=3, keys=[key], ranges=ranges, after_id=at.to_bytes(16, "big"))).rows]
+            for at in (before - 1, before)]
+    w.check(told[0] == told[1], "a place in the order of ids tells that a foreign record is there")
+
+
 def whole_answer(spy):
     """Rows and digest of the spy's scope, as the server tells and as the spy counts."""
     hang_up(spy)
@@ -632,6 +675,7 @@ def a_device_learns_nothing_about_foreign_rows():
             ask_by_key(ask, world)
             ask_about_children(ask, world, tables)
             ask_by_area(world["spy"])
+            digests_end_at_the_border(world["spy"], world["there"])
             counts_and_digests_stand_still(world["spy"], world["one"], world["one_maker"], server, "spy")
             invitations_look_alike(server, folder, tables.catalogue)
         print(f"{ask.q.asked} questions; answers by code {dict(sorted(ask.q.outcomes.items()))}; fields {row_fields}; "

@@ -243,6 +243,28 @@ class Down(Case):
         self.assertEqual(sorted(r.to_list() for r in rows), sorted(r.to_list() for r in device.live()))
         self.assertEqual((len(rows), py.digest_of(rows)), (answer.rows, answer.digest))
 
+    def test_buckets_that_differ_are_found_and_their_rows_are_the_servers(self):
+        device = self.device()
+        with self.session(device) as session:
+            self.assertEqual(session.differing_keys(), [])
+            row = next(r for r in device.live("organisation"))
+            body, row.body = row.body, row.body[:-1] + bytes([row.body[-1] ^ 1])
+            lost = next(r for r in device.live("division") if len(r.street) == 0)
+            del device.rows[(lost.type, lost.id)]
+            keys = session.differing_keys()
+            self.assertEqual(keys, sorted({(r.type, r.district, r.street) for r in (row, lost)}))
+            buckets = session.differing_ranges(keys)
+            self.assertEqual(buckets, sorted((r.type, r.district, r.street, py.range_of(r.id)) for r in (row, lost)))
+            for bucket in buckets:
+                for theirs in session.rows_of(bucket):
+                    device.rows[(theirs.type, theirs.id)] = theirs
+            self.assertEqual(device.rows[(row.type, row.id)].body, body)
+            self.assertEqual(session.differing_keys(), [])
+            self.assert_verified(session)
+            session.conn.send("Damage", pb.Damage(ver=device.meta["checkpoint"], changed=1, missing=1))
+            self.assertTrue(session.pump(lambda: session.noted) and session.noted[-1].noted)
+            self.assertTrue(session.pump(lambda: device.live("incident")))
+
     def test_both_implementations_hold_the_same_bytes(self):
         device = self.device()
         with self.session(device) as session:

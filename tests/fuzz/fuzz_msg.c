@@ -62,11 +62,16 @@ AGAIN(enrol, struct tz_msg_enrol)
 AGAIN(enrolled, struct tz_msg_enrolled)
 AGAIN(changeset, struct tz_changeset)
 AGAIN(result, struct tz_result)
+AGAIN_FLAT(digest_request, struct tz_msg_digest_request, &)
+AGAIN(digest, struct tz_msg_digest)
+AGAIN_FLAT(damage, struct tz_msg_damage, &)
+AGAIN_FLAT(damage_noted, bool, )
 
 static const again_fn messages[] = {
-    hello_again, welcome_again,  error_again,      ping_again,   push_again,   results_again,
-    pull_again,  rows_again,     checkpoint_again, ack_again,    verify_again, verified_again,
-    enrol_again, enrolled_again, changeset_again,  result_again,
+    hello_again,   welcome_again,        error_again,  ping_again,       push_again,
+    results_again, pull_again,           rows_again,   checkpoint_again, ack_again,
+    verify_again,  verified_again,       enrol_again,  enrolled_again,   changeset_again,
+    result_again,  digest_request_again, digest_again, damage_again,     damage_noted_again,
 };
 
 static void try_message(again_fn again, struct tz_bytes in, struct tz_arena *a, struct tz_buf *one, struct tz_buf *two)

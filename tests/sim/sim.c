@@ -152,6 +152,7 @@ static const struct {
     {SIM_ACT_USER, 760},       {SIM_ACT_RAW, 60},        {SIM_ACT_CUT, 55},          {SIM_ACT_DUPLICATE, 25},
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
     {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 8},         {SIM_ACT_WITHDRAW, 15},
+    {SIM_ACT_DAMAGE, 10},
 };
 
 static enum sim_action_kind pick_kind(struct sim_rng *r)
@@ -331,6 +332,9 @@ static void act(struct sim *w, size_t index)
         break;
     case SIM_ACT_WITHDRAW:
         sim_user_withdraw(c, &r, false);
+        break;
+    case SIM_ACT_DAMAGE:
+        sim_damage_act(c, &r);
         break;
     case SIM_ACT_KINDS:
         break;

@@ -13,6 +13,7 @@
  *   sim_client.c  sync over a connection, jobs, crashes, clocks
  *   sim_raw.c     a peer that pushes hand-made changesets past every check of the client
  *   sim_users.c   what people do
+ *   sim_damage.c  rows that change beside every rule, and their repair
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
@@ -113,6 +114,7 @@ enum sim_action_kind {
     SIM_ACT_SERVER_KILL,
     SIM_ACT_CLOCK,
     SIM_ACT_WITHDRAW,
+    SIM_ACT_DAMAGE,
     SIM_ACT_KINDS,
 };
 
@@ -217,6 +219,9 @@ struct sim_client {
     size_t njobs, jobs_cap, ndone, done_cap;
     bool connect_due;
     bool checkpoint_check;
+    bool damaged;   /* rows were changed behind its back: nobody uses it until it is repaired */
+    bool repairing; /* in this session */
+    bool repaired;  /* just now: to be compared */
     struct sim_form forms[SIM_FORMS_MAX];
     struct sim_saved *saved;
     size_t nsaved, saved_cap;
@@ -229,22 +234,20 @@ struct sim_client {
 };
 
 /* ---- what the seed did ---- */
-#define SIM_COUNTERS(X)                                                                                             \
-    X(seeds)                                                                                                        \
-    X(events)                                                                                                       \
-    X(actions)                                                                                                      \
-    X(saves)                                                                                                        \
-    X(raw_saves)                                                                                                    \
-    X(ops)                                                                                                          \
-    X(applied)                                                                                                      \
-    X(superseded)                                                                                                   \
-    X(refused)                                                                                                      \
-    X(waiting)                                                                                                      \
-    X(withdrawn)                                                                                                    \
-    X(cases_opened) X(cases_closed) X(revived) X(disconnects) X(half_open) X(duplicates) X(partitions)              \
-        X(server_crashes) X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) X(groups) X(group_jobs)  \
-            X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints) X(checkpoints_checked) X(clock_jumps) \
-                X(forms_late) X(invalid_kept_back) X(area_moves) X(independent) X(merges)
+#define SIM_COUNTERS(X)                                                                                                \
+    X(seeds)                                                                                                           \
+    X(events)                                                                                                          \
+    X(actions)                                                                                                         \
+    X(saves)                                                                                                           \
+    X(raw_saves)                                                                                                       \
+    X(ops)                                                                                                             \
+    X(applied)                                                                                                         \
+    X(superseded)                                                                                                      \
+    X(refused) X(waiting) X(withdrawn) X(cases_opened) X(cases_closed) X(revived) X(disconnects) X(half_open)          \
+        X(duplicates) X(partitions) X(server_crashes) X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) \
+            X(groups) X(group_jobs) X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints)                  \
+                X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent)  \
+                    X(rows_damaged) X(rows_repaired) X(repairs) X(merges)
 
 struct sim_counters {
 #define X(name) uint64_t name;
@@ -370,6 +373,11 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
 unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker);
 unsigned sim_marker_check(unsigned number);
 int sim_record_number(const struct sim *w, struct tz_id id);
+
+/* sim_damage.c */
+void sim_damage_act(struct sim_client *c, struct sim_rng *r);
+/** Start the repair of a damaged client whose session has caught up. */
+void sim_damage_repair(struct sim_client *c);
 
 /* sim_permute.c */
 /** Changesets that share nothing, committed in two orders, give the same rows. 0, or -1 with @why. */

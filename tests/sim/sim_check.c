@@ -218,7 +218,7 @@ static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq
     return NULL;
 }
 
-struct entry { /* of the audit log, about a changeset */
+struct entry { /* of the audit log, about a changeset; incarnation 0: an incident of the server's own */
     unsigned device, incarnation;
     unsigned long long seq, ver;
     int outcome;
@@ -322,8 +322,11 @@ static void read_entries(struct sim *w, struct entries *e)
         w->server.audit_seen = (uint64_t)tz_stmt_int(&st, 0);
         rc = 0;
         if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x.device,
-                   &x.incarnation, &x.seq, &x.outcome, &x.ver, &x.received_ms) != 6)
-            continue;
+                   &x.incarnation, &x.seq, &x.outcome, &x.ver, &x.received_ms) != 6) {
+            x = (struct entry){0};
+            if (sscanf(meta, "incident device=%u ver=%llu", &x.device, &x.ver) != 2)
+                continue;
+        }
         x.body = malloc(body.n ? body.n : 1);
         if (e->n == e->cap) {
             e->cap = e->cap ? e->cap * 2 : 16;
@@ -365,6 +368,12 @@ static void feed_oracle(struct sim *w)
     read_entries(w, &e);
     for (size_t i = 0; i < e.n && !w->failed; i++) {
         struct sim_client *c = client_of(w, e.v[i].device);
+        if (e.v[i].incarnation == 0) { /* it takes a version and touches nothing the oracle knows */
+            oracle_head(
+                w->oracle, e.v[i].ver,
+                (tz_hlc)number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e.v[i].ver, 0, 0));
+            continue;
+        }
         if (!c)
             sim_fail(w, "a changeset of device %u, which is not there", e.v[i].device);
         else if (e.v[i].outcome != TZ_OUT_WITHDRAWN)

@@ -86,7 +86,8 @@ static void on_event(void *ctx, enum tz_sync_event e)
         c->w->n.checkpoints++;
         c->checkpoint_check = true;
     }
-    if (e == TZ_SYNC_CAUGHT_UP && !c->live)
+    bool over = e == TZ_SYNC_CAUGHT_UP || (e == TZ_SYNC_REPAIR && !c->repairing);
+    if (over && !c->live && !c->damaged)
         c->sync_closed = true; /* stopped after the callback */
 }
 
@@ -107,6 +108,7 @@ static void end_sync(struct sim_client *c)
     c->sync = NULL;
     c->sync_number++;
     c->sync_closed = false;
+    c->repairing = false;
     drop_jobs(c);
     uint64_t conn = c->conn;
     c->conn = 0;
@@ -123,11 +125,13 @@ static void after_sync(struct sim_client *c)
 {
     if (sim_client_power(c))
         return;
-    if (c->checkpoint_check && c->office) {
-        c->checkpoint_check = false;
-        if (sim_below(&c->w->rng, 10) == 0)
+    if ((c->checkpoint_check || c->repaired) && c->office && !c->damaged) {
+        if (c->repaired || sim_below(&c->w->rng, 10) == 0)
             sim_check_checkpoint(c);
+        c->repaired = false;
     }
+    c->checkpoint_check = false;
+    sim_damage_repair(c);
     if (c->sync && c->sync_closed) {
         if (!c->live)
             tz_sync_stop(c->sync);
@@ -423,5 +427,5 @@ bool sim_client_quiet(struct sim_client *c)
                    c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs,
                    (unsigned long long)st.unsent_changesets, st.filling, (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);
-    return idle && st.unsent_changesets == 0 && !st.filling && sim_check_has_all(c, st.checkpoint);
+    return idle && !c->damaged && st.unsent_changesets == 0 && !st.filling && sim_check_has_all(c, st.checkpoint);
 }

@@ -419,6 +419,8 @@ void sim_user_form_save(struct sim_client *c, unsigned slot)
     if (!c->up || !f->open)
         return;
     f->open = false;
+    if (c->damaged)
+        return;
     struct sim_rng r = {f->seed | 1};
     struct saving x;
     int n = sim_record_number(c->w, f->id);
@@ -557,7 +559,7 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
 
 void sim_user_act(struct sim_client *c, struct sim_rng *r)
 {
-    if (!c->up)
+    if (!c->up || c->damaged)
         return;
     uint64_t pick_what = sim_below(r, 100);
     if (editor_of(c) == TZ_ED_C)

@@ -15,6 +15,7 @@ add_executable(tz_sim
   sim/sim_client.c
   sim/sim_raw.c
   sim/sim_users.c
+  sim/sim_damage.c
   sim/sim_check.c
   sim/sim_check_end.c
   sim/sim_history.c

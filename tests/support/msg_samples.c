@@ -223,6 +223,46 @@ struct tz_msg_verified a_verified(void)
     return m;
 }
 
+struct tz_msg_digest_request a_digest_request(void)
+{
+    struct tz_msg_digest_request m = {
+        .round = TZ_DIGEST_ROWS, .nkeys = 1, .keys = {{2, {"120104", "120104001"}}}, .after_id = an_id(70)};
+    tz_bucket_map_put(m.ranges, 0);
+    tz_bucket_map_put(m.ranges, 255);
+    return m;
+}
+
+static struct tz_bucket entries[2];
+
+struct tz_msg_digest a_digest(void)
+{
+    (void)a_rows();
+    entries[0] = (struct tz_bucket){.key = {1, {"", ""}}, .sum = {.rows = 1}};
+    entries[1] = (struct tz_bucket){.key = {2, {"120104", ""}}, .range = 255, .sum = {.rows = 20001}};
+    fill_hash(entries[1].sum.digest, 7);
+    return (struct tz_msg_digest){.round = TZ_DIGEST_RANGES,
+                                  .rows = rows,
+                                  .nrows = 3,
+                                  .entries = entries,
+                                  .nentries = 2,
+                                  .ver = 91,
+                                  .since = 90,
+                                  .more = true,
+                                  .repair_keeps = true};
+}
+
+struct tz_msg_damage a_damage(void)
+{
+    return (struct tz_msg_damage){.buckets = {{{2, {"120104", "120104001"}}, 200, 3}, {{1, {"", ""}}, 0, 1}},
+                                  .nbuckets = 2,
+                                  .ver = 91,
+                                  .changed = 1,
+                                  .missing = 2,
+                                  .extra = 3,
+                                  .kept = 4,
+                                  .unfit = 5};
+}
+
 struct tz_msg_enrol an_enrol(void)
 {
     return (struct tz_msg_enrol){
@@ -368,6 +408,45 @@ int read_verified(struct tz_bytes in)
     struct tz_msg_verified m;
     return tz_msg_read_verified(in, &m, &err);
 }
+int put_digest_request(void)
+{
+    struct tz_msg_digest_request m = a_digest_request();
+    return tz_msg_put_digest_request(&out, &m);
+}
+int read_digest_request(struct tz_bytes in)
+{
+    struct tz_msg_digest_request m;
+    return tz_msg_read_digest_request(in, &m, &err);
+}
+int put_digest(void)
+{
+    struct tz_msg_digest m = a_digest();
+    return tz_msg_put_digest(&out, &m);
+}
+int read_digest(struct tz_bytes in)
+{
+    struct tz_msg_digest m;
+    return tz_msg_read_digest(in, &arena, &m, &err);
+}
+int put_damage(void)
+{
+    struct tz_msg_damage m = a_damage();
+    return tz_msg_put_damage(&out, &m);
+}
+int read_damage(struct tz_bytes in)
+{
+    struct tz_msg_damage m;
+    return tz_msg_read_damage(in, &m, &err);
+}
+int put_damage_noted(void)
+{
+    return tz_msg_put_damage_noted(&out, true);
+}
+int read_damage_noted(struct tz_bytes in)
+{
+    bool noted;
+    return tz_msg_read_damage_noted(in, &noted, &err);
+}
 int put_enrol(void)
 {
     struct tz_msg_enrol m = an_enrol();
@@ -422,6 +501,10 @@ const struct message messages[NMESSAGES] = {
     {"Ack", put_ack, read_ack, &taizhang__ack__descriptor},
     {"Verify", put_verify, read_verify, &taizhang__verify__descriptor},
     {"Verified", put_verified, read_verified, &taizhang__verified__descriptor},
+    {"DigestRequest", put_digest_request, read_digest_request, &taizhang__digest_request__descriptor},
+    {"Digest", put_digest, read_digest, &taizhang__digest__descriptor},
+    {"Damage", put_damage, read_damage, &taizhang__damage__descriptor},
+    {"DamageNoted", put_damage_noted, read_damage_noted, &taizhang__damage_noted__descriptor},
     {"Enrol", put_enrol, read_enrol, &taizhang__enrol__descriptor},
     {"Enrolled", put_enrolled, read_enrolled, &taizhang__enrolled__descriptor},
     {"Changeset", put_changeset, read_changeset, &taizhang__changeset__descriptor},

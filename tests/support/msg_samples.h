@@ -8,7 +8,7 @@
 #include "msg.h"
 #include "sync.pb-c.h"
 
-enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 16 };
+enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 20 };
 
 extern struct tz_arena arena;
 extern struct tz_buf out;
@@ -28,6 +28,9 @@ struct tz_result a_result(void);
 struct tz_msg_rows a_rows(void);
 struct tz_msg_error an_error(void);
 struct tz_msg_verified a_verified(void);
+struct tz_msg_digest_request a_digest_request(void);
+struct tz_msg_digest a_digest(void);
+struct tz_msg_damage a_damage(void);
 struct tz_msg_enrol an_enrol(void);
 struct tz_msg_enrolled an_enrolled(void);
 extern const uint64_t lost[3];
@@ -71,6 +74,15 @@ int put_changeset(void);
 int read_changeset(struct tz_bytes in);
 int put_result(void);
 int read_result(struct tz_bytes in);
+
+int put_digest_request(void);
+int read_digest_request(struct tz_bytes in);
+int put_digest(void);
+int read_digest(struct tz_bytes in);
+int put_damage(void);
+int read_damage(struct tz_bytes in);
+int put_damage_noted(void);
+int read_damage_noted(struct tz_bytes in);
 
 struct message {
     const char *name;

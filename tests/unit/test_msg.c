@@ -185,6 +185,67 @@ static void verified_round_trip(void **state)
     assert_memory_equal(r.audit_hash, m.audit_hash, TZ_HASH_BYTES);
 }
 
+static void digest_request_round_trip(void **state)
+{
+    (void)state;
+    struct tz_msg_digest_request m = a_digest_request(), r;
+    assert_int_equal(tz_msg_put_digest_request(&out, &m), 0);
+    assert_int_equal(tz_msg_read_digest_request(tz_buf_unread(&out), &r, &err), 0);
+    assert_int_equal(r.round, TZ_DIGEST_ROWS);
+    assert_int_equal(r.after.type, 0);
+    assert_int_equal(r.nkeys, 1);
+    assert_int_equal(tz_bucket_key_cmp(&r.keys[0], &m.keys[0]), 0);
+    assert_memory_equal(r.ranges, m.ranges, sizeof m.ranges);
+    assert_true(tz_id_eq(r.after_id, m.after_id));
+    m = (struct tz_msg_digest_request){.round = TZ_DIGEST_AREAS, .after = {7, {"120104", ""}}};
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_digest_request(&out, &m), 0);
+    assert_int_equal(tz_msg_read_digest_request(tz_buf_unread(&out), &r, &err), 0);
+    assert_int_equal(tz_bucket_key_cmp(&r.after, &m.after), 0);
+}
+
+static void digest_round_trip(void **state)
+{
+    (void)state;
+    struct tz_msg_digest m = a_digest(), r;
+    assert_int_equal(tz_msg_put_digest(&out, &m), 0);
+    assert_int_equal(tz_msg_read_digest(tz_buf_unread(&out), &arena, &r, &err), 0);
+    assert_int_equal(r.round, TZ_DIGEST_RANGES);
+    assert_int_equal(r.nrows, 3);
+    assert_int_equal(r.rows[1].ver, 91);
+    assert_int_equal(r.nentries, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(tz_bucket_key_cmp(&r.entries[i].key, &m.entries[i].key), 0);
+        assert_int_equal(r.entries[i].range, m.entries[i].range);
+        assert_true(tz_bucket_same(&r.entries[i].sum, &m.entries[i].sum));
+    }
+    assert_int_equal(r.ver, 91);
+    assert_int_equal(r.since, 90);
+    assert_true(r.more);
+    assert_true(r.repair_keeps);
+}
+
+static void damage_round_trip(void **state)
+{
+    (void)state;
+    struct tz_msg_damage m = a_damage(), r;
+    bool noted = false;
+    assert_int_equal(tz_msg_put_damage(&out, &m), 0);
+    assert_int_equal(tz_msg_read_damage(tz_buf_unread(&out), &r, &err), 0);
+    assert_int_equal(r.nbuckets, 2);
+    assert_int_equal(tz_bucket_key_cmp(&r.buckets[0].key, &m.buckets[0].key), 0);
+    assert_int_equal(r.buckets[0].range, 200);
+    assert_int_equal(r.buckets[0].rows, 3);
+    assert_int_equal(r.ver, 91);
+    assert_int_equal(r.changed * 10000 + r.missing * 1000 + r.extra * 100 + r.kept * 10 + r.unfit, 12345);
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_damage_noted(&out, true), 0);
+    assert_int_equal(tz_msg_read_damage_noted(tz_buf_unread(&out), &noted, &err), 0);
+    assert_true(noted);
+    assert_int_equal(tz_msg_read_damage_noted((struct tz_bytes){0}, &noted, &err), 0);
+    assert_false(noted);
+}
+
 static void enrolment_round_trip(void **state)
 {
     (void)state;
@@ -401,6 +462,9 @@ int main(void)
         MSG_TEST(an_unknown_error_number_becomes_an_argument),
         MSG_TEST(small_messages_round_trip),
         MSG_TEST(verified_round_trip),
+        MSG_TEST(digest_request_round_trip),
+        MSG_TEST(digest_round_trip),
+        MSG_TEST(damage_round_trip),
         MSG_TEST(enrolment_round_trip),
         MSG_TEST(push_and_results_borrow_from_the_frame),
         MSG_TEST(pull_round_trip),

@@ -432,6 +432,59 @@ static void every_small_budget_is_a_clean_refusal(void **state)
     }
 }
 
+static int put_and_read(const struct tz_msg_digest_request *m)
+{
+    struct tz_msg_digest_request r;
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_digest_request(&out, m), 0);
+    return tz_msg_read_digest_request(tz_buf_unread(&out), &r, &err);
+}
+
+static void a_digest_request_has_the_fields_of_its_round_and_no_others(void **state)
+{
+    (void)state;
+    const struct tz_bucket_key key = {2, {"120104", ""}};
+    const struct tz_msg_digest_request good[] = {{.round = TZ_DIGEST_AREAS},
+                                                 {.round = TZ_DIGEST_AREAS, .after = key},
+                                                 {.round = TZ_DIGEST_RANGES, .nkeys = 2, .keys = {key, key}},
+                                                 {.round = TZ_DIGEST_ROWS, .nkeys = 1, .keys = {key}}};
+    const struct tz_msg_digest_request bad[] = {
+        {.round = (enum tz_digest_round)0},
+        {.round = (enum tz_digest_round)4},
+        {.round = TZ_DIGEST_AREAS, .nkeys = 1, .keys = {key}},
+        {.round = TZ_DIGEST_AREAS, .after_id = an_id(1)},
+        {.round = TZ_DIGEST_RANGES},
+        {.round = TZ_DIGEST_RANGES, .nkeys = 1, .keys = {key}, .after = key},
+        {.round = TZ_DIGEST_RANGES, .nkeys = 1, .keys = {key}, .after_id = an_id(1)},
+        {.round = TZ_DIGEST_ROWS},
+        {.round = TZ_DIGEST_ROWS, .nkeys = 2, .keys = {key, key}},
+        {.round = TZ_DIGEST_ROWS, .nkeys = 1, .keys = {key}, .after = key}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(put_and_read(&good[i]), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(put_and_read(&bad[i]), TZ_E_FORMAT);
+}
+
+static void lists_of_the_digest_messages_are_bounded(void **state)
+{
+    (void)state;
+    struct tz_msg_digest d;
+    struct tz_msg_digest_request q;
+    struct tz_msg_damage dm;
+    static const uint8_t entry[] = {0x12, 2, 0x08, 1}, key[] = {0x1a, 2, 0x08, 1}, bucket[] = {0x0a, 2, 0x08, 1};
+    for (size_t i = 0; i <= TZ_MSG_DIGEST_ENTRIES_MAX; i++)
+        assert_int_equal(tz_buf_put(&out, entry, sizeof entry), 0);
+    assert_int_equal(tz_msg_read_digest(tz_buf_unread(&out), &arena, &d, &err), TZ_E_LIMIT);
+    tz_buf_clear(&out);
+    for (size_t i = 0; i <= TZ_MSG_DIGEST_KEYS_MAX; i++)
+        assert_int_equal(tz_buf_put(&out, key, sizeof key), 0);
+    assert_int_equal(tz_msg_read_digest_request(tz_buf_unread(&out), &q, &err), TZ_E_LIMIT);
+    tz_buf_clear(&out);
+    for (size_t i = 0; i <= TZ_MSG_DAMAGE_BUCKETS_MAX; i++)
+        assert_int_equal(tz_buf_put(&out, bucket, sizeof bucket), 0);
+    assert_int_equal(tz_msg_read_damage(tz_buf_unread(&out), &dm, &err), TZ_E_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +510,8 @@ int main(void)
         MSG_TEST(a_changeset_over_256_kib_is_refused),
         MSG_TEST(a_small_budget_turns_a_hostile_message_into_a_refusal),
         MSG_TEST(every_small_budget_is_a_clean_refusal),
+        MSG_TEST(a_digest_request_has_the_fields_of_its_round_and_no_others),
+        MSG_TEST(lists_of_the_digest_messages_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

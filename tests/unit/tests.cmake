@@ -8,6 +8,7 @@ tz_test(NAME test_hlc LABEL unit SOURCES unit/test_hlc.c LINK tz_core)
 tz_test(NAME test_clock LABEL unit SOURCES unit/test_clock.c LINK tz_core)
 tz_test(NAME test_log LABEL unit SOURCES unit/test_log.c LINK tz_core)
 tz_test(NAME test_frame LABEL unit SOURCES unit/test_frame.c LINK tz_core)
+tz_test(NAME test_bucket LABEL unit SOURCES unit/test_bucket.c LINK tz_core)
 tz_test(NAME test_codec LABEL unit SOURCES unit/test_codec.c LINK tz_core)
 tz_test(NAME test_msg LABEL unit SOURCES unit/test_msg.c support/msg_samples.c LINK tz_proto tz_proto_gen)
 tz_test(NAME test_msg_refused LABEL unit SOURCES unit/test_msg_refused.c support/msg_samples.c LINK tz_proto tz_proto_gen)
@@ -43,6 +44,7 @@ tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_s
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
+tz_test(NAME test_store_digest LABEL unit SOURCES unit/test_store_digest.c LINK tz_store_fixture)
 tz_test(NAME test_merge LABEL unit SOURCES unit/test_merge.c LINK tz_core)
 
 # server

@@ -122,11 +122,13 @@ class Connection:
     """TLS 1.3, ALPN, pin, frames. Blocking, with a deadline per read."""
 
     TYPES = {1: "Hello", 2: "Welcome", 3: "Push", 4: "Results", 5: "Pull", 6: "Rows", 7: "Checkpoint", 8: "Ack", 10: "Error",
-             11: "Ping", 12: "Pong", 14: "Enrol", 15: "Enrolled", 20: "Verify", 21: "Verified"}
+             11: "Ping", 12: "Pong", 14: "Enrol", 15: "Enrolled", 20: "Verify", 21: "Verified",
+             22: "DigestRequest", 23: "Digest", 32: "Damage", 33: "DamageNoted"}
     NUMBERS = {name: number for number, name in TYPES.items()}
     LANES = {"Push": LANE_UP, "Results": LANE_UP, "Pull": LANE_DOWN, "Rows": LANE_DOWN, "Checkpoint": LANE_DOWN,
              "Ack": LANE_DOWN}
-    FROM_SERVER = {"Welcome", "Results", "Rows", "Checkpoint", "Error", "Ping", "Pong", "Enrolled", "Verified"}
+    FROM_SERVER = {"Welcome", "Results", "Rows", "Checkpoint", "Error", "Ping", "Pong", "Enrolled", "Verified",
+                   "Digest", "DamageNoted"}
 
     def __init__(self, endpoint, pin, alpn, cert_and_key=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -234,6 +236,22 @@ def digest_of(rows):
     for row in sorted(rows, key=lambda r: (r.type, r.id)):
         out.update(struct.pack(">I16sQI", row.type, row.id, row.ver, len(row.body)) + row.body)
     return out.digest()
+
+
+def range_of(rid):
+    """4.6: the range of a record in its bucket."""
+    return hashlib.sha256(rid).digest()[0]
+
+
+def bucket_sums(rows, ranges):
+    """4.6, over an iterable of live Rows: {(type, district, street, range): (rows, digest)}; range 0 unless @ranges."""
+    sums = {}
+    for row in rows:
+        key = (row.type, row.district, row.street, range_of(row.id) if ranges else 0)
+        one = hashlib.sha256(struct.pack(">I16sQI", row.type, row.id, row.ver, len(row.body)) + row.body).digest()
+        count, digest = sums.get(key, (0, bytes(32)))
+        sums[key] = count + 1, bytes(a ^ b for a, b in zip(digest, one))
+    return sums
 
 
 class Seen:
@@ -507,6 +525,7 @@ class Session:
         self.device, self.auto_ack = device, auto_ack
         self.staged_rows, self.staged_cursors, self.unacked, self.rows_seen = [], {}, 0, 0
         self.checkpoints, self.verified, self.pongs, self.in_flight = [], [], [], []
+        self.digests, self.noted = [], []
         meta = device.meta
         host, _, port = meta["address"].rpartition(":")
         self.conn = Connection((host.strip("[]"), int(port)), bytes.fromhex(meta["pin"]), ALPN_SESSION,
@@ -562,6 +581,12 @@ class Session:
 
     def _on_verified(self, message):
         self.verified.append(message)
+
+    def _on_digest(self, message):
+        self.digests.append(message)
+
+    def _on_damagenoted(self, message):
+        self.noted.append(message)
 
     def _on_results(self, message):
         """An entry per changeset of the oldest Push, in its order; then those of earlier ones that this Push set free. What
@@ -660,6 +685,56 @@ class Session:
             if self.device.meta["checkpoint"] == answer.ver:
                 return (answer, *self.device.digest())
         raise ProtocolError("never at rest")
+
+    def digest(self, request, timeout=20):
+        """Ask until the answer holds at the visible checkpoint (4.6)."""
+        for _ in range(10):
+            self.conn.send("DigestRequest", request)
+            asked = len(self.digests)
+            if not self.pump(lambda: len(self.digests) > asked, timeout):
+                raise ProtocolError("no answer to DigestRequest")
+            answer = self.digests[-1]
+            if self.device.meta["checkpoint"] < answer.since:
+                self.catch_up(answer.since, timeout)
+            if answer.since <= self.device.meta["checkpoint"] <= answer.ver:
+                return answer
+        raise ProtocolError("never at rest")
+
+    def differing_keys(self):
+        """Round 1: keys (type, district, street) whose rows are not the server's."""
+        theirs, after = {}, None
+        while True:
+            answer = self.digest(pb.DigestRequest(round=1, after=after))
+            theirs.update({(e.type, e.district, e.street, 0): (e.rows, e.digest) for e in answer.entries})
+            if not answer.more:
+                break
+            last = answer.entries[-1]
+            after = pb.DigestKey(type=last.type, district=last.district, street=last.street)
+        mine = bucket_sums(self.device.live(), False)
+        return sorted(key[:3] for key in theirs.keys() | mine.keys() if theirs.get(key) != mine.get(key))
+
+    def differing_ranges(self, keys):
+        """Round 2: (type, district, street, range) within some keys, 16 at a time."""
+        found = []
+        for at in range(0, len(keys), 16):
+            now = keys[at:at + 16]
+            answer = self.digest(pb.DigestRequest(round=2, keys=[pb.DigestKey(type=t, district=d, street=s) for t, d, s in now]))
+            theirs = {(e.type, e.district, e.street, e.range): (e.rows, e.digest) for e in answer.entries}
+            mine = {k: v for k, v in bucket_sums(self.device.live(), True).items() if k[:3] in now}
+            found += [key for key in theirs.keys() | mine.keys() if theirs.get(key) != mine.get(key)]
+        return sorted(found)
+
+    def rows_of(self, bucket):
+        """Round 3: the server's rows of one bucket."""
+        rtype, district, street, number = bucket
+        rows, ranges = [], bytearray(32)
+        ranges[number >> 3] |= 1 << (number & 7)
+        key = pb.DigestKey(type=rtype, district=district, street=street)
+        while True:
+            answer = self.digest(pb.DigestRequest(round=3, keys=[key], ranges=bytes(ranges), after_id=rows[-1].id if rows else b""))
+            rows += [Row(r.type, r.id, r.ver, r.district, r.street, r.state, r.body) for r in answer.rows]
+            if not answer.more:
+                return rows
 
     def ping(self, nonce, timeout=10):
         self.conn.send("Ping", pb.Ping(nonce=nonce))
