@@ -8,6 +8,9 @@
  *  2. What a pragma should be is read back; a connection that is not as we rely on is not handed out.
  *  3. A statement is reset, and its borrowed bindings dropped, whenever it is not standing on a row.
  *  4. SQLite's result codes are interpreted here and nowhere else.
+ *  5. A finalised statement stays prepared, reset and unbound, until as many others were finalised after it: most
+ * statements are wanted again at once, and preparing one costs more than running it. SQLite prepares it anew by itself
+ * when the schema has changed (https://www.sqlite.org/c3ref/prepare.html).
  *
  * In WAL with synchronous=FULL a commit is an fsync of the WAL; NORMAL could lose the last commits on power loss, and
  * we acknowledge after commit. https://www.sqlite.org/pragma.html#pragma_synchronous
@@ -24,7 +27,7 @@
 
 #include <sqlite3.h>
 
-enum { CACHE_KIB_DEFAULT = 8192, BUSY_TIMEOUT_MS = 5000 };
+enum { CACHE_KIB_DEFAULT = 8192, BUSY_TIMEOUT_MS = 5000, IDLE_STMTS = 32 };
 
 /* The transaction statements, prepared when first used and kept. */
 enum tx_stmt {
@@ -55,6 +58,8 @@ struct tz_db {
     char *path;
     bool readonly;
     struct tz_stmt tx[TX_COUNT];
+    sqlite3_stmt *idle[IDLE_STMTS]; /* finalised by their owners, oldest first */
+    int n_idle;
 };
 
 /* --- errors --- */
@@ -119,9 +124,30 @@ int tz_db_error(struct tz_db *db, int rc, struct tz_err *err)
 
 /* --- statements --- */
 
+static void drop_idle(struct tz_db *db, int at)
+{
+    db->n_idle--;
+    memmove(&db->idle[at], &db->idle[at + 1], (size_t)(db->n_idle - at) * sizeof *db->idle);
+}
+
+/** Takes an idle statement of @sql; NULL when there is none. */
+static sqlite3_stmt *take_idle(struct tz_db *db, const char *sql)
+{
+    for (int i = db->n_idle - 1; i >= 0; i--) {
+        sqlite3_stmt *st = db->idle[i];
+        if (strcmp(sqlite3_sql(st), sql) != 0)
+            continue;
+        drop_idle(db, i);
+        return st;
+    }
+    return NULL;
+}
+
 int tz_db_prepare(struct tz_db *db, struct tz_stmt *s, const char *sql, struct tz_err *err)
 {
-    *s = (struct tz_stmt){.db = db};
+    *s = (struct tz_stmt){.db = db, .st = take_idle(db, sql)};
+    if (s->st)
+        return 0;
     int rc = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->st, NULL);
     if (rc == SQLITE_OK)
         return 0;
@@ -131,7 +157,15 @@ int tz_db_prepare(struct tz_db *db, struct tz_stmt *s, const char *sql, struct t
 
 void tz_stmt_finalize(struct tz_stmt *s)
 {
-    sqlite3_finalize(s->st);
+    struct tz_db *db = s->db;
+    if (s->st) {
+        tz_stmt_reset(s);
+        if (db->n_idle == IDLE_STMTS) {
+            sqlite3_finalize(db->idle[0]);
+            drop_idle(db, 0);
+        }
+        db->idle[db->n_idle++] = s->st;
+    }
     *s = (struct tz_stmt){0};
 }
 
@@ -582,6 +616,8 @@ void tz_db_close(struct tz_db *db)
         return;
     for (size_t i = 0; i < TX_COUNT; i++)
         tz_stmt_finalize(&db->tx[i]);
+    for (int i = 0; i < db->n_idle; i++)
+        sqlite3_finalize(db->idle[i]);
     int rc = sqlite3_close(db->handle);
     assert(rc == SQLITE_OK); /* SQLITE_BUSY: a statement was not finalised */
     (void)rc;

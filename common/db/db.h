@@ -98,8 +98,9 @@ struct tz_stmt {
     int bind_rc; /**< first failed binding since the last reset; reported by step */
 };
 
-/** Prepare the one statement of @sql for long use. */
+/** Prepare the one statement of @sql, for long use or short: one that was finalised lately costs nothing. */
 TZ_MUST_USE int tz_db_prepare(struct tz_db *db, struct tz_stmt *s, const char *sql, struct tz_err *err);
+/** Before its database is closed. */
 void tz_stmt_finalize(struct tz_stmt *s);
 
 /* Bindings borrow their bytes until the statement is reset; a failure is reported by the next step. Unbound parameters

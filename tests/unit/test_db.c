@@ -267,6 +267,42 @@ static void bad_sql_names_the_statement(void **state)
     assert_int_equal(tz_db_prepare(f->db, &s, "SELEC 1", NULL), TZ_E_DB);
 }
 
+static void statements_that_are_taken_up_again_are_as_new(void **state)
+{
+    struct fixture *f = *state;
+    struct tz_stmt a, b;
+    must_exec(f->db, "CREATE TABLE t(a INTEGER) STRICT; INSERT INTO t VALUES(1),(2)");
+    static const char sql[] = "SELECT *, ?1 FROM t ORDER BY a";
+    assert_int_equal(tz_db_prepare(f->db, &a, sql, NULL), 0);
+    tz_stmt_bind_int(&a, 1, 7);
+    assert_int_equal(tz_stmt_step(&a, NULL), 1); /* and it stands on a row */
+    tz_stmt_finalize(&a);
+    /* Unbound, from the first row, and with the table as it is now */
+    must_exec(f->db, "ALTER TABLE t ADD COLUMN b INTEGER");
+    assert_int_equal(tz_db_prepare(f->db, &a, sql, NULL), 0);
+    assert_int_equal(tz_stmt_step(&a, NULL), 1);
+    assert_int_equal(tz_stmt_int(&a, 0), 1);
+    assert_true(tz_stmt_is_null(&a, 1));
+    assert_true(tz_stmt_is_null(&a, 2));
+    /* Two of one text are two */
+    assert_int_equal(tz_db_prepare(f->db, &b, sql, NULL), 0);
+    assert_int_equal(tz_stmt_step(&b, NULL), 1);
+    assert_int_equal(tz_stmt_step(&a, NULL), 1);
+    assert_int_equal(tz_stmt_int(&a, 0), 2);
+    assert_int_equal(tz_stmt_int(&b, 0), 1);
+    tz_stmt_finalize(&a);
+    tz_stmt_finalize(&b);
+    /* More than are kept */
+    for (int i = 0; i < 100; i++) {
+        char other[40];
+        snprintf(other, sizeof other, "SELECT %d", i);
+        assert_int_equal(tz_db_prepare(f->db, &a, other, NULL), 0);
+        assert_int_equal(tz_stmt_step(&a, NULL), 1);
+        assert_int_equal(tz_stmt_int(&a, 0), i);
+        tz_stmt_finalize(&a);
+    }
+}
+
 static void savepoints_nest(void **state)
 {
     struct fixture *f = *state;
@@ -342,6 +378,7 @@ int main(void)
         TEST(values_come_back_as_they_went),
         TEST(bindings_do_not_outlive_a_run),
         TEST(bad_sql_names_the_statement),
+        TEST(statements_that_are_taken_up_again_are_as_new),
         TEST(savepoints_nest),
         TEST(rollback_forgets_and_may_be_repeated),
         TEST(checkpoint_empties_the_wal_and_check_is_content),
