@@ -32,6 +32,8 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_ENROLLED] = "Enrolled",
         [TZ_MSG_VERIFY] = "Verify",
         [TZ_MSG_VERIFIED] = "Verified",
+        [TZ_MSG_HISTORY_ASK] = "HistoryAsk",
+        [TZ_MSG_HISTORY] = "History",
     };
     const char *name = type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
     return name != NULL ? name : "unknown";
@@ -137,6 +139,7 @@ static const struct tz_wire_rule welcome_rules[] = {
     TZ_RULE_BYTES(17, TZ_HASH_BYTES),
     TZ_RULE_NUMBER(18),
     TZ_RULE_NUMBER(19),
+    TZ_RULE_NUMBER(20),
 };
 static const struct tz_wire_schema welcome_schema = TZ_SCHEMA("Welcome", welcome_rules);
 
@@ -182,6 +185,7 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
     tz_msg_w_hash(&w, 17, m->audit_hash);
     tz_msg_w_u64(&w, 18, m->push_in_flight_max);
     tz_msg_w_u64(&w, 19, m->rows_in_flight_max);
+    tz_msg_w_u64(&w, 20, (uint64_t)m->audit);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -244,7 +248,11 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .audit_n = p->audit_n,
                                  .push_in_flight_max = p->push_in_flight_max,
                                  .rows_in_flight_max = p->rows_in_flight_max};
-    rc = tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
+    rc = tz_msg_take_enum("audit", p->audit, TZ_AUDIT_UNANSWERED, TZ_AUDIT_CHANGED, err);
+    if (rc == 0)
+        m->audit = (enum tz_audit_answer)p->audit;
+    if (rc == 0)
+        rc = tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
     if (rc == 0)
         rc = take_areas(p, a, m, err);
     return rc != 0 ? rc : take_users(p, a, m, err);

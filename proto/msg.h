@@ -31,6 +31,8 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_ENROLLED = 15,
                    TZ_MSG_VERIFY = 20,
                    TZ_MSG_VERIFIED = 21,
+                   TZ_MSG_HISTORY_ASK = 24,
+                   TZ_MSG_HISTORY = 25,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
@@ -42,6 +44,7 @@ enum { /* caps, the same in proto/README.md */
        TZ_MSG_RESULTS_MAX = 1024,
        TZ_MSG_ROWS_MAX = 8192,
        TZ_MSG_LOST_MAX = 4096,
+       TZ_MSG_HISTORY_MAX = 64, /* entries of one History */
        TZ_PUSH_IN_FLIGHT_MAX = 8,
        TZ_ROWS_IN_FLIGHT_MAX = 4,
        TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
@@ -72,6 +75,8 @@ struct tz_session_user {
     bool active;
 };
 
+enum tz_audit_answer { TZ_AUDIT_UNANSWERED = 0, TZ_AUDIT_SAME = 1, TZ_AUDIT_CHANGED = 2 };
+
 struct tz_msg_welcome {
     uint32_t protocol;
     const char *software;
@@ -91,6 +96,7 @@ struct tz_msg_welcome {
     uint64_t audit_n;
     uint8_t audit_hash[TZ_HASH_BYTES];
     uint32_t push_in_flight_max, rows_in_flight_max;
+    enum tz_audit_answer audit;
 };
 
 struct tz_msg_error {
@@ -136,6 +142,56 @@ struct tz_msg_verified {
     bool audit_ok;
     uint64_t audit_n;
     uint8_t audit_hash[TZ_HASH_BYTES];
+};
+
+struct tz_msg_history_ask {
+    uint32_t type;
+    struct tz_id id;
+    uint32_t field; /* id; 0 = all */
+    uint64_t before;
+};
+
+/** One op on the record asked about. Of @op count: kind, base_ver, base_seq, values, cleared, field, elements, choice,
+ * deleted, action, other_id; of @result: outcome, code, args, cases. */
+struct tz_history_op {
+    struct tz_op op;
+    struct tz_op_result result;
+    struct tz_id case_id; /* RESOLVE: the case it decides; zero = not told */
+    uint32_t index;       /* in its changeset */
+};
+
+struct tz_history_entry {
+    uint64_t n; /* audit entry; 0 = not judged by the server (only in what a device knows of itself) */
+    tz_ver ver; /* 0 = nothing was written */
+    uint32_t device, incarnation;
+    uint64_t seq;
+    const char *device_name;
+    struct tz_id user; /* zero = unknown */
+    const char *user_code, *user_name;
+    tz_hlc claimed; /* 0 = unknown */
+    int64_t offset_ms;
+    tz_hlc effective; /* 0 = nothing was written */
+    int64_t received_ms;
+    const char *reason;
+    enum tz_outcome outcome;
+    bool imported, erased;
+    const struct tz_history_op *ops;
+    size_t nops;
+};
+
+struct tz_field_stamp {
+    uint32_t field;
+    tz_ver ver;
+    bool resolved;
+};
+
+struct tz_msg_history {
+    const struct tz_history_entry *entries;
+    size_t nentries;
+    uint64_t next; /* 0 = no more */
+    tz_ver born;
+    const struct tz_field_stamp *stamps;
+    size_t nstamps;
 };
 
 struct tz_msg_enrol {
@@ -192,6 +248,13 @@ TZ_MUST_USE int tz_msg_put_verify(struct tz_buf *out, const struct tz_msg_verify
 TZ_MUST_USE int tz_msg_read_verify(struct tz_bytes in, struct tz_msg_verify *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_verified(struct tz_buf *out, const struct tz_msg_verified *m);
 TZ_MUST_USE int tz_msg_read_verified(struct tz_bytes in, struct tz_msg_verified *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_history_ask(struct tz_buf *out, const struct tz_msg_history_ask *m);
+TZ_MUST_USE int tz_msg_read_history_ask(struct tz_bytes in, struct tz_msg_history_ask *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_history(struct tz_buf *out, const struct tz_msg_history *m);
+TZ_MUST_USE int tz_msg_read_history(struct tz_bytes in, struct tz_arena *a, struct tz_msg_history *m,
+                                    struct tz_err *err);
+/** One entry in the form it has inside History: lets a reader build the message entry by entry. */
+TZ_MUST_USE int tz_msg_put_history_entry(struct tz_buf *out, const struct tz_history_entry *e);
 TZ_MUST_USE int tz_msg_put_enrol(struct tz_buf *out, const struct tz_msg_enrol *m);
 TZ_MUST_USE int tz_msg_read_enrol(struct tz_bytes in, struct tz_arena *a, struct tz_msg_enrol *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_enrolled(struct tz_buf *out, const struct tz_msg_enrolled *m);
