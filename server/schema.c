@@ -128,4 +128,15 @@ static const char STEP_2[] =
     /* when it was received, as its device and its bases had it then (hlc): waiting makes nobody's word a later one */
     "ALTER TABLE backlog ADD COLUMN effective INTEGER NOT NULL DEFAULT 0;";
 
-const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {{STEP_1, NULL}, {STEP_2, NULL}};
+static const char STEP_3[] =
+    /* rebuildable from the audit bodies: which audit entries named a record. only 0 = carried out; else the device
+       that tried in vain, and alone may see it */
+    "CREATE TABLE history("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, only INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " PRIMARY KEY(type, id, only, n)) STRICT, WITHOUT ROWID;";
+
+const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
+    {STEP_1, NULL},
+    {STEP_2, NULL},
+    {STEP_3, tz_history_backfill},
+};

@@ -19,7 +19,7 @@
 
 struct tz_session;
 
-enum tz_job_kind { TZ_JOB_OPEN, TZ_JOB_PUSH, TZ_JOB_PULL, TZ_JOB_VERIFY, TZ_JOB_ENROL, TZ_JOB_RELEASE };
+enum tz_job_kind { TZ_JOB_OPEN, TZ_JOB_PUSH, TZ_JOB_PULL, TZ_JOB_VERIFY, TZ_JOB_ENROL, TZ_JOB_RELEASE, TZ_JOB_HISTORY };
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };
 

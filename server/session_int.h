@@ -32,17 +32,18 @@ struct tz_sjob {
     struct tz_wall received;                   /* OPEN, PUSH */
     struct tz_bytes *changesets;               /* PUSH; in the arena */
     size_t nchangesets;
-    int64_t offset_ms;         /* PUSH; OPEN: out */
-    struct tz_msg_verify ask;  /* VERIFY */
-    struct tz_msg_enrol enrol; /* ENROL */
-    struct tz_bytes ca;        /* ENROL; borrowed from the config */
+    int64_t offset_ms;                 /* PUSH; OPEN: out */
+    struct tz_msg_verify ask;          /* VERIFY */
+    struct tz_msg_history_ask history; /* HISTORY */
+    struct tz_msg_enrol enrol;         /* ENROL */
+    struct tz_bytes ca;                /* ENROL; borrowed from the config */
     tz_sign_fn sign;
     void *sign_ctx;
     struct tz_cursor *cursors; /* PULL; in the arena, updated */
     size_t ncursors;
 
     /* out */
-    struct tz_grant *grant; /* OPEN: out; PULL, VERIFY: in (a copy) */
+    struct tz_grant *grant; /* OPEN: out; PULL, VERIFY, HISTORY: in (a copy) */
     size_t nresults;        /* PUSH: in `reply` */
     bool changed;           /* PUSH, RELEASE */
     bool release_left;      /* PUSH, RELEASE */

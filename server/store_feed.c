@@ -26,8 +26,7 @@ bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area)
     return false;
 }
 
-/** Drop what the reader may not see: secret fields, and fields whose class this catalogue does not know. */
-static void project(const struct tz_grant *g, struct tz_record *rec)
+void tz_feed_project(const struct tz_grant *g, struct tz_record *rec)
 {
     if (g->reads_secret)
         return;
@@ -109,7 +108,7 @@ static int page_entry(struct page *p, const struct entry *e)
         return rc;
     if (e->leaving)
         return tz_feed_readable(p->g, &row->area) ? 0 : put_row(p, &m);
-    project(p->g, &row->rec);
+    tz_feed_project(p->g, &row->rec);
     tz_buf_clear(&p->body);
     rc = tz_record_encode(&row->rec, &p->body);
     if (rc == TZ_E_NOMEM)
@@ -274,7 +273,7 @@ static int scope_row(void *ctx, const struct tz_row *row)
     if (!tz_feed_readable(s->g, &row->area))
         return 1;
     *s->copy = *row;
-    project(s->g, &s->copy->rec);
+    tz_feed_project(s->g, &s->copy->rec);
     return s->cb(s->ctx, s->copy);
 }
 
@@ -339,21 +338,6 @@ static int digest_row(void *ctx, const struct tz_row *row)
     return rc ? rc : 1;
 }
 
-static int audit_answer(struct tz_store *s, const struct tz_msg_verify *ask, struct tz_msg_verified *out,
-                        struct tz_err *err)
-{
-    int rc = tz_store_audit_head(s, &out->audit_n, out->audit_hash, err);
-    out->audit_ok = ask->audit_n == 0;
-    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_AUDIT_GET, err);
-    if (!st)
-        return rc ? rc : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)(ask->audit_n & INT64_MAX));
-    if (tz_stmt_step(st, err) == 1)
-        out->audit_ok = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(ask->audit_hash, TZ_HASH_BYTES));
-    tz_stmt_reset(st);
-    return 0;
-}
-
 int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_verify *ask,
                     struct tz_msg_verified *out, struct tz_err *err)
 {
@@ -372,10 +356,12 @@ int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct t
     if (!rc)
         rc = tz_sha256_final(&d.h, out->digest);
     if (!rc)
-        rc = audit_answer(s, ask, out, err);
+        rc = tz_store_audit_has(s, ask->audit_n, ask->audit_hash, &out->audit_ok, err);
     if (!rc) {
         out->ver = head.ver;
         out->rows = d.rows;
+        out->audit_n = head.audit_n;
+        memcpy(out->audit_hash, head.audit_hash, sizeof out->audit_hash);
     }
     if (ours)
         tz_db_rollback(s->db);

@@ -9,7 +9,8 @@
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join, resolve
  *   rows.c         a changed record: table, feed, claims, dependants' areas
- *   store_feed.c   reading; store_who.c devices, users, invites; store_audit.c the chain; store.c open, groups, seeding
+ *   store_feed.c   reading; store_who.c devices, users, invites; store_audit.c the chain; store_history.c which
+ *   entries of it touched a record; store.c open, groups, seeding
  */
 
 #include "hash.h"
@@ -17,7 +18,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 2, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 3, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -181,6 +182,16 @@ struct tz_area tz_who_area(const char *code);
 bool tz_who_area_within(const char *inner, const char *outer);
 /** May a user of this role act on a device of that one? Never with other rights than the device was given. */
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role);
+
+/** Leave out what the grant may not see: secret fields, and fields whose class this catalogue does not know. */
+void tz_feed_project(const struct tz_grant *g, struct tz_record *rec);
+
+/* store_history.c */
+/** Index audit entry @n: the records that @cs names, with what became of each op. */
+TZ_MUST_USE int tz_history_note(struct tz_store *s, uint64_t n, const struct tz_changeset *cs,
+                                const struct tz_op_result *results, struct tz_err *err);
+/** The step that adds the index: from the audit bodies there are. @store: a struct tz_store whose database is open. */
+TZ_MUST_USE int tz_history_backfill(struct tz_db *db, void *store, struct tz_err *err);
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);
