@@ -178,13 +178,14 @@ TZ_MUST_USE int tz_store_audit_check(struct tz_store *s, uint64_t *entries, stru
 
 /** Outcomes of a device's ops, as first judged. */
 struct tz_balance {
-    uint64_t applied, superseded, refused, waiting, held, under_review, withdrawn, lost;
+    uint64_t applied, superseded, refused, waiting, held, under_review, withdrawn, lost; /* lost: changesets */
     uint64_t changesets;
+    uint64_t missing; /* numbers up to the last judged one that have no result and were not declared lost */
 };
 TZ_MUST_USE int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err);
 
-/** What the devices handed in, counted from the audit log; devices without changesets are left out. Ascending numbers.
- */
+/** What the devices handed in, counted from the audit log and from what waits; devices without changesets are left out.
+ * Ascending numbers. */
 struct tz_received {
     uint32_t device;
     uint64_t changesets, ops;

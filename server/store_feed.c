@@ -370,37 +370,7 @@ int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct t
     return rc;
 }
 
-/* ---- accounting ---- */
-
-int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err)
-{
-    struct tz_stmt st = {0};
-    memset(out, 0, sizeof *out);
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
-                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
-                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
-                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
-                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7)"
-                           " FROM result WHERE device=?1",
-                           err);
-    if (!rc) {
-        tz_stmt_bind_int(&st, 1, device);
-        rc = tz_stmt_step(&st, err);
-    }
-    if (rc == 1) {
-        uint64_t *const at[] = {&out->changesets, &out->applied,      &out->superseded, &out->refused, &out->waiting,
-                                &out->held,       &out->under_review, &out->withdrawn,  &out->lost};
-        for (int i = 0; i < 9; i++)
-            *at[i] = (uint64_t)tz_stmt_int(&st, i);
-        out->changesets += (uint64_t)tz_stmt_int(&st, 9); /* of copied installations */
-        out->held += (uint64_t)tz_stmt_int(&st, 10);
-        out->withdrawn += (uint64_t)tz_stmt_int(&st, 11);
-        rc = 0;
-    }
-    tz_stmt_finalize(&st);
-    return rc;
-}
+/* ---- what waits ---- */
 
 int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_backlog_entry *e), void *ctx,
                      struct tz_err *err)

@@ -41,6 +41,7 @@ tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz
 tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)
 tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_store_fixture)
 tz_test(NAME test_store_history LABEL unit SOURCES unit/test_store_history.c LINK tz_store_fixture)
+tz_test(NAME test_store_balance LABEL unit SOURCES unit/test_store_balance.c LINK tz_store_fixture)
 tz_test(NAME test_merge LABEL unit SOURCES unit/test_merge.c LINK tz_core)
 
 # server
