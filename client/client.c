@@ -159,7 +159,8 @@ int tz_client_status(struct tz_client *c, struct tz_client_status *status, struc
                                          .rows = st.rows,
                                          .last_sync_ms = st.last_sync_ms,
                                          .offset_ms = st.offset_ms,
-                                         .filling = st.filling};
+                                         .filling = st.filling,
+                                         .audit_changed = st.audit_changed};
     give(status, &out, sizeof out);
     return tell(&e, err);
 }

@@ -222,6 +222,19 @@ TZ_MUST_USE int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver 
  */
 TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err);
 
+/* ---- audit.c ---- */
+/** Is the remembered audit entry marked as changed? Zeroed when not. */
+struct tz_audit_mark {
+    bool changed;
+    uint64_t n;       /* the entry; 0 = unknown */
+    int64_t since_ms; /* wall clock of this machine */
+};
+TZ_MUST_USE int tz_audit_mark(struct tz_office *o, struct tz_audit_mark *out, struct tz_err *err);
+/** What Welcome said about the pair in Hello. */
+TZ_MUST_USE int tz_audit_take(struct tz_office *o, enum tz_audit_answer answer, struct tz_err *err);
+/** Remember the checkpoint's pair, unless the one remembered is marked. Changes o->st. */
+TZ_MUST_USE int tz_audit_move(struct tz_office *o, const struct tz_msg_checkpoint *c, struct tz_err *err);
+
 /* ---- case_view.c ---- */
 /** A case as its row shows it. Values in the arena, by field index of the target's type. */
 struct tz_case_view {

@@ -383,7 +383,12 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
         out->no_areas = o->st.welcomed && tz_stmt_int(s, 6) != 0;
     }
     tz_stmt_reset(s);
-    return rc < 0 ? rc : count_records(o, out, err);
+    struct tz_audit_mark mark = {0};
+    rc = rc < 0 ? rc : tz_audit_mark(o, &mark, err);
+    out->audit_changed = mark.changed;
+    out->audit_n = mark.n;
+    out->audit_changed_ms = mark.since_ms;
+    return rc ? rc : count_records(o, out, err);
 }
 
 int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct tz_err *err)

@@ -45,6 +45,7 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *bef
     r->unsent = after->unsent_changesets;
     r->offset_ms = after->offset_ms;
 }
+    r->audit_changed = after->audit_changed;
 
 static const struct {
     const char *key;
@@ -68,6 +69,7 @@ json_t *tz_round_json(const struct tz_round_report *r)
     }
     bad |= json_object_set_new(j, "offset_ms", json_integer(r->offset_ms));
     if (r->compared)
+    bad |= json_object_set_new(j, "audit_changed", json_boolean(r->audit_changed));
         bad |= json_object_set_new(j, "verify",
                                    json_pack("{s:i, s:b, s:b, s:I, s:I, s:I, s:i}", "code", r->compare.code, "same",
                                              r->compare.same, "audit_ok", r->compare.audit_ok, "rows_here",
@@ -89,6 +91,7 @@ void tz_round_parse(const json_t *j, struct tz_round_report *r)
     }
     r->offset_ms = json_integer_value(json_object_get(j, "offset_ms"));
     const json_t *v = json_object_get(j, "verify");
+    r->audit_changed = json_is_true(json_object_get(j, "audit_changed"));
     if (v == NULL)
         return;
     r->compared = true;

@@ -21,6 +21,7 @@ struct tz_round_report {
     uint64_t unsent;                 /* left */
     int64_t offset_ms;               /* server − this machine */
     bool compared;
+    bool audit_changed;              /* now: the server's audit log is not the one remembered */
     struct tz_compare_result compare;
 };
 

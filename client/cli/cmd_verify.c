@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * taizhang verify: is the database whole (SQLite's own check), and does it hold what the server says it should (digest
- * over the whole scope at one version, and the audit chain where this device last saw it)?
+ * over the whole scope at one version, and the audit chain where this device last saw it)? With --confirm-audit, by
+ * somebody who knows why the chain differs, the server's present one is remembered from now on.
  */
 #include "out.h"
 #include "request.h"
@@ -11,16 +12,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static int parse(struct cli *c, int argc, char **argv, bool *offline)
+static int parse(struct cli *c, int argc, char **argv, bool *offline, bool *confirm)
 {
-    static const struct option options[] = {{"offline", no_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"offline", no_argument, NULL, 'o'}, {"confirm-audit", no_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
     int opt;
-    *offline = false;
+    *offline = *confirm = false;
     opterr = 0;
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt != 'o')
+        if (opt == 'o')
+            *offline = true;
+        else if (opt == 'a')
+            *confirm = true;
+        else
             return cli_usage_error(c, tr("不认识 %s", "%s is not known"), argv[optind - 1]);
-        *offline = true;
     }
     return optind == argc ? CLI_DONE : cli_usage_error(c, tr("不认识 %s", "%s is not known"), argv[optind]);
 }
@@ -73,13 +78,15 @@ int cmd_verify(struct cli *c, int argc, char **argv)
 {
     struct tz_err err = {0};
     struct tz_office *o;
-    bool offline;
-    int rc = parse(c, argc, argv, &offline);
+    bool offline, confirm;
+    int rc = parse(c, argc, argv, &offline, &confirm);
     if (rc != CLI_DONE)
         return rc;
     rc = cli_open_office(c, &o, &err);
     if (rc == 0)
         rc = tz_db_check(tz_office_db(o), false, &err);
+    if (rc == 0 && confirm)
+        rc = tz_office_audit_confirm(o, &err);
     if (rc != 0)
         return out_error(&err);
     if (!offline)

@@ -266,3 +266,5 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+                                 .audit_changed = true,
+    assert_true(out.audit_changed);

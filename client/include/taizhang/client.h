@@ -43,7 +43,8 @@ struct tz_client_status {
     uint64_t rows;                                                    /**< live records here */
     int64_t last_sync_ms;                                             /**< ms since 1970 UTC, 0 = never */
     int64_t offset_ms;                                                /**< server's clock − this machine's */
-    int filling; /**< 1: the first sync has not finished, records are missing */
+    int filling;       /**< 1: the first sync has not finished, records are missing */
+    int audit_changed; /**< 1: the server's audit log is not the one remembered; an administrator must find out why */
 };
 
 struct tz_client_report {
