@@ -10,6 +10,8 @@
  *   status   {"connected": …, "state": …, "pid": …, "error": …}
  *   sync     a report (round.h) when everything saved before the request is judged, or {"error": …}
  *   verify   a report with "verify", or {"error": …}
+ *   history TYPE ID FIELD BEFORE (numbers, ID in hex)
+ *            {"page": …} a History body in base64, from the session that there is, or {"error": …}
  *   stop     ok
  *
  * {"error": {"code": n, "args": […]}} carries a number of errors.def.

@@ -257,6 +257,18 @@ TZ_MUST_USE int tz_case_values(const struct tz_row *row, const struct tz_case_vi
                                struct tz_arena *a, struct tz_record *out, bool *named, bool *deleted,
                                struct tz_err *err);
 
+/** Who wrote a value of a case, as its JSON says. */
+struct tz_case_author {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_ver ver;
+    int64_t at_ms;              /* effective time */
+    char rule[TZ_NAME_MAX + 1]; /* what decided against a candidate; "" for what stands */
+};
+/** Of what stands (@candidate < 0) or of a candidate, from 0. False when there is none. */
+bool tz_case_author(const struct tz_row *row, int candidate, struct tz_case_author *out);
+
 /**
  * The time as the server would say it, for dates that people read: this machine's clock corrected by what was measured
  * at the last sync, unless the clock was clearly set since (it went back, or more than 400 days passed).

@@ -66,6 +66,10 @@ void tz_sync_on_outbox(struct tz_sync *s);
 /** Ask for the server's whole-scope digest; the answer comes through @cb, once, or never when the session closes. */
 void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask,
                     void (*cb)(void *ctx, const struct tz_msg_verified *v), void *ctx);
+/** Ask for one page of a record's history; the body of the answer comes through @cb, once, or never when the session
+ * closes. One at a time: the answer must have come before the next question. */
+void tz_sync_history(struct tz_sync *s, const struct tz_msg_history_ask *ask,
+                     void (*cb)(void *ctx, struct tz_bytes history), void *ctx);
 /** Close cleanly. Idempotent. */
 void tz_sync_stop(struct tz_sync *s);
 bool tz_sync_caught_up(const struct tz_sync *s);
