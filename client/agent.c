@@ -7,24 +7,30 @@
  * rule as a round of its own. Requests that come during one wait for the next, because they may follow a later save.
  *
  *   askers: NEW ──fresh session begins──> RIDING ──caught up, numbers read──> answered
+ *
+ * A "history" asks the session that there is, one page for one asker at a time; without a session it fails at once.
  */
 #include "agent.h"
 #include "control.h"
 #include "folder.h"
 #include "log.h"
 #include "loop.h"
+#include "text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
-enum asker_kind { ASK_NONE, ASK_SYNC, ASK_VERIFY, ASK_VERIFY_ONLY };
+enum asker_kind { ASK_NONE, ASK_SYNC, ASK_VERIFY, ASK_VERIFY_ONLY, ASK_HISTORY };
 
 struct asker {
     enum asker_kind kind;
     bool riding; /* the present session began after the question */
     struct tz_control_token token;
+    struct tz_msg_history_ask ask; /* HISTORY */
 };
 
 struct agent {
@@ -35,6 +41,7 @@ struct agent {
     struct asker askers[TZ_CONTROL_ASKERS_MAX];
     struct tz_compare *compare;
     enum asker_kind comparing; /* whom it is for */
+    struct asker *asking;      /* whose page is under way */
     bool caught_up, reading, stopping;
     struct tz_office_status before, now; /* of the riding askers */
     int status_code;
@@ -164,6 +171,45 @@ static void begin_rides(struct agent *g)
         g->reading = tz_conn_call(g->conn, run_status, on_before, g) == 0;
 }
 
+/* ---- history requests ---- */
+
+static void serve_histories(struct agent *g);
+
+static void on_page(void *ctx, struct tz_bytes body)
+{
+    struct agent *g = ctx;
+    struct asker *a = g->asking;
+    struct tz_buf text;
+    tz_buf_init(&text, TZ_CONTROL_REPLY_MAX);
+    int rc = tz_base64_put(&text, body);
+    g->asking = NULL;
+    a->kind = ASK_NONE;
+    reply_json(g, a->token, rc == 0 ? json_pack("{s:s%}", "page", text.p ? (const char *)text.p : "", text.len) : NULL);
+    tz_buf_deinit(&text);
+    serve_histories(g);
+}
+
+static void serve_histories(struct agent *g)
+{
+    struct tz_sync *s = g->stopping ? NULL : tz_conn_sync(g->conn);
+    for (size_t i = 0; s != NULL && g->asking == NULL && i < TZ_CONTROL_ASKERS_MAX; i++)
+        if (g->askers[i].kind == ASK_HISTORY) {
+            g->asking = &g->askers[i];
+            tz_sync_history(s, &g->asking->ask, on_page, g);
+        }
+}
+
+/** "history TYPE ID FIELD BEFORE" */
+static bool read_history(const char *line, struct tz_msg_history_ask *ask)
+{
+    char hex[TZ_ID_HEX + 1];
+    int end = 0;
+    memset(ask, 0, sizeof *ask);
+    return sscanf(line, "history %" SCNu32 " %32[0-9a-f] %" SCNu32 " %" SCNu64 "%n", &ask->type, hex, &ask->field,
+                  &ask->before, &end) == 4 &&
+           line[end] == '\0' && tz_id_parse(hex, &ask->id) == 0;
+}
+
 /* ---- the connection ---- */
 
 static void stop(struct agent *g)
@@ -177,6 +223,7 @@ static void stop(struct agent *g)
         gone = g->why;
     if (g->compare != NULL)
         tz_compare_on_end(g->compare, TZ_E_GONE);
+    g->asking = NULL;
     fail_askers(g, &gone);
     uv_close((uv_handle_t *)&g->tick, NULL);
     tz_conn_stop(g->conn);
@@ -190,10 +237,13 @@ static void on_event(void *ctx, enum tz_sync_event e)
         return;
     if (g->compare != NULL)
         tz_compare_on_event(g->compare, e);
+    if (e == TZ_SYNC_WELCOMED) /* what was asked in an earlier session ended with it: it is asked again */
+        g->asking = NULL;
     if (e != TZ_SYNC_CAUGHT_UP)
         return;
     g->caught_up = true;
     serve_riders(g);
+    serve_histories(g);
 }
 
 static void on_end(void *ctx, const struct tz_err *err, bool final)
@@ -204,6 +254,7 @@ static void on_end(void *ctx, const struct tz_err *err, bool final)
     g->caught_up = false;
     if (g->compare != NULL)
         tz_compare_on_end(g->compare, err->code);
+    g->asking = NULL;
     fail_askers(g, err);
     if (!final) {
         if (g->opt->on_end != NULL)
@@ -232,22 +283,40 @@ static json_t *status_json(const struct agent *g)
                      g->caught_up, "pid", (int)getpid(), "error", why->code == 0 ? "" : tz_err_info(why->code)->symbol);
 }
 
-static void add_asker(struct agent *g, enum asker_kind kind, struct tz_control_token token)
+/** NULL: there is no room, and the asker was told. */
+static struct asker *add_asker(struct agent *g, enum asker_kind kind, struct tz_control_token token)
 {
     struct tz_err full = {0};
     for (size_t i = 0; i < TZ_CONTROL_ASKERS_MAX; i++)
         if (g->askers[i].kind == ASK_NONE) {
             g->askers[i] = (struct asker){.kind = kind, .token = token};
-            begin_rides(g);
-            return;
+            return &g->askers[i];
         }
     (void)tz_err_set(&full, TZ_E_LEASE, NULL, NULL, NULL, NULL);
     reply_json(g, token, error_json(&full));
+    return NULL;
+}
+
+static void add_history(struct agent *g, const struct tz_msg_history_ask *ask, struct tz_control_token token)
+{
+    struct tz_err err = *tz_conn_error(g->conn);
+    if (tz_conn_state(g->conn) != TZ_CONN_UP || !g->caught_up) {
+        if (err.code == 0)
+            (void)tz_err_set(&err, TZ_E_GONE, NULL, NULL, NULL, NULL);
+        reply_json(g, token, error_json(&err));
+        return;
+    }
+    struct asker *a = add_asker(g, ASK_HISTORY, token);
+    if (a != NULL) {
+        a->ask = *ask;
+        serve_histories(g);
+    }
 }
 
 static void on_request(void *ctx, const char *line, struct tz_control_token token)
 {
     struct agent *g = ctx;
+    struct tz_msg_history_ask ask;
     struct tz_err err = {0};
     if (strcmp(line, "poke") == 0) {
         tz_conn_poke(g->conn);
@@ -255,11 +324,16 @@ static void on_request(void *ctx, const char *line, struct tz_control_token toke
     } else if (strcmp(line, "status") == 0) {
         reply_json(g, token, status_json(g));
     } else if (strcmp(line, "sync") == 0) {
-        add_asker(g, ASK_SYNC, token);
+        (void)add_asker(g, ASK_SYNC, token);
+        begin_rides(g);
     } else if (strcmp(line, "verify") == 0) {
-        add_asker(g, ASK_VERIFY, token);
+        (void)add_asker(g, ASK_VERIFY, token);
+        begin_rides(g);
     } else if (strcmp(line, "verify-only") == 0) {
-        add_asker(g, ASK_VERIFY_ONLY, token);
+        (void)add_asker(g, ASK_VERIFY_ONLY, token);
+        begin_rides(g);
+    } else if (read_history(line, &ask)) {
+        add_history(g, &ask, token);
     } else if (strcmp(line, "stop") == 0) {
         reply_json(g, token, json_pack("{s:b}", "ok", 1));
         stop(g);

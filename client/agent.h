@@ -9,7 +9,10 @@
  *   poke     ok                            somebody saved
  *   status   {"connected": …, "state": …, "pid": …, "error": …}
  *   sync     a report (round.h) when everything saved before the request is judged, or {"error": …}
- *   verify   a report with "verify", or {"error": …}
+ *   verify, verify-only
+ *            a report with "verify", or {"error": …}; the latter puts nothing right
+ *   history TYPE ID FIELD BEFORE (numbers, ID in hex)
+ *            {"page": …} a History body in base64, from the session that there is, or {"error": …}
  *   stop     ok
  *
  * {"error": {"code": n, "args": […]}} carries a number of errors.def.

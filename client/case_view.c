@@ -11,7 +11,10 @@
  */
 #include "office_int.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char LIFE[] = "_deleted";
@@ -158,4 +161,26 @@ int tz_case_values(const struct tz_row *row, const struct tz_case_view *cv, int 
     json_decref(standing);
     json_decref(list);
     return rc;
+}
+
+bool tz_case_author(const struct tz_row *row, int candidate, struct tz_case_author *out)
+{
+    json_t *all = candidate < 0 ? load_either(row, "standing", "standing_secret")
+                                : load_either(row, "candidates", "candidates_secret");
+    const json_t *j = candidate < 0 ? all : json_array_get(all, (size_t)candidate);
+    const char *by = json_string_value(json_object_get(j, "by"));
+    const char *ver = json_string_value(json_object_get(j, "ver"));
+    const char *user = json_string_value(json_object_get(j, "user"));
+    const char *rule = json_string_value(json_object_get(j, "rule"));
+    memset(out, 0, sizeof *out);
+    bool ok = by && sscanf(by, "%" SCNu32 ".%" SCNu32 ".%" SCNu64, &out->device, &out->incarnation, &out->seq) == 3;
+    if (ok) {
+        out->ver = ver ? strtoull(ver, NULL, 10) : 0;
+        out->at_ms = json_integer_value(json_object_get(j, "at"));
+        if (user && tz_id_parse(user, &out->user))
+            out->user = (struct tz_id){{0}};
+        (void)snprintf(out->rule, sizeof out->rule, "%s", rule ? rule : "");
+    }
+    json_decref(all);
+    return ok;
 }

@@ -6,7 +6,9 @@
 #include "taizhang/client.h"
 #include "catalogue_dir.h"
 #include "catalogue_find.h"
+#include "entry.h"
 #include "folder.h"
+#include "history.h"
 #include "join.h"
 #include "request.h"
 
@@ -144,6 +146,70 @@ int tz_client_sync(struct tz_client *c, tz_client_progress_cb *progress, void *c
     return tell(&e, err);
 }
 
+/* ---- history ---- */
+
+enum { HISTORY_ARENA_BYTES = 512 * 1024 * 1024 };
+
+static int find_record(struct tz_client *c, const char *type, const char *id, const struct tz_type **t,
+                       struct tz_id *out, struct tz_err *err)
+{
+    struct tz_entry *entry = NULL;
+    *t = tz_entry_type(&c->catalogue, type);
+    if (*t == NULL)
+        return tz_err_set(err, TZ_E_UNKNOWN_TYPE, type, NULL, NULL, NULL);
+    int rc = tz_entry_new(c->office, &entry, err);
+    if (rc == 0)
+        rc = tz_entry_find(entry, *t, id, out, err);
+    tz_entry_free(entry);
+    return rc;
+}
+
+static int each_change(const struct tz_changes *changes, tz_client_change_cb *cb, void *ctx, struct tz_err *err)
+{
+    for (size_t i = 0; i < changes->n; i++) {
+        json_t *j = tz_history_change_json(changes, &changes->v[i]);
+        char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+        json_decref(j);
+        if (text == NULL)
+            return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+        int stop = cb(ctx, text);
+        free(text);
+        if (stop != 0)
+            break;
+    }
+    return 0;
+}
+
+int tz_client_history(struct tz_client *c, const char *type, const char *id, int ask_server, tz_client_change_cb *cb,
+                      void *ctx, int *complete, struct tz_client_error *err)
+{
+    struct tz_err e = {0};
+    struct tz_msg_history_ask ask = {0};
+    struct tz_pages pages = {0};
+    struct tz_changes changes = {0};
+    const struct tz_type *t = NULL;
+    struct tz_arena a;
+    const struct tz_round_options opt = {.dir = c->dir, .office = c->office, .software = "taizhang " TZ_VERSION};
+    tz_arena_init(&a, HISTORY_ARENA_BYTES);
+    int rc = find_record(c, type, id, &t, &ask.id, &e);
+    ask.type = t == NULL ? 0 : t->id;
+    if (rc == 0 && ask_server)
+        rc = tz_request_history(&opt, &ask, &pages, &e);
+    if (rc == 0)
+        rc = tz_history_here(c->office, t, ask.id, &a, &changes, &e);
+    if (rc == 0)
+        rc = tz_history_server(&changes, pages.page, pages.n, &a, &e);
+    if (rc == 0)
+        rc = each_change(&changes, cb, ctx, &e);
+    if (complete != NULL)
+        *complete = changes.complete;
+    tz_pages_free(&pages);
+    tz_arena_deinit(&a);
+    if (rc == 0)
+        e = (struct tz_err){0};
+    return tell(&e, err);
+}
+
 int tz_client_status(struct tz_client *c, struct tz_client_status *status, struct tz_client_error *err)
 {
     struct tz_err e = {0};
@@ -159,7 +225,8 @@ int tz_client_status(struct tz_client *c, struct tz_client_status *status, struc
                                          .rows = st.rows,
                                          .last_sync_ms = st.last_sync_ms,
                                          .offset_ms = st.offset_ms,
-                                         .filling = st.filling};
+                                         .filling = st.filling,
+                                         .audit_changed = st.audit_changed};
     give(status, &out, sizeof out);
     return tell(&e, err);
 }

@@ -461,13 +461,13 @@ int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, s
     }
     if (!rc) {
         o->st.checkpoint = c->ver;
-        o->st.audit_n = c->audit_n;
-        memcpy(o->st.audit_hash, c->audit_hash, sizeof o->st.audit_hash);
         o->st.filling = false;
         o->st.last_sync_ms = tz_clock_wall(&o->clock).ms;
         /* forms opened before this moment carry @was: until then these edits were on top */
         rc = tz_outbox_settle(o, c->ver, was, err);
     }
+    if (!rc)
+        rc = tz_audit_move(o, c, err);
     if (!rc)
         rc = tz_overlay_mark_hidden(o, err);
     return tz_office_end(o, rc, err);

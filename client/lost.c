@@ -254,6 +254,18 @@ int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err)
     return rc;
 }
 
+/** Its entry may be one of those that are gone. One that is marked is evidence, and stays. */
+static int forget_audit(struct tz_office *o, struct tz_err *err)
+{
+    struct tz_audit_mark mark;
+    int rc = tz_audit_mark(o, &mark, err);
+    if (rc || mark.changed)
+        return rc;
+    o->st.audit_n = 0;
+    memset(o->st.audit_hash, 0, sizeof o->st.audit_hash);
+    return 0;
+}
+
 int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err)
 {
     int64_t before = 0;
@@ -276,7 +288,5 @@ int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_
         return rc;
     if (cursors)
         o->st.filling = true;
-    o->st.audit_n = 0; /* its entry may be one of those that are gone */
-    memset(o->st.audit_hash, 0, sizeof o->st.audit_hash);
-    return 0;
+    return forget_audit(o, err);
 }

@@ -147,6 +147,9 @@ struct tz_office_status {
     uint64_t rows;        /* live, all types */
     /* The server went back to a backup, and no longer has: received records (kept here aside), own applied saves. */
     uint64_t lost_rows, lost_saves;
+    bool audit_changed; /* the server's audit log is not the one remembered, and nobody has confirmed why */
+    uint64_t audit_n;   /* that entry */
+    int64_t audit_changed_ms;
 };
 TZ_MUST_USE int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct tz_err *err);
 
@@ -172,6 +175,8 @@ TZ_MUST_USE int tz_office_outbox_each(struct tz_office *o, bool attention_only,
 /** Users who may work at this device (from the last Welcome). In @a. */
 TZ_MUST_USE int tz_office_users(struct tz_office *o, struct tz_arena *a, struct tz_session_user **out, size_t *n,
                                 struct tz_err *err);
+/** Somebody has found out why the audit log differs: the mark goes, the server's present log is remembered. */
+TZ_MUST_USE int tz_office_audit_confirm(struct tz_office *o, struct tz_err *err);
 /** Remember a small setting (address, import bookkeeping); value NULL deletes. Reading: "" when absent, in @a. */
 TZ_MUST_USE int tz_office_meta_set(struct tz_office *o, const char *key, const char *value, struct tz_err *err);
 const char *tz_office_meta(struct tz_office *o, const char *key, struct tz_arena *a);

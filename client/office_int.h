@@ -258,6 +258,19 @@ TZ_MUST_USE int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w
 /** Own saves that the server had applied and does not know any more. */
 TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err);
 
+/* ---- audit.c ---- */
+/** Is the remembered audit entry marked as changed? Zeroed when not. */
+struct tz_audit_mark {
+    bool changed;
+    uint64_t n;       /* the entry; 0 = unknown */
+    int64_t since_ms; /* wall clock of this machine */
+};
+TZ_MUST_USE int tz_audit_mark(struct tz_office *o, struct tz_audit_mark *out, struct tz_err *err);
+/** What Welcome said about the pair in Hello. */
+TZ_MUST_USE int tz_audit_take(struct tz_office *o, enum tz_audit_answer answer, struct tz_err *err);
+/** Remember the checkpoint's pair, unless the one remembered is marked. Changes o->st. */
+TZ_MUST_USE int tz_audit_move(struct tz_office *o, const struct tz_msg_checkpoint *c, struct tz_err *err);
+
 /* ---- case_view.c ---- */
 /** A case as its row shows it. Values in the arena, by field index of the target's type. */
 struct tz_case_view {
@@ -281,6 +294,18 @@ TZ_MUST_USE int tz_case_read(struct tz_office *o, const struct tz_row *row, stru
 TZ_MUST_USE int tz_case_values(const struct tz_row *row, const struct tz_case_view *cv, int candidate,
                                struct tz_arena *a, struct tz_record *out, bool *named, bool *deleted,
                                struct tz_err *err);
+
+/** Who wrote a value of a case, as its JSON says. */
+struct tz_case_author {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    struct tz_id user;
+    tz_ver ver;
+    int64_t at_ms;              /* effective time */
+    char rule[TZ_NAME_MAX + 1]; /* what decided against a candidate; "" for what stands */
+};
+/** Of what stands (@candidate < 0) or of a candidate, from 0. False when there is none. */
+bool tz_case_author(const struct tz_row *row, int candidate, struct tz_case_author *out);
 
 /**
  * The time as the server would say it, for dates that people read: this machine's clock corrected by what was measured

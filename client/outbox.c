@@ -387,6 +387,11 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
     tz_stmt_reset(s);
     if (rc >= 0)
         rc = tz_lost_saves(o, &out->lost_saves, err);
+    struct tz_audit_mark mark = {0};
+    rc = rc < 0 ? rc : tz_audit_mark(o, &mark, err);
+    out->audit_changed = mark.changed;
+    out->audit_n = mark.n;
+    out->audit_changed_ms = mark.since_ms;
     return rc < 0 ? rc : count_records(o, out, err);
 }
 

@@ -12,4 +12,11 @@
  */
 TZ_MUST_USE int tz_request_round(const struct tz_round_options *opt, struct tz_round_report *r, struct tz_err *err);
 
+/**
+ * The server's history of a record into @pages (empty before; tz_pages_free after, also on error): after a round of
+ * one's own, or from the agent's session. Errors as tz_request_round.
+ */
+TZ_MUST_USE int tz_request_history(const struct tz_round_options *opt, const struct tz_msg_history_ask *ask,
+                                   struct tz_pages *pages, struct tz_err *err);
+
 #endif

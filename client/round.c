@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connect ─> CAUGHT_UP ─> (compare) ─> stop. The office is read before and after on this thread, in between it belongs
- * to the connection's. The lease keeps two programs from having two sessions of one device.
+ * connect ─> CAUGHT_UP ─> (compare or inquire) ─> stop. The office is read before and after on this thread, in between
+ * it belongs to the connection's. The lease keeps two programs from having two sessions of one device.
  */
 #include "round.h"
 #include "folder.h"
@@ -15,6 +15,7 @@ struct round {
     struct tz_round_report *report;
     struct tz_conn *conn; /* NULL once stopped */
     struct tz_compare *compare;
+    struct tz_inquiry *inquiry;
     uv_timer_t tick;
     bool done;
     struct tz_err why;
@@ -44,6 +45,7 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *bef
     r->cases = after->open_cases;
     r->unsent = after->unsent_changesets;
     r->offset_ms = after->offset_ms;
+    r->audit_changed = after->audit_changed;
 }
 
 static const struct {
@@ -114,6 +116,7 @@ json_t *tz_round_json(const struct tz_round_report *r)
         bad |= json_object_set_new(j, numbers[i].key, json_integer((json_int_t)v));
     }
     bad |= json_object_set_new(j, "offset_ms", json_integer(r->offset_ms));
+    bad |= json_object_set_new(j, "audit_changed", json_boolean(r->audit_changed));
     if (r->compared)
         bad |= json_object_set_new(
             j, "verify",
@@ -135,6 +138,7 @@ void tz_round_parse(const json_t *j, struct tz_round_report *r)
         memcpy((char *)r + numbers[i].at, &v, sizeof v);
     }
     r->offset_ms = json_integer_value(json_object_get(j, "offset_ms"));
+    r->audit_changed = json_is_true(json_object_get(j, "audit_changed"));
     const json_t *v = json_object_get(j, "verify");
     if (v == NULL)
         return;
@@ -157,7 +161,7 @@ static void end(struct round *r, int code)
         return;
     r->done = true;
     if (code != 0 && r->why.code == 0)
-        (void)tz_err_set(&r->why, code, "verify", NULL, NULL, NULL);
+        (void)tz_err_set(&r->why, code, r->opt->compare ? "verify" : "history", NULL, NULL, NULL);
     if (r->conn != NULL)
         tz_conn_stop(r->conn);
 }
@@ -171,6 +175,29 @@ static void on_compared(void *ctx, const struct tz_compare_result *result)
     end(r, result->code);
 }
 
+static void on_inquired(void *ctx, int code)
+{
+    struct round *r = ctx;
+    r->inquiry = NULL;
+    end(r, code);
+}
+
+/** Everything saved before is judged, everything written before is here: what else was asked for? */
+static void on_caught_up(struct round *r)
+{
+    int rc = 0;
+    if (r->done || r->compare != NULL || r->inquiry != NULL)
+        return;
+    if (r->opt->compare)
+        rc = tz_compare_start(r->conn, r->opt->dry, on_compared, r, &r->compare);
+    else if (r->opt->history != NULL)
+        rc = tz_inquiry_start(r->conn, r->opt->history, r->opt->pages, on_inquired, r, &r->inquiry);
+    else
+        end(r, 0);
+    if (rc != 0)
+        end(r, rc);
+}
+
 static void on_event(void *ctx, enum tz_sync_event e)
 {
     struct round *r = ctx;
@@ -179,12 +206,8 @@ static void on_event(void *ctx, enum tz_sync_event e)
         r->opt->progress(r->opt->ctx, &r->counters);
     if (r->compare != NULL)
         tz_compare_on_event(r->compare, e);
-    if (e != TZ_SYNC_CAUGHT_UP)
-        return;
-    if (!r->opt->compare)
-        end(r, 0);
-    else if (r->compare == NULL && !r->done && tz_compare_start(r->conn, r->opt->dry, on_compared, r, &r->compare) != 0)
-        end(r, TZ_E_NOMEM);
+    if (e == TZ_SYNC_CAUGHT_UP)
+        on_caught_up(r);
 }
 
 static void on_end(void *ctx, const struct tz_err *err, bool final)
@@ -196,6 +219,8 @@ static void on_end(void *ctx, const struct tz_err *err, bool final)
         r->why = *err;
     if (r->compare != NULL)
         tz_compare_on_end(r->compare, err->code);
+    if (r->inquiry != NULL)
+        tz_inquiry_on_end(r->inquiry, err->code);
     end(r, err->code == 0 ? TZ_E_GONE : err->code);
 }
 
@@ -211,6 +236,8 @@ static void on_tick_cb(uv_timer_t *h)
     struct round *r = h->data;
     if (r->compare != NULL)
         tz_compare_on_tick(r->compare);
+    if (r->inquiry != NULL)
+        tz_inquiry_on_tick(r->inquiry);
 }
 
 static void on_signal(void *ctx, int signum)

@@ -8,6 +8,7 @@
  */
 
 #include "compare.h"
+#include "inquiry.h"
 
 #include <jansson.h>
 
@@ -20,6 +21,7 @@ struct tz_round_report {
     uint64_t cases;                  /* open now */
     uint64_t unsent;                 /* left */
     int64_t offset_ms;               /* server − this machine */
+    bool audit_changed;              /* now: the server's audit log is not the one remembered */
     bool compared;
     struct tz_compare_result compare;
 };
@@ -36,8 +38,10 @@ struct tz_round_options {
     const char *dir;
     struct tz_office *office; /* borrowed for the call; used on another thread meanwhile */
     const char *software;
-    bool compare; /* then verify against the server, and put right what differs … */
-    bool dry;     /* … or only tell */
+    bool compare;                             /* then verify against the server, and put right what differs … */
+    bool dry;                                 /* … or only tell */
+    const struct tz_msg_history_ask *history; /* not NULL: then ask this of the server, into @pages */
+    struct tz_pages *pages;
     bool signals; /* SIGINT and SIGTERM end the round with TZ_E_INTERRUPTED */
     void (*progress)(void *ctx, const struct tz_sync_counters *n); /* may be NULL */
     void *ctx;

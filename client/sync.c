@@ -65,6 +65,8 @@ struct tz_sync {
     struct tz_repair *repair; /* owned; NULL when none is under way */
     void (*repaired)(void *ctx, const struct tz_repair_report *r);
     void *repaired_ctx;
+    void (*told)(void *ctx, struct tz_bytes history);
+    void *told_ctx;
 };
 
 static void held_clear(struct tz_sync *s)
@@ -82,6 +84,7 @@ static void sync_close(struct tz_sync *s, const struct tz_err *err)
         return;
     s->state = SYNC_CLOSED;
     s->verified = NULL;
+    s->told = NULL;
     held_clear(s);
     s->io.close(s->io.ctx, err);
 }
@@ -538,6 +541,32 @@ void tz_sync_verify(struct tz_sync *s, const struct tz_msg_verify *ask,
     tz_buf_deinit(&b);
 }
 
+static void on_history(struct tz_sync *s, const struct tz_frame *f)
+{
+    void (*cb)(void *ctx, struct tz_bytes history) = s->told;
+    s->told = NULL;
+    if (cb)
+        cb(s->told_ctx, f->body);
+    else
+        sync_fail(s, TZ_E_PROTOCOL, "History nobody asked for");
+}
+
+void tz_sync_history(struct tz_sync *s, const struct tz_msg_history_ask *ask,
+                     void (*cb)(void *ctx, struct tz_bytes history), void *ctx)
+{
+    struct tz_buf b;
+    if (s->state != SYNC_RUNNING)
+        return;
+    s->told = cb;
+    s->told_ctx = ctx;
+    tz_buf_init(&b, 1024);
+    if (tz_msg_put_history_ask(&b, ask))
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    else
+        s->io.send(s->io.ctx, TZ_MSG_HISTORY_ASK, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+}
+
 /* ---- dispatch ---- */
 
 struct handler {
@@ -549,6 +578,7 @@ static const struct handler running[] = {
     {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},         {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
     {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint}, {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
     {TZ_MSG_DIGEST, TZ_LANE_CONTROL, on_digest},      {TZ_MSG_DAMAGE_NOTED, TZ_LANE_CONTROL, on_digest},
+    {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},
 };
 
 void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)

@@ -77,6 +77,10 @@ TZ_MUST_USE int tz_sync_repair(struct tz_sync *s, bool dry, void (*cb)(void *ctx
                                void *ctx);
 /** Forget a repair: its callback does not come. The session must end soon, because its answer may still come. */
 void tz_sync_repair_cancel(struct tz_sync *s);
+/** Ask for one page of a record's history; the body of the answer comes through @cb, once, or never when the session
+ * closes. One at a time: the answer must have come before the next question. */
+void tz_sync_history(struct tz_sync *s, const struct tz_msg_history_ask *ask,
+                     void (*cb)(void *ctx, struct tz_bytes history), void *ctx);
 /** Close cleanly. Idempotent. */
 void tz_sync_stop(struct tz_sync *s);
 bool tz_sync_caught_up(const struct tz_sync *s);

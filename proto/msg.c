@@ -36,6 +36,8 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_DIGEST] = "Digest",
         [TZ_MSG_DAMAGE] = "Damage",
         [TZ_MSG_DAMAGE_NOTED] = "DamageNoted",
+        [TZ_MSG_HISTORY_ASK] = "HistoryAsk",
+        [TZ_MSG_HISTORY] = "History",
     };
     const char *name = type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
     return name != NULL ? name : "unknown";
@@ -153,6 +155,7 @@ static const struct tz_wire_rule welcome_rules[] = {
     TZ_RULE_NUMBER(19),
     TZ_RULE_NUMBER(20),
     TZ_RULE_MESSAGES(21, TZ_MSG_LOST_RANGES_MAX, 64, lost_schema),
+    TZ_RULE_NUMBER(22),
 };
 static const struct tz_wire_schema welcome_schema = TZ_SCHEMA("Welcome", welcome_rules);
 
@@ -210,6 +213,7 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
     tz_msg_w_u64(&w, 20, tz_zigzag(m->recovery_until_ms));
     for (size_t i = 0; i < m->nlost; i++)
         put_lost_range(&w, 21, &m->lost[i]);
+    tz_msg_w_u64(&w, 22, (uint64_t)m->audit);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -289,7 +293,11 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .push_in_flight_max = p->push_in_flight_max,
                                  .rows_in_flight_max = p->rows_in_flight_max,
                                  .recovery_until_ms = p->recovery_until_ms};
-    rc = tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
+    rc = tz_msg_take_enum("audit", p->audit, TZ_AUDIT_UNANSWERED, TZ_AUDIT_CHANGED, err);
+    if (rc == 0)
+        m->audit = (enum tz_audit_answer)p->audit;
+    if (rc == 0)
+        rc = tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
     if (rc == 0)
         rc = take_areas(p, a, m, err);
     if (rc == 0)

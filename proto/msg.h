@@ -36,6 +36,8 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_DIGEST = 23,
                    TZ_MSG_DAMAGE = 32,
                    TZ_MSG_DAMAGE_NOTED = 33,
+                   TZ_MSG_HISTORY_ASK = 24,
+                   TZ_MSG_HISTORY = 25,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
@@ -48,6 +50,7 @@ enum { /* caps, the same in proto/README.md */
        TZ_MSG_ROWS_MAX = 8192,
        TZ_MSG_LOST_MAX = 4096,
        TZ_MSG_LOST_RANGES_MAX = 16,
+       TZ_MSG_HISTORY_MAX = 64, /* entries of one History */
        TZ_PUSH_IN_FLIGHT_MAX = 8,
        TZ_ROWS_IN_FLIGHT_MAX = 4,
        TZ_ROWS_FRAME_BYTES = 256 * 1024, /* a sender closes a Rows frame at this size; one version is never split */
@@ -89,6 +92,8 @@ struct tz_session_user {
     bool active;
 };
 
+enum tz_audit_answer { TZ_AUDIT_UNANSWERED = 0, TZ_AUDIT_SAME = 1, TZ_AUDIT_CHANGED = 2 };
+
 struct tz_msg_welcome {
     uint32_t protocol;
     const char *software;
@@ -111,6 +116,7 @@ struct tz_msg_welcome {
     int64_t recovery_until_ms; /* 0 = no window is open */
     const struct tz_lost_range *lost;
     size_t nlost;
+    enum tz_audit_answer audit;
 };
 
 struct tz_msg_error {
@@ -192,6 +198,56 @@ struct tz_msg_damage {
     uint64_t changed, missing, extra, kept, unfit;
 };
 
+struct tz_msg_history_ask {
+    uint32_t type;
+    struct tz_id id;
+    uint32_t field; /* id; 0 = all */
+    uint64_t before;
+};
+
+/** One op on the record asked about. Of @op count: kind, base_ver, base_seq, values, cleared, field, elements,
+ * choice, deleted, action, other_id; of @result: outcome, code, args, cases. */
+struct tz_history_op {
+    struct tz_op op;
+    struct tz_op_result result;
+    struct tz_id case_id; /* RESOLVE: the case it decides; zero = not told */
+    uint32_t index;       /* in its changeset */
+};
+
+struct tz_history_entry {
+    uint64_t n; /* audit entry; 0 = not judged by the server (only in what a device knows of itself) */
+    tz_ver ver; /* 0 = nothing was written */
+    uint32_t device, incarnation;
+    uint64_t seq;
+    const char *device_name;
+    struct tz_id user; /* zero = unknown */
+    const char *user_code, *user_name;
+    tz_hlc claimed; /* 0 = unknown */
+    int64_t offset_ms;
+    tz_hlc effective; /* 0 = nothing was written */
+    int64_t received_ms;
+    const char *reason;
+    enum tz_outcome outcome;
+    bool imported, erased;
+    const struct tz_history_op *ops;
+    size_t nops;
+};
+
+struct tz_field_stamp {
+    uint32_t field;
+    tz_ver ver;
+    bool resolved;
+};
+
+struct tz_msg_history {
+    const struct tz_history_entry *entries;
+    size_t nentries;
+    uint64_t next; /* 0 = no more */
+    tz_ver born;
+    const struct tz_field_stamp *stamps;
+    size_t nstamps;
+};
+
 struct tz_msg_enrol {
     uint32_t protocol;
     const char *software;
@@ -256,6 +312,13 @@ TZ_MUST_USE int tz_msg_put_damage(struct tz_buf *out, const struct tz_msg_damage
 TZ_MUST_USE int tz_msg_read_damage(struct tz_bytes in, struct tz_msg_damage *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_damage_noted(struct tz_buf *out, bool noted);
 TZ_MUST_USE int tz_msg_read_damage_noted(struct tz_bytes in, bool *noted, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_history_ask(struct tz_buf *out, const struct tz_msg_history_ask *m);
+TZ_MUST_USE int tz_msg_read_history_ask(struct tz_bytes in, struct tz_msg_history_ask *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_history(struct tz_buf *out, const struct tz_msg_history *m);
+TZ_MUST_USE int tz_msg_read_history(struct tz_bytes in, struct tz_arena *a, struct tz_msg_history *m,
+                                    struct tz_err *err);
+/** One entry in the form it has inside History: lets a reader build the message entry by entry. */
+TZ_MUST_USE int tz_msg_put_history_entry(struct tz_buf *out, const struct tz_history_entry *e);
 TZ_MUST_USE int tz_msg_put_enrol(struct tz_buf *out, const struct tz_msg_enrol *m);
 TZ_MUST_USE int tz_msg_read_enrol(struct tz_bytes in, struct tz_arena *a, struct tz_msg_enrol *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_enrolled(struct tz_buf *out, const struct tz_msg_enrolled *m);

@@ -10,7 +10,6 @@
 
 #include "msg_wire.h"
 #include "sync.pb-c.h"
-#include <limits.h>
 #include <string.h>
 
 enum { OP_BYTES_MAX = TZ_CHANGESET_BYTES_MAX, OP_RESULT_BYTES_MAX = TZ_MSG_RESULT_BYTES_MAX };
@@ -87,16 +86,6 @@ static const struct tz_wire_schema result_schema = TZ_SCHEMA("Result", result_ru
 
 /* ---- writing a changeset ---- */
 
-static void put_cleared(struct tz_msg_writer *w, uint32_t number, const struct tz_op *op)
-{
-    if (op->ncleared == 0)
-        return;
-    size_t open = tz_msg_w_open(w);
-    for (size_t i = 0; i < op->ncleared && w->rc == 0; i++)
-        w->rc = tz_wire_put_varint(w->out, op->cleared[i]);
-    tz_msg_w_close(w, number, open);
-}
-
 static void put_op(struct tz_msg_writer *w, uint32_t number, const struct tz_op *op)
 {
     size_t open = tz_msg_w_open(w);
@@ -106,7 +95,7 @@ static void put_op(struct tz_msg_writer *w, uint32_t number, const struct tz_op 
     tz_msg_w_u64(w, 4, op->base_ver);
     tz_msg_w_u64(w, 5, op->base_seq);
     tz_msg_w_bytes(w, 6, op->values);
-    put_cleared(w, 7, op);
+    tz_msg_w_numbers(w, 7, op->cleared, op->ncleared);
     tz_msg_w_u64(w, 8, op->field);
     for (size_t i = 0; i < op->nelements; i++)
         tz_msg_w_item(w, 9, op->elements[i]);
@@ -154,20 +143,6 @@ int tz_msg_put_changeset(struct tz_buf *out, const struct tz_changeset *c)
 
 /* ---- reading a changeset ---- */
 
-static int take_elements(const Taizhang__Op *p, struct tz_arena *a, struct tz_op *op, struct tz_err *err)
-{
-    if (p->n_elements == 0)
-        return 0;
-    struct tz_bytes *elements = tz_arena_calloc(a, p->n_elements, sizeof(*elements));
-    if (elements == NULL)
-        return tz_msg_no_room(err);
-    for (size_t i = 0; i < p->n_elements; i++)
-        elements[i] = tz_msg_bytes(p->elements[i]);
-    op->elements = elements;
-    op->nelements = p->n_elements;
-    return 0;
-}
-
 static int take_op(const Taizhang__Op *p, struct tz_arena *a, struct tz_op *op, struct tz_err *err)
 {
     int rc = tz_msg_take_enum("op kind", p->kind, TZ_OP_CREATE, TZ_OP_WITHDRAW, err);
@@ -194,7 +169,8 @@ static int take_op(const Taizhang__Op *p, struct tz_arena *a, struct tz_op *op, 
     rc = tz_msg_take_id_opt("op id", tz_msg_bytes(p->id), &op->id, err);
     if (rc == 0)
         rc = tz_msg_take_id_opt("other_id", tz_msg_bytes(p->other_id), &op->other_id, err);
-    return rc != 0 ? rc : take_elements(p, a, op, err);
+    op->nelements = p->n_elements;
+    return rc != 0 ? rc : tz_msg_take_list(p->elements, p->n_elements, a, &op->elements, err);
 }
 
 static int take_ops(const Taizhang__Changeset *p, struct tz_arena *a, struct tz_changeset *c, struct tz_err *err)
@@ -283,34 +259,6 @@ int tz_msg_put_result(struct tz_buf *out, const struct tz_result *r)
 
 /* ---- reading a result ---- */
 
-/* A code this side does not know keeps its number: it is stored, and shown by number. */
-static int take_outcome(int64_t outcome, uint32_t code, enum tz_outcome *out, int *out_code, struct tz_err *err)
-{
-    int rc = tz_msg_take_enum("outcome", outcome, TZ_OUT_NONE, TZ_OUT_WITHDRAWN, err);
-    if (rc == 0)
-        rc = tz_msg_take_enum("code", code, 0, INT_MAX, err);
-    if (rc != 0)
-        return rc;
-    *out = (enum tz_outcome)outcome;
-    *out_code = -(int)code;
-    return 0;
-}
-
-static int take_cases(const Taizhang__OpResult *p, struct tz_arena *a, struct tz_op_result *r, struct tz_err *err)
-{
-    if (p->n_cases == 0)
-        return 0;
-    struct tz_id *cases = tz_arena_calloc(a, p->n_cases, sizeof(*cases));
-    if (cases == NULL)
-        return tz_msg_no_room(err);
-    int rc = 0;
-    for (size_t i = 0; i < p->n_cases && rc == 0; i++)
-        rc = tz_msg_take_id("case id", tz_msg_bytes(p->cases[i]), &cases[i], err);
-    r->cases = cases;
-    r->ncases = p->n_cases;
-    return rc;
-}
-
 static int take_given(const Taizhang__OpResult *p, struct tz_arena *a, struct tz_op_result *r, struct tz_err *err)
 {
     if (p->n_given == 0)
@@ -327,14 +275,15 @@ static int take_given(const Taizhang__OpResult *p, struct tz_arena *a, struct tz
 
 static int take_op_result(const Taizhang__OpResult *p, struct tz_arena *a, struct tz_op_result *r, struct tz_err *err)
 {
-    int rc = take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);
+    int rc = tz_msg_take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);
     r->nargs = p->n_args;
     for (size_t i = 0; i < p->n_args; i++)
         r->args[i] = p->args[i];
     if (rc == 0)
         rc = tz_msg_take_id_opt("alias_of", tz_msg_bytes(p->alias_of), &r->alias_of, err);
     if (rc == 0)
-        rc = take_cases(p, a, r, err);
+        rc = tz_msg_take_ids("case id", p->cases, p->n_cases, a, &r->cases, err);
+    r->ncases = p->n_cases;
     return rc != 0 ? rc : take_given(p, a, r, err);
 }
 
@@ -365,7 +314,7 @@ int tz_msg_read_result(struct tz_bytes in, struct tz_arena *a, struct tz_result 
         .incarnation = p->incarnation, .seq = p->seq, .ver = p->ver, .blocked_by = p->blocked_by, .nargs = p->n_args};
     for (size_t i = 0; i < p->n_args; i++)
         r->args[i] = p->args[i];
-    rc = take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);
+    rc = tz_msg_take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);
     if (rc == 0)
         rc = tz_msg_take_hash("hash", tz_msg_bytes(p->hash), r->hash, err);
     return rc != 0 ? rc : take_op_results(p, a, r, err);

@@ -20,6 +20,7 @@
  */
 
 #include "msg_wire.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,16 @@ void tz_msg_w_close(struct tz_msg_writer *w, uint32_t number, size_t open)
     memcpy(at, head, nhead);
 }
 
+void tz_msg_w_numbers(struct tz_msg_writer *w, uint32_t number, const uint32_t *v, size_t n)
+{
+    if (n == 0)
+        return;
+    size_t open = tz_msg_w_open(w);
+    for (size_t i = 0; i < n && w->rc == 0; i++)
+        w->rc = tz_wire_put_varint(w->out, v[i]);
+    tz_msg_w_close(w, number, open);
+}
+
 void tz_msg_w_code(struct tz_msg_writer *w, uint32_t number, int code)
 {
     tz_msg_w_u64(w, number, (uint64_t)llabs(code));
@@ -181,6 +192,47 @@ int tz_msg_take_enum(const char *what, int64_t v, int64_t min, int64_t max, stru
 {
     if (v < min || v > max)
         return tz_err_setf(err, TZ_E_FORMAT, "%s %lld", what, (long long)v);
+    return 0;
+}
+
+int tz_msg_take_outcome(int64_t outcome, uint32_t code, enum tz_outcome *out, int *out_code, struct tz_err *err)
+{
+    int rc = tz_msg_take_enum("outcome", outcome, TZ_OUT_NONE, TZ_OUT_WITHDRAWN, err);
+    if (rc == 0)
+        rc = tz_msg_take_enum("code", code, 0, INT_MAX, err);
+    if (rc != 0)
+        return rc;
+    *out = (enum tz_outcome)outcome;
+    *out_code = -(int)code;
+    return 0;
+}
+
+int tz_msg_take_ids(const char *what, const ProtobufCBinaryData *in, size_t n, struct tz_arena *a,
+                    const struct tz_id **out, struct tz_err *err)
+{
+    if (n == 0)
+        return 0;
+    struct tz_id *ids = tz_arena_calloc(a, n, sizeof(*ids));
+    if (ids == NULL)
+        return tz_msg_no_room(err);
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = tz_msg_take_id(what, tz_msg_bytes(in[i]), &ids[i], err);
+    *out = ids;
+    return rc;
+}
+
+int tz_msg_take_list(const ProtobufCBinaryData *in, size_t n, struct tz_arena *a, const struct tz_bytes **out,
+                     struct tz_err *err)
+{
+    if (n == 0)
+        return 0;
+    struct tz_bytes *list = tz_arena_calloc(a, n, sizeof(*list));
+    if (list == NULL)
+        return tz_msg_no_room(err);
+    for (size_t i = 0; i < n; i++)
+        list[i] = tz_msg_bytes(in[i]);
+    *out = list;
     return 0;
 }
 

@@ -85,6 +85,8 @@ void tz_msg_w_item(struct tz_msg_writer *w, uint32_t number, struct tz_bytes b);
 /* A sub-message: write its fields between open and close. */
 size_t tz_msg_w_open(struct tz_msg_writer *w);
 void tz_msg_w_close(struct tz_msg_writer *w, uint32_t number, size_t open);
+/* Packed numbers; left out when there are none. */
+void tz_msg_w_numbers(struct tz_msg_writer *w, uint32_t number, const uint32_t *v, size_t n);
 /* An error code as the wire has it. */
 void tz_msg_w_code(struct tz_msg_writer *w, uint32_t number, int code);
 
@@ -141,6 +143,16 @@ TZ_MUST_USE int tz_msg_take_id_opt(const char *what, struct tz_bytes b, struct t
 TZ_MUST_USE int tz_msg_take_hash(const char *what, struct tz_bytes b, uint8_t out[TZ_HASH_BYTES], struct tz_err *err);
 /** 0 or exactly @digits decimal digits into @out with a NUL. */
 TZ_MUST_USE int tz_msg_take_digits(const char *what, struct tz_bytes b, size_t digits, char *out, struct tz_err *err);
+/** An outcome with its error. A code that this side does not know keeps its number: it is stored, and shown by number.
+ */
+TZ_MUST_USE int tz_msg_take_outcome(int64_t outcome, uint32_t code, enum tz_outcome *out, int *out_code,
+                                    struct tz_err *err);
+/** A list of ids, each 16 bytes, into @a. @what names one in errors. */
+TZ_MUST_USE int tz_msg_take_ids(const char *what, const ProtobufCBinaryData *in, size_t n, struct tz_arena *a,
+                                const struct tz_id **out, struct tz_err *err);
+/** A list of byte strings, borrowed, into @a. */
+TZ_MUST_USE int tz_msg_take_list(const ProtobufCBinaryData *in, size_t n, struct tz_arena *a,
+                                 const struct tz_bytes **out, struct tz_err *err);
 /** A number between @min and @max. */
 TZ_MUST_USE int tz_msg_take_enum(const char *what, int64_t v, int64_t min, int64_t max, struct tz_err *err);
 

@@ -152,5 +152,13 @@ static const char STEP_4[] =
     " field INTEGER NOT NULL, ver INTEGER NOT NULL," /* ver: of the merge */
     " PRIMARY KEY(gone_type, gone, type, id, field)) STRICT, WITHOUT ROWID;";
 
+static const char STEP_5[] =
+    /* rebuildable from the audit bodies: which audit entries named a record. only 0 = carried out; else the device
+       that tried in vain, and alone may see it */
+    "CREATE TABLE history("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, only INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " PRIMARY KEY(type, id, only, n)) STRICT, WITHOUT ROWID;";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}};
+    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+};

@@ -41,6 +41,7 @@ struct tz_session {
 
     unsigned pushes; /* Push frames not answered yet */
     bool verifying;  /* a Verify, DigestRequest or Damage is not answered yet; one at a time */
+    bool recounting; /* a HistoryAsk is not answered yet; one at a time */
 
     /* down */
     struct tz_cursor *cursors; /* what the peer pulls; owned */
@@ -330,6 +331,28 @@ static void on_verify(struct tz_session *s, struct tz_bytes body)
     pump_down(s);
 }
 
+static void on_history_ask(struct tz_session *s, struct tz_bytes body)
+{
+    if (s->recounting) { /* a page is bounded, a queue of them would not be */
+        fail_code(s, TZ_E_PROTOCOL, "history", TZ_LANE_CONTROL);
+        return;
+    }
+    struct tz_sjob *j = job_new(s, TZ_JOB_HISTORY);
+    if (!j)
+        return;
+    int rc = tz_msg_read_history_ask(body, &j->history, &j->err);
+    if (!rc && !copy_grant(s, j))
+        rc = tz_err_set(&j->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    if (rc) {
+        struct tz_err err = j->err;
+        tz_sjob_free(j);
+        fail(s, &err, TZ_LANE_CONTROL);
+        return;
+    }
+    s->recounting = true;
+    submit(s, j);
+}
+
 static void on_ping(struct tz_session *s, struct tz_bytes body)
 {
     struct tz_err err = {0};
@@ -389,6 +412,9 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
         break;
     case TZ_MSG_DAMAGE:
         on_single(s, TZ_JOB_DAMAGE, f->body, read_damage);
+        break;
+    case TZ_MSG_HISTORY_ASK:
+        on_history_ask(s, f->body);
         break;
     case TZ_MSG_PING:
         on_ping(s, f->body);
@@ -503,6 +529,10 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         on_single_done(s, j, TZ_MSG_DAMAGE_NOTED);
         s->dirty = s->dirty || j->changed;
         pump_down(s);
+        break;
+    case TZ_JOB_HISTORY:
+        s->recounting = false;
+        s->io.send(s->io.ctx, TZ_MSG_HISTORY, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
         break;
     case TZ_JOB_ENROL:
         s->io.send(s->io.ctx, TZ_MSG_ENROLLED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));

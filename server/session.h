@@ -27,7 +27,8 @@ enum tz_job_kind {
     TZ_JOB_DIGEST,
     TZ_JOB_DAMAGE,
     TZ_JOB_ENROL,
-    TZ_JOB_RELEASE
+    TZ_JOB_RELEASE,
+    TZ_JOB_HISTORY
 };
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };

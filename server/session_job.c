@@ -6,6 +6,7 @@
  * Errors of the peer (bad bytes, unknown device, used invite) are the job's answer and do not disturb the group; errors
  * of this machine are returned, so that the executor rolls the whole group back.
  */
+#include "log.h"
 #include "pki.h"
 #include "session_int.h"
 
@@ -51,7 +52,8 @@ void tz_sjob_free(struct tz_sjob *j)
 
 enum tz_job_where tz_sjob_where(const struct tz_sjob *j)
 {
-    bool reads = j->kind == TZ_JOB_PULL || j->kind == TZ_JOB_VERIFY || j->kind == TZ_JOB_DIGEST;
+    bool reads =
+        j->kind == TZ_JOB_PULL || j->kind == TZ_JOB_VERIFY || j->kind == TZ_JOB_DIGEST || j->kind == TZ_JOB_HISTORY;
     return reads ? TZ_JOB_READER : TZ_JOB_WRITER;
 }
 
@@ -128,6 +130,7 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
                                .head = tz_store_head(s),
                                .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
                                .rows_in_flight_max = TZ_ROWS_IN_FLIGHT_MAX};
+    bool same = false;
     int rc = tz_store_users_of(s, d, &j->a, &users, &w.nusers, &j->err);
     w.users = users;
     w.lost = lost;
@@ -136,6 +139,12 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
         rc = tz_store_recovery(s, &recovery, &j->err);
     if (!rc && recovery.open)
         w.recovery_until_ms = recovery.until_ms;
+    if (!rc)
+        rc = tz_store_audit_has(s, j->hello.audit_n, j->hello.audit_hash, &same, &j->err);
+    w.audit = same ? TZ_AUDIT_SAME : TZ_AUDIT_CHANGED;
+    if (!rc && !same)
+        tz_log(TZ_LOG_WARN, "store", "audit_differs", "device=%u audit_n=%llu", d->number,
+               (unsigned long long)j->hello.audit_n);
     if (!rc)
         rc = tz_store_audit_head(s, &w.audit_n, w.audit_hash, &j->err);
     return rc ? rc : tz_msg_put_welcome(&j->reply, &w);
@@ -315,7 +324,7 @@ static int run_release(struct tz_sjob *j, struct tz_store *s)
     return rc;
 }
 
-/* ---- pull, verify, compare ---- */
+/* ---- pull, verify, compare, history ---- */
 
 static int run_pull(struct tz_sjob *j, struct tz_store *s)
 {
@@ -343,6 +352,11 @@ static int run_damage(struct tz_sjob *j, struct tz_store *s)
     j->changed = noted;
     j->nareas = 1;
     return rc ? rc : tz_msg_put_damage_noted(&j->reply, noted);
+}
+
+static int run_history(struct tz_sjob *j, struct tz_store *s)
+{
+    return tz_store_history(s, j->grant, &j->history, &j->reply, &j->err);
 }
 
 /* ---- enrol ---- */
@@ -399,9 +413,9 @@ static void forget_answer(struct tz_sjob *j)
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
-        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,      [TZ_JOB_PULL] = run_pull,
-        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,  [TZ_JOB_DAMAGE] = run_damage,
-        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release};
+        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
+        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
+        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))

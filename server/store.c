@@ -299,7 +299,7 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     if (!rc && o->readonly)
         rc = tz_migrate_check(s->db, TZ_SERVER_MIGRATIONS, err);
     else if (!rc)
-        rc = tz_migrate(s->db, tz_server_migrations, TZ_SERVER_MIGRATIONS, NULL, err);
+        rc = tz_migrate(s->db, tz_server_migrations, TZ_SERVER_MIGRATIONS, s, err);
     if (!rc)
         rc = tz_replica_open(s->db, o->catalogue, TZ_SIDE_SERVER, !o->readonly, &s->rep, err);
     if (rc) {

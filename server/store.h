@@ -191,18 +191,29 @@ TZ_MUST_USE int tz_store_digest(struct tz_store *s, const struct tz_grant *g, co
 TZ_MUST_USE int tz_store_each_row(struct tz_store *s, const struct tz_grant *g,
                                   int (*cb)(void *ctx, const struct tz_row *row), void *ctx, struct tz_err *err);
 TZ_MUST_USE int tz_store_audit_head(struct tz_store *s, uint64_t *n, uint8_t hash[TZ_HASH_BYTES], struct tz_err *err);
+/** Is entry @n still the one with @hash? True for 0: nothing was remembered. */
+TZ_MUST_USE int tz_store_audit_has(struct tz_store *s, uint64_t n, const uint8_t hash[TZ_HASH_BYTES], bool *has,
+                                   struct tz_err *err);
+/**
+ * One page of who changed a record, newest first, as the body of a History frame appended to @out: at most
+ * TZ_MSG_HISTORY_MAX changesets and 640 KiB, projected by @g as of now. Nothing is appended for a record that does not
+ * exist or that the grant does not reach: the two look alike. What was refused is there for g->device alone.
+ */
+TZ_MUST_USE int tz_store_history(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_history_ask *ask,
+                                 struct tz_buf *out, struct tz_err *err);
 /** Recompute the audit chain; TZ_E_VERIFY names the first bad entry. */
 TZ_MUST_USE int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *err);
 
 /** Outcomes of a device's ops, as first judged. */
 struct tz_balance {
-    uint64_t applied, superseded, refused, waiting, held, under_review, withdrawn, lost;
+    uint64_t applied, superseded, refused, waiting, held, under_review, withdrawn, lost; /* lost: changesets */
     uint64_t changesets;
+    uint64_t missing; /* numbers up to the last judged one that have no result and were not declared lost */
 };
 TZ_MUST_USE int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err);
 
-/** What the devices handed in, counted from the audit log; devices without changesets are left out. Ascending numbers.
- */
+/** What the devices handed in, counted from the audit log and from what waits; devices without changesets are left out.
+ * Ascending numbers. */
 struct tz_received {
     uint32_t device;
     uint64_t changesets, ops;

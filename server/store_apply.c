@@ -29,7 +29,8 @@ int tz_apply_audit(struct apply *p)
     (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld",
                    p->device, p->res.incarnation, (unsigned long long)p->res.seq, (int)p->res.outcome,
                    (unsigned long long)p->res.ver, (long long)p->received.ms);
-    return tz_audit_add(p->s, meta, p->raw, p->err);
+    int rc = tz_audit_add(p->s, meta, p->raw, p->err);
+    return rc ? rc : tz_history_note(p->s, p->s->group_audit_n, p->cs, p->ops, p->err);
 }
 
 /* ---- judging ---- */

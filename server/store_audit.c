@@ -142,6 +142,21 @@ int tz_store_audit_head(struct tz_store *s, uint64_t *n, uint8_t hash[TZ_HASH_BY
     return rc < 0 ? rc : b.n == TZ_HASH_BYTES ? 0 : tz_err_set(err, TZ_E_DB_CORRUPT, "audit", NULL, NULL, NULL);
 }
 
+int tz_store_audit_has(struct tz_store *s, uint64_t n, const uint8_t hash[TZ_HASH_BYTES], bool *has, struct tz_err *err)
+{
+    *has = n == 0;
+    if (n == 0 || n > INT64_MAX)
+        return 0;
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUDIT_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)n);
+    int rc = tz_stmt_step(st, err);
+    *has = rc == 1 && tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(hash, TZ_HASH_BYTES));
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
 /** Does the row fit the chain so far? Moves @prev on. */
 static int check_entry(const struct tz_stmt *st, uint64_t expected, uint8_t prev[TZ_HASH_BYTES], struct tz_err *err)
 {

@@ -333,21 +333,6 @@ static int digest_row(void *ctx, const struct tz_row *row)
     return rc ? rc : 1;
 }
 
-static int audit_answer(struct tz_store *s, const struct tz_msg_verify *ask, struct tz_msg_verified *out,
-                        struct tz_err *err)
-{
-    int rc = tz_store_audit_head(s, &out->audit_n, out->audit_hash, err);
-    out->audit_ok = ask->audit_n == 0;
-    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_AUDIT_GET, err);
-    if (!st)
-        return rc ? rc : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)(ask->audit_n & INT64_MAX));
-    if (tz_stmt_step(st, err) == 1)
-        out->audit_ok = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(ask->audit_hash, TZ_HASH_BYTES));
-    tz_stmt_reset(st);
-    return 0;
-}
-
 int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_verify *ask,
                     struct tz_msg_verified *out, struct tz_err *err)
 {
@@ -366,10 +351,12 @@ int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct t
     if (!rc)
         rc = tz_sha256_final(&d.h, out->digest);
     if (!rc)
-        rc = audit_answer(s, ask, out, err);
+        rc = tz_store_audit_has(s, ask->audit_n, ask->audit_hash, &out->audit_ok, err);
     if (!rc) {
         out->ver = head.ver;
         out->rows = d.rows;
+        out->audit_n = head.audit_n;
+        memcpy(out->audit_hash, head.audit_hash, sizeof out->audit_hash);
     }
     if (ours)
         tz_db_rollback(s->db);
@@ -378,37 +365,7 @@ int tz_store_verify(struct tz_store *s, const struct tz_grant *g, const struct t
     return rc;
 }
 
-/* ---- accounting ---- */
-
-int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err)
-{
-    struct tz_stmt st = {0};
-    memset(out, 0, sizeof *out);
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
-                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
-                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
-                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
-                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7)"
-                           " FROM result WHERE device=?1",
-                           err);
-    if (!rc) {
-        tz_stmt_bind_int(&st, 1, device);
-        rc = tz_stmt_step(&st, err);
-    }
-    if (rc == 1) {
-        uint64_t *const at[] = {&out->changesets, &out->applied,      &out->superseded, &out->refused, &out->waiting,
-                                &out->held,       &out->under_review, &out->withdrawn,  &out->lost};
-        for (int i = 0; i < 9; i++)
-            *at[i] = (uint64_t)tz_stmt_int(&st, i);
-        out->changesets += (uint64_t)tz_stmt_int(&st, 9); /* of copied installations */
-        out->held += (uint64_t)tz_stmt_int(&st, 10);
-        out->withdrawn += (uint64_t)tz_stmt_int(&st, 11);
-        rc = 0;
-    }
-    tz_stmt_finalize(&st);
-    return rc;
-}
+/* ---- what waits ---- */
 
 int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_backlog_entry *e), void *ctx,
                      struct tz_err *err)

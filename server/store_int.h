@@ -9,9 +9,10 @@
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join, resolve
  *   rows.c         a changed record: table, feed, claims, dependants' areas
- *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found; store_who.c devices,
- * users, invites; store_audit.c the chain; store.c open, groups, seeding
- *   store_journal.c  who-changes as lines, and back; store_restore.c  lost ranges, a backup becomes the database
+ *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
+ *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
+ *   store_audit.c  the chain; store_history.c  which entries of it touched a record
+ *   store_restore.c  lost ranges, a backup becomes the database; store.c  open, groups, seeding
  */
 
 #include "hash.h"
@@ -19,7 +20,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 4, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 5, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -262,6 +263,13 @@ TZ_MUST_USE int tz_journal_replay(struct tz_store *s, const struct tz_journal_li
 TZ_MUST_USE int tz_lost_load(struct tz_store *s, struct tz_err *err);
 /** Whoever saw version @said saw up to this one: itself, or what was left when a restore undid it. */
 tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said);
+
+/* store_history.c */
+/** Index audit entry @n: the records that @cs names, with what became of each op. */
+TZ_MUST_USE int tz_history_note(struct tz_store *s, uint64_t n, const struct tz_changeset *cs,
+                                const struct tz_op_result *results, struct tz_err *err);
+/** The step that adds the index: from the audit bodies there are. @store: a struct tz_store whose database is open. */
+TZ_MUST_USE int tz_history_backfill(struct tz_db *db, void *store, struct tz_err *err);
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);

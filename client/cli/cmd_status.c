@@ -144,6 +144,10 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
                  : a->connected ? tr("已连接", "connected")
                                 : tr("未连接", "not connected"),
                  a->error[0] != '\0' ? " " : "", a->error);
+    if (st->audit_changed)
+        (void)printf(
+            tr("  审计记录不一致：第 %" PRIu64 " 条，%s 起\n", "  audit log differs: entry %" PRIu64 ", since %s\n"),
+            st->audit_n, out_time(st->audit_changed_ms, when, sizeof when));
     if (st->set_aside > 0)
         (void)printf(tr("  搁置的收到记录 %" PRIu64 "\n", "  received rows set aside %" PRIu64 "\n"), st->set_aside);
     if (st->lost_rows > 0 || st->lost_saves > 0)
@@ -179,6 +183,7 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
                           (json_int_t)st->lost_saves, "rows", (json_int_t)st->rows, "checkpoint",
                           (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas, "last_sync_ms",
                           (json_int_t)st->last_sync_ms, "offset_ms", (json_int_t)st->offset_ms);
+    json_object_set_new(n, "audit_changed", json_boolean(st->audit_changed));
     json_t *agent = json_pack("{s:b, s:b, s:s}", "running", a->running, "connected", a->connected, "error", a->error);
     int bad = json_object_update(j, n);
     json_decref(n);
@@ -213,5 +218,6 @@ int cmd_status(struct cli *c, int argc, char **argv)
     if (rc != 0)
         return out_error(&err);
     told_clock(st.offset_ms);
+    told_audit(st.audit_changed);
     return CLI_DONE;
 }

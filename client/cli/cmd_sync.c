@@ -65,6 +65,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
         return rc;
     }
     told_clock(r.offset_ms);
+    told_audit(r.audit_changed);
     if (!c->json)
         print_text(&r);
     else if (out_json(tz_round_json(&r)) != 0)

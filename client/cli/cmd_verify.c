@@ -2,7 +2,8 @@
 /*
  * taizhang verify: is the database whole (SQLite's own check), and does it hold what the server says it should (digest
  * over the whole scope at one version, then bucket by bucket, and the audit chain where this device last saw it)? What
- * differs is put right, unless only telling was asked for.
+ * differs is put right, unless only telling was asked for. With --confirm-audit, by somebody who knows why the chain
+ * differs, the server's present one is remembered from now on.
  *
  * Exit code 7 when the two still differ at the end, or the audit chain does. What was found and put right completely
  * is a warning and exit code 0: the replica is what it should be, and the server has the incident.
@@ -16,20 +17,23 @@
 #include <stdio.h>
 
 struct options {
-    bool offline, dry;
+    bool offline, dry, confirm;
 };
 
 static int parse(struct cli *c, int argc, char **argv, struct options *out)
 {
-    static const struct option options[] = {
-        {"offline", no_argument, NULL, 'o'}, {"no-repair", no_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"offline", no_argument, NULL, 'o'},
+                                            {"no-repair", no_argument, NULL, 'n'},
+                                            {"confirm-audit", no_argument, NULL, 'a'},
+                                            {NULL, 0, NULL, 0}};
     int opt;
     opterr = 0;
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt != 'o' && opt != 'n')
+        if (opt != 'o' && opt != 'n' && opt != 'a')
             return cli_usage_error(c, tr("不认识 %s", "%s is not known"), argv[optind - 1]);
         out->offline = out->offline || opt == 'o';
         out->dry = out->dry || opt == 'n';
+        out->confirm = out->confirm || opt == 'a';
     }
     return optind == argc ? CLI_DONE : cli_usage_error(c, tr("不认识 %s", "%s is not known"), argv[optind]);
 }
@@ -180,6 +184,8 @@ int cmd_verify(struct cli *c, int argc, char **argv)
     rc = cli_open_office(c, &o, &err);
     if (rc == 0)
         rc = tz_db_check(tz_office_db(o), false, &err);
+    if (rc == 0 && options.confirm)
+        rc = tz_office_audit_confirm(o, &err);
     if (rc != 0)
         return out_error(&err);
     if (!options.offline)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. Printing never fails a command: what cannot be looked up is shown by its id or code. */
 #include "desk.h"
+#include "history.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -179,11 +180,7 @@ const char *desk_label(const struct tz_field *f)
 
 json_t *desk_json(const struct tz_field *f, struct tz_value v)
 {
-    struct tz_buf b;
-    tz_buf_init(&b, VALUE_BYTES_MAX);
-    json_t *j = tz_value_json(f, v, &b) ? NULL : json_loadb((const char *)b.p, b.len, JSON_DECODE_ANY, NULL);
-    tz_buf_deinit(&b);
-    return j ? j : json_null();
+    return tz_history_value_json(f, v);
 }
 
 void desk_warn(unsigned warnings)

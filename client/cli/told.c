@@ -45,3 +45,15 @@ void told_unsent(struct tz_office *o)
                 "  %" PRIu64 " saves are not sent; all of them are safe on this machine."),
              st.unsent_changesets);
 }
+
+void told_audit(bool changed)
+{
+    if (!changed)
+        return;
+    out_warn("%s", tr("服务器的审计记录与本机记得的不一致：服务器从备份恢复过，或者有人改动、删减了审计记录。"
+                      "同步照常进行，数据是安全的。",
+                      "the server's audit log is not the one this machine remembers: the server was restored from a "
+                      "backup, or somebody changed or shortened the log. Syncing goes on; the data is safe."));
+    out_note("%s", tr("  下一步：请告诉管理员；查明原因后执行 taizhang verify --confirm-audit",
+                      "  next: tell the administrator; once the reason is known, run taizhang verify --confirm-audit"));
+}

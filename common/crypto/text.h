@@ -3,8 +3,8 @@
 #define TZ_TEXT_H
 
 /*
- * Bytes as text: lower-case hex, and Crockford's base32 for codes that people copy
- * (https://www.crockford.com/base32.html). Pure, any thread.
+ * Bytes as text: lower-case hex, Crockford's base32 for codes that people copy
+ * (https://www.crockford.com/base32.html), and base64 (RFC 4648 §4) between programs. Pure, any thread.
  */
 
 #include "buf.h"
@@ -24,5 +24,10 @@ TZ_MUST_USE int tz_base32_put(struct tz_buf *out, struct tz_bytes in);
  * TZ_E_LIMIT, TZ_E_NOMEM.
  */
 TZ_MUST_USE int tz_base32_get(struct tz_buf *out, struct tz_bytes text);
+
+/** Append the characters, padded. TZ_E_LIMIT, TZ_E_NOMEM. */
+TZ_MUST_USE int tz_base64_put(struct tz_buf *out, struct tz_bytes in);
+/** Append the bytes of exactly what tz_base64_put writes. TZ_E_FORMAT on anything else, TZ_E_LIMIT, TZ_E_NOMEM. */
+TZ_MUST_USE int tz_base64_get(struct tz_buf *out, struct tz_bytes text);
 
 #endif

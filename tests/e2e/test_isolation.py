@@ -21,16 +21,18 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "Enrol", "Ping",
-          "Pong", "Error", "Changeset", "Op"}
+CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
+          "Ping", "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
-          "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled"}
-ROW, BODY, NO = "names a row", "a body whose references name rows", "names no row"
+          "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
+ROW, BODY, NO = "names a row in a changeset", "a body whose references name rows", "names no row"
+ASKED = "names a row in a question of its own"
 BYTES = {
     "Hello.audit_hash": (NO, "hash of the public chain"),
     "Verify.audit_hash": (NO, "hash of the public chain"),
     "DigestRequest.ranges": (NO, "a set of hash ranges"),
     "DigestRequest.after_id": (NO, "a place in the order of ids, compared and never looked up; see digests_end_at_the_border"),
+    "HistoryAsk.id": (ASKED, "see ask_by_history"),
     "Enrol.secret": (NO, "names an invitation; see invitations_look_alike"),
     "Enrol.csr": (NO, "the peer's own key"),
     "Push.changesets": (NO, "a Changeset, walked on its own"),
@@ -513,6 +515,30 @@ def digests_end_at_the_border(spy, there):
     w.check(told[0] == told[1], "a place in the order of ids tells that a foreign record is there")
 
 
+def ask_by_history(ask, world):
+    """The history of a row next door is that of an id which never existed, whatever the spy tried on it before; and of what it tried,
+    those next door are told nothing."""
+    orgs = {"foreign": ask.there["organisation"], "deleted next door": world["deleted"], "moved away": ask.moved,
+            "never existed": ask.strange(ask.there["organisation"])}
+    cases = [("organisation", orgs)] + [(t, {"foreign": rid, "never existed": ask.strange(rid)}) for t, rid in ask.there.items()]
+    cases.append(("case", {"foreign": ask.case, "never existed": ask.strange(ask.case)}))
+    asked = 0
+    for rtype, ids in cases:
+        number = ask.catalogue.types[rtype].id
+        for field, before in ((0, 0), (1, 0), (18000, 0), (0, 1 << 40)):
+            answers = {name: session_of(ask.spy).history_page(number, rid, field, before).SerializeToString() for name, rid in ids.items()}
+            w.check(len(set(answers.values())) == 1, "history of", rtype, "tells", answers)
+            asked += 1
+    number = ask.catalogue.types["organisation"].id
+    own, _ = session_of(ask.spy).history(number, ask.maker.made["organisation"])
+    w.check(own, "an own row has no history: the test compares nothing")
+    spied = ask.spy.meta["device"]
+    for device, rid in ((world["one"], ask.there["organisation"]), (world["centre"], ask.there["organisation"])):
+        told, _ = session_of(device).history(number, rid)
+        w.check(told and spied not in {e.device for e in told}, "attempts of a stranger are in the history:", told)
+    return asked
+
+
 def whole_answer(spy):
     """Rows and digest of the spy's scope, as the server tells and as the spy counts."""
     hang_up(spy)
@@ -674,12 +700,14 @@ def a_device_learns_nothing_about_foreign_rows():
             ask_by_element(ask)
             ask_by_key(ask, world)
             ask_about_children(ask, world, tables)
+            histories = ask_by_history(ask, world)
             ask_by_area(world["spy"])
             digests_end_at_the_border(world["spy"], world["there"])
             counts_and_digests_stand_still(world["spy"], world["one"], world["one_maker"], server, "spy")
             invitations_look_alike(server, folder, tables.catalogue)
         print(f"{ask.q.asked} questions; answers by code {dict(sorted(ask.q.outcomes.items()))}; fields {row_fields}; "
               f"types next door {sorted(world['there'])}")
+        print(f"histories asked for: {histories}")
         print(f"references asked {len(asked)}; left out, because nothing can be made to point at: {left_out}")
         w.check(len(asked) >= 20, "only", asked)
 

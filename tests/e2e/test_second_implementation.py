@@ -594,6 +594,19 @@ class Conflicts(Case):
             self.assertIn("2" if standing == "3" else "3", row["candidates"])
             self.assert_verified(session)
             self.resolve(session, case, row, rid)
+            self.assert_history(session, rid, case)
+
+    def assert_history(self, session, rid, case):
+        """Made, changed in two places, decided: newest first, and what stands is the decision's."""
+        device, entries, first = session.device, *session.history(10, rid)
+        self.assertEqual([e.ops[0].kind for e in entries], [pb.OP_RESOLVE, pb.OP_SET, pb.OP_SET, pb.OP_CREATE])
+        self.assertEqual({e.device for e in entries} - {device.meta["device"]}, {entries[2].device})
+        self.assertEqual([v.decode_body(CATALOGUE.types["organisation"], e.ops[0].values)[0]["grid_no"] for e in entries], ["4", "3", "2", "1"])
+        self.assertEqual(entries[0].ops[0].case_id, case)
+        self.assertEqual(list(entries[1].ops[0].cases), [case])
+        self.assertEqual([(s.ver, s.resolved) for s in first.stamps if s.field == 8], [(entries[0].ver, True)])
+        self.assertEqual(first.born, entries[3].ver)
+        self.assertEqual(session.history(10, os.urandom(16)), ([], pb.History()))
 
     def resolve(self, session, case, row, rid):
         """A typed value closes the case."""
@@ -658,6 +671,10 @@ class Verification(Case):
             self.assertTrue(session.verify((number, bytes.fromhex(digest)))[0].audit_ok)
             self.assertTrue(session.verify((0, b""))[0].audit_ok)
             self.assertFalse(session.verify((number, hashlib.sha256(b"other").digest()))[0].audit_ok)
+            self.assertEqual(session.welcome.audit, pb.AUDIT_SAME)
+        device.meta["audit"] = [number, hashlib.sha256(b"other").hexdigest()]
+        with self.session(device) as session:  # told without being asked
+            self.assertEqual(session.welcome.audit, pb.AUDIT_CHANGED)
 
     def test_the_printed_proto_reads_every_body(self):
         """`taizhangd catalogue --proto` and the hand-written codec agree on every row held."""

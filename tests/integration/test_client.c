@@ -161,6 +161,70 @@ static void status_fills_no_more_than_an_older_caller_has(void **state)
     tz_client_close(c);
 }
 
+struct told {
+    unsigned n;
+    char first[2048];
+};
+
+static int take_change(void *ctx, const char *json)
+{
+    struct told *t = ctx;
+    if (t->n++ == 0)
+        (void)snprintf(t->first, sizeof t->first, "%s", json);
+    return 0;
+}
+
+static void history_is_told_from_here_and_says_that_the_server_has_more(void **state)
+{
+    struct place *p = *state;
+    struct tz_client *c;
+    struct tz_client_error err;
+    struct told t = {0};
+    int complete = 1;
+    const char *never = "0123456789abcdef0123456789abcdef";
+    make_office(p);
+    assert_int_equal(tz_client_open(p->folder, CATALOGUE, &c, &err), 0);
+    assert_int_equal(tz_client_history(c, "nothing", never, 0, take_change, &t, &complete, &err), TZ_E_UNKNOWN_TYPE);
+    assert_int_equal(tz_client_history(c, "organisation", never, 0, take_change, &t, &complete, &err), 0);
+    assert_int_equal(t.n, 0);
+    assert_int_equal(complete, 0);
+    assert_int_equal(tz_client_history(c, "organisation", never, 1, take_change, &t, NULL, &err), TZ_E_NOT_ENROLLED);
+    tz_client_close(c);
+}
+
+static void pages_go_downwards_and_end(void **state)
+{
+    (void)state;
+    struct tz_pages pages = {0};
+    struct tz_buf b;
+    tz_buf_init(&b, 1024);
+    const uint64_t next[] = {90, 50, 50};
+    for (size_t i = 0; i < 3; i++) {
+        struct tz_msg_history m = {.next = next[i]};
+        tz_buf_clear(&b);
+        assert_int_equal(tz_msg_put_history(&b, &m), 0);
+        assert_int_equal(tz_pages_add(&pages, tz_buf_unread(&b)),
+                         i < 2 ? 0 : TZ_E_PROTOCOL); /* else it would never end */
+        assert_true(tz_pages_go_on(&pages));
+    }
+    assert_int_equal(tz_pages_add(&pages, tz_bytes_str("\x10")), TZ_E_FORMAT);
+    assert_int_equal(tz_pages_add(&pages, tz_bytes_str("")), 0);
+    assert_int_equal(pages.n, 3);
+    assert_false(tz_pages_go_on(&pages));
+    tz_pages_free(&pages);
+    for (uint64_t i = 0; i < TZ_INQUIRY_PAGES_MAX; i++) {
+        struct tz_msg_history m = {.next = 1000 - i};
+        assert_true(i == 0 || tz_pages_go_on(&pages));
+        tz_buf_clear(&b);
+        assert_int_equal(tz_msg_put_history(&b, &m), 0);
+        assert_int_equal(tz_pages_add(&pages, tz_buf_unread(&b)), 0);
+    }
+    assert_false(tz_pages_go_on(&pages)); /* as many as are kept, though there are more */
+    assert_int_equal(tz_pages_add(&pages, tz_bytes_str("")), TZ_E_PROTOCOL);
+    tz_pages_free(&pages);
+    tz_buf_deinit(&b);
+}
+
 static void sync_without_certificates_says_not_enrolled(void **state)
 {
     struct place *p = *state;
@@ -217,6 +281,7 @@ static void reports_survive_the_way_through_the_agent(void **state)
                                  .cases = 8,
                                  .unsent = 9,
                                  .offset_ms = -10,
+                                 .audit_changed = true,
                                  .compared = true};
     struct tz_round_report out;
     (void)state;
@@ -230,6 +295,7 @@ static void reports_survive_the_way_through_the_agent(void **state)
     assert_int_equal(out.waiting * 100 + out.held * 10 + out.cases, 678);
     assert_int_equal(out.unsent, 9);
     assert_int_equal(out.offset_ms, -10);
+    assert_true(out.audit_changed);
     assert_true(out.compared && out.compare.same && !out.compare.audit_ok);
     assert_int_equal(out.compare.code, TZ_E_TIMEOUT);
     assert_int_equal(out.compare.rows_here * 100 + out.compare.rows_server, 1112);
@@ -257,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_join_keeps_its_key_and_uses_it_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_without_office_has_not_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(a_joined_folder_is_not_joined_by_another_invitation, setup, teardown),
+        cmocka_unit_test_setup_teardown(history_is_told_from_here_and_says_that_the_server_has_more, setup, teardown),
+        cmocka_unit_test(pages_go_downwards_and_end),
         cmocka_unit_test_setup_teardown(status_fills_no_more_than_an_older_caller_has, setup, teardown),
         cmocka_unit_test_setup_teardown(sync_without_certificates_says_not_enrolled, setup, teardown),
         cmocka_unit_test_setup_teardown(the_lease_is_for_one, setup, teardown),

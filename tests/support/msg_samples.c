@@ -106,7 +106,8 @@ struct tz_msg_welcome a_welcome(void)
                                .rows_in_flight_max = 4,
                                .recovery_until_ms = INT64_C(1702592000123),
                                .lost = lost_ranges,
-                               .nlost = 2};
+                               .nlost = 2,
+                               .audit = TZ_AUDIT_CHANGED};
     fill_hash(m.audit_hash, 6);
     return m;
 }
@@ -279,6 +280,65 @@ struct tz_msg_enrolled an_enrolled(void)
                                     .role = "F_INSP",
                                     .area = "120104001",
                                     .user = an_id(60)};
+}
+
+struct tz_msg_history_ask a_history_ask(void)
+{
+    return (struct tz_msg_history_ask){.type = 10, .id = an_id(70), .field = 3, .before = UINT64_C(1) << 40};
+}
+
+static struct tz_history_op history_ops[2];
+static struct tz_history_entry history_entries[2];
+static const struct tz_field_stamp history_stamps[] = {{3, 90, false}, {18000, 91, true}};
+
+struct tz_msg_history a_history(void)
+{
+    (void)a_changeset(); /* lists */
+    (void)a_result();
+    history_ops[0] = (struct tz_history_op){.op = {.kind = TZ_OP_RESOLVE,
+                                                   .base_ver = 80,
+                                                   .base_seq = 5,
+                                                   .values = tz_bytes_str("body"),
+                                                   .cleared = cleared,
+                                                   .ncleared = 3,
+                                                   .field = 18000,
+                                                   .elements = elements,
+                                                   .nelements = 2,
+                                                   .choice = TZ_CHOICE_THEIRS,
+                                                   .deleted = true,
+                                                   .action = "submit",
+                                                   .other_id = an_id(71)},
+                                            .result = {.outcome = TZ_OUT_REFUSED,
+                                                       .code = TZ_E_HAS_CHILDREN,
+                                                       .args = {"2", "x"},
+                                                       .nargs = 2,
+                                                       .cases = cases,
+                                                       .ncases = 2},
+                                            .case_id = an_id(72),
+                                            .index = 4};
+    history_ops[1] =
+        (struct tz_history_op){.op = {.kind = TZ_OP_CREATE, .action = ""}, .result = {.outcome = TZ_OUT_APPLIED}};
+    history_entries[0] = (struct tz_history_entry){.n = 12,
+                                                   .ver = 90,
+                                                   .device = 17,
+                                                   .incarnation = 2,
+                                                   .seq = 42,
+                                                   .device_name = "南开区一号机",
+                                                   .user = an_id(73),
+                                                   .user_code = "zhang",
+                                                   .user_name = "张三",
+                                                   .claimed = 1234567,
+                                                   .offset_ms = -5000,
+                                                   .effective = 1234569,
+                                                   .received_ms = INT64_C(1700000000123),
+                                                   .reason = "补录",
+                                                   .outcome = TZ_OUT_SUPERSEDED,
+                                                   .imported = true,
+                                                   .ops = history_ops,
+                                                   .nops = 2};
+    history_entries[1] = (struct tz_history_entry){.n = 11, .device_name = "", .reason = "", .erased = true};
+    return (struct tz_msg_history){
+        .entries = history_entries, .nentries = 2, .next = 11, .born = 7, .stamps = history_stamps, .nstamps = 2};
 }
 
 /* ---- every message in one table: for the laws that hold for all ---- */
@@ -467,6 +527,26 @@ int read_enrolled(struct tz_bytes in)
     struct tz_msg_enrolled m;
     return tz_msg_read_enrolled(in, &arena, &m, &err);
 }
+int put_history_ask(void)
+{
+    struct tz_msg_history_ask m = a_history_ask();
+    return tz_msg_put_history_ask(&out, &m);
+}
+int read_history_ask(struct tz_bytes in)
+{
+    struct tz_msg_history_ask m;
+    return tz_msg_read_history_ask(in, &m, &err);
+}
+int put_history(void)
+{
+    struct tz_msg_history m = a_history();
+    return tz_msg_put_history(&out, &m);
+}
+int read_history(struct tz_bytes in)
+{
+    struct tz_msg_history m;
+    return tz_msg_read_history(in, &arena, &m, &err);
+}
 int put_changeset(void)
 {
     struct tz_changeset c = a_changeset();
@@ -505,6 +585,8 @@ const struct message messages[NMESSAGES] = {
     {"Digest", put_digest, read_digest, &taizhang__digest__descriptor},
     {"Damage", put_damage, read_damage, &taizhang__damage__descriptor},
     {"DamageNoted", put_damage_noted, read_damage_noted, &taizhang__damage_noted__descriptor},
+    {"HistoryAsk", put_history_ask, read_history_ask, &taizhang__history_ask__descriptor},
+    {"History", put_history, read_history, &taizhang__history__descriptor},
     {"Enrol", put_enrol, read_enrol, &taizhang__enrol__descriptor},
     {"Enrolled", put_enrolled, read_enrolled, &taizhang__enrolled__descriptor},
     {"Changeset", put_changeset, read_changeset, &taizhang__changeset__descriptor},

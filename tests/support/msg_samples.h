@@ -8,7 +8,7 @@
 #include "msg.h"
 #include "sync.pb-c.h"
 
-enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 20 };
+enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 22 };
 
 extern struct tz_arena arena;
 extern struct tz_buf out;
@@ -33,6 +33,8 @@ struct tz_msg_digest a_digest(void);
 struct tz_msg_damage a_damage(void);
 struct tz_msg_enrol an_enrol(void);
 struct tz_msg_enrolled an_enrolled(void);
+struct tz_msg_history_ask a_history_ask(void);
+struct tz_msg_history a_history(void);
 extern const uint64_t lost[3];
 extern const struct tz_area areas[3];
 extern struct tz_session_user users[2];
@@ -70,6 +72,10 @@ int put_enrol(void);
 int read_enrol(struct tz_bytes in);
 int put_enrolled(void);
 int read_enrolled(struct tz_bytes in);
+int put_history_ask(void);
+int read_history_ask(struct tz_bytes in);
+int put_history(void);
+int read_history(struct tz_bytes in);
 int put_changeset(void);
 int read_changeset(struct tz_bytes in);
 int put_result(void);

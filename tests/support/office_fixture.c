@@ -114,6 +114,7 @@ void fx_welcome(struct fx *f, const char *role, const char *area, const char *co
                                .reads_secret = f->reads_secret,
                                .lost = f->lost,
                                .nlost = f->nlost,
+                               .audit = f->audit,
                                .push_in_flight_max = 8,
                                .rows_in_flight_max = 4};
     check(tz_office_welcome(f->o, &w, &err), &err);

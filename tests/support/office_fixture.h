@@ -20,6 +20,7 @@ struct fx {
     bool reads_secret; /* what the next Welcome says */
     const struct tz_lost_range *lost;
     size_t nlost;
+    enum tz_audit_answer audit;
     /* Rows being prepared by the hand-played server */
     struct tz_buf rows;
 };

@@ -231,6 +231,16 @@ static inline void verify(struct h *h)
     tz_buf_deinit(&b);
 }
 
+static inline void ask_history(struct h *h, const char *type, struct tz_id id)
+{
+    struct tz_msg_history_ask m = {.type = sx_type(h->f, type)->id, .id = id};
+    struct tz_buf b;
+    tz_buf_init(&b, 256);
+    assert_int_equal(tz_msg_put_history_ask(&b, &m), 0);
+    frame_on(h, TZ_MSG_HISTORY_ASK, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+}
+
 static inline size_t count(const struct h *h, uint8_t type)
 {
     size_t n = 0;

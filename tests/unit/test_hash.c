@@ -141,6 +141,44 @@ static void base32_round_trips_every_length(void **state)
     }
 }
 
+static void base64_is_that_of_the_rfc_and_round_trips(void **state)
+{
+    (void)state;
+    static const char *const vectors[][2] = {{"", ""},
+                                             {"f", "Zg=="},
+                                             {"fo", "Zm8="},
+                                             {"foo", "Zm9v"},
+                                             {"foob", "Zm9vYg=="},
+                                             {"fooba", "Zm9vYmE="},
+                                             {"foobar", "Zm9vYmFy"}};
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        tz_buf_clear(&b);
+        assert_int_equal(tz_base64_put(&b, tz_bytes_str(vectors[i][0])), 0);
+        assert_true(tz_bytes_eq(tz_buf_unread(&b), tz_bytes_str(vectors[i][1])));
+        tz_buf_clear(&b);
+        assert_int_equal(tz_base64_get(&b, tz_bytes_str(vectors[i][1])), 0);
+        assert_true(tz_bytes_eq(tz_buf_unread(&b), tz_bytes_str(vectors[i][0])));
+    }
+    tz_buf_deinit(&b);
+}
+
+static void base64_that_nothing_writes_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm 9", "Zm9-", "=m9v"};
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(tz_base64_get(&b, tz_bytes_str(bad[i])), TZ_E_FORMAT);
+    tz_buf_deinit(&b);
+    tz_buf_init(&b, 4);
+    assert_int_equal(tz_base64_get(&b, tz_bytes_str("Zm9vYmFy")), TZ_E_LIMIT);
+    tz_buf_deinit(&b);
+}
+
 static void base32_reads_what_people_write(void **state)
 {
     (void)state;
@@ -167,6 +205,8 @@ int main(void)
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(hex_round_trips_and_refuses_the_rest),
         cmocka_unit_test(base32_round_trips_every_length),
+        cmocka_unit_test(base64_is_that_of_the_rfc_and_round_trips),
+        cmocka_unit_test(base64_that_nothing_writes_is_refused),
         cmocka_unit_test(base32_reads_what_people_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,13 @@ static void welcome(struct fx *f, const struct tz_lost_range *lost, size_t n)
     fx_welcome(f, "D_CLERK", "120101", districts, 1, 1);
 }
 
+static void welcome_audit(struct fx *f, const struct tz_lost_range *lost, size_t n, enum tz_audit_answer audit)
+{
+    f->audit = audit;
+    welcome(f, lost, n);
+    f->audit = TZ_AUDIT_UNANSWERED;
+}
+
 /** The Welcome after one restore. */
 static void welcome_restored(struct fx *f)
 {
@@ -254,6 +261,31 @@ static void the_audit_head_of_a_lost_time_is_not_asked_about(void **state)
     assert_int_equal(h.audit_n, 0);
 }
 
+static void a_restore_that_is_told_explains_another_audit_log(void **state)
+{
+    struct fx *f = *state;
+    static const struct tz_lost_range once[] = {{EPOCH(1) + 20, EPOCH(2) - 1, 2}};
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 21), 0);
+    welcome_audit(f, once, 1, TZ_AUDIT_CHANGED);
+    assert_false(status(f).audit_changed);
+    /* the same is told again: it explains nothing that changes later */
+    assert_int_equal(fx_checkpoint(f, EPOCH(2) + 21), 0);
+    welcome_audit(f, once, 1, TZ_AUDIT_CHANGED);
+    assert_true(status(f).audit_changed);
+}
+
+static void a_restore_does_not_take_evidence_away(void **state)
+{
+    struct fx *f = *state;
+    struct tz_msg_hello h;
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 21), 0);
+    welcome_audit(f, NULL, 0, TZ_AUDIT_CHANGED);
+    welcome_restored(f);
+    assert_true(status(f).audit_changed);
+    assert_int_equal(tz_office_hello(f->o, "test", &f->a, &h, NULL), 0);
+    assert_int_not_equal(h.audit_n, 0);
+}
+
 static void hello_tells_the_newest_answer_that_was_heard(void **state)
 {
     struct fx *f = *state;
@@ -299,6 +331,8 @@ int main(void)
         T(raw_rows_and_rows_that_did_not_fit_are_kept_too),
         T(an_area_that_goes_takes_what_was_set_aside_of_it),
         T(the_audit_head_of_a_lost_time_is_not_asked_about),
+        T(a_restore_that_is_told_explains_another_audit_log),
+        T(a_restore_does_not_take_evidence_away),
         T(hello_tells_the_newest_answer_that_was_heard),
         T(a_device_that_joined_after_the_restore_loses_nothing),
     };

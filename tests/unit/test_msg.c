@@ -115,6 +115,7 @@ static void welcome_round_trip(void **state)
         assert_int_equal(r.lost[i].upto, m.lost[i].upto);
         assert_int_equal(r.lost[i].epoch, m.lost[i].epoch);
     }
+    assert_int_equal(r.audit, TZ_AUDIT_CHANGED);
 }
 
 static void error_round_trip(void **state)
@@ -244,6 +245,97 @@ static void damage_round_trip(void **state)
     assert_true(noted);
     assert_int_equal(tz_msg_read_damage_noted((struct tz_bytes){0}, &noted, &err), 0);
     assert_false(noted);
+}
+
+static void history_ask_round_trip(void **state)
+{
+    (void)state;
+    struct tz_msg_history_ask m = a_history_ask(), r;
+    assert_int_equal(put_history_ask(), 0);
+    assert_int_equal(tz_msg_read_history_ask(tz_buf_unread(&out), &r, &err), 0);
+    assert_int_equal(r.type, m.type);
+    assert_true(tz_id_eq(r.id, m.id));
+    assert_int_equal(r.field, m.field);
+    assert_true(r.before == m.before);
+}
+
+static void assert_history_op(const struct tz_history_op *r, const struct tz_history_op *h)
+{
+    assert_int_equal(r->op.kind, h->op.kind);
+    assert_int_equal(r->op.base_ver, h->op.base_ver);
+    assert_int_equal(r->op.base_seq, h->op.base_seq);
+    assert_true(tz_bytes_eq(r->op.values, h->op.values));
+    assert_int_equal(r->op.ncleared, h->op.ncleared);
+    for (size_t i = 0; i < h->op.ncleared; i++)
+        assert_int_equal(r->op.cleared[i], h->op.cleared[i]);
+    assert_int_equal(r->op.field, h->op.field);
+    assert_int_equal(r->op.nelements, h->op.nelements);
+    for (size_t i = 0; i < h->op.nelements; i++)
+        assert_true(tz_bytes_eq(r->op.elements[i], h->op.elements[i]));
+    assert_int_equal(r->op.choice, h->op.choice);
+    assert_int_equal(r->op.deleted, h->op.deleted);
+    assert_string_equal(r->op.action, h->op.action);
+    assert_true(tz_id_eq(r->op.other_id, h->op.other_id));
+    assert_true(tz_id_eq(r->case_id, h->case_id));
+    assert_int_equal(r->index, h->index);
+    assert_int_equal(r->result.outcome, h->result.outcome);
+    assert_int_equal(r->result.code, h->result.code);
+    assert_int_equal(r->result.nargs, h->result.nargs);
+    assert_int_equal(r->result.ncases, h->result.ncases);
+    for (size_t i = 0; i < h->result.ncases; i++)
+        assert_true(tz_id_eq(r->result.cases[i], h->result.cases[i]));
+}
+
+static void history_round_trip(void **state)
+{
+    (void)state;
+    struct tz_msg_history m = a_history(), r;
+    assert_int_equal(put_history(), 0);
+    assert_int_equal(tz_msg_read_history(tz_buf_unread(&out), &arena, &r, &err), 0);
+    assert_int_equal(r.next, 11);
+    assert_int_equal(r.born, 7);
+    assert_int_equal(r.nstamps, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(r.stamps[i].field, m.stamps[i].field);
+        assert_int_equal(r.stamps[i].ver, m.stamps[i].ver);
+        assert_int_equal(r.stamps[i].resolved, m.stamps[i].resolved);
+    }
+    assert_int_equal(r.nentries, 2);
+    const struct tz_history_entry *e = &r.entries[0];
+    assert_int_equal(e->n, 12);
+    assert_int_equal(e->ver, 90);
+    assert_int_equal(e->device, 17);
+    assert_int_equal(e->incarnation, 2);
+    assert_int_equal(e->seq, 42);
+    assert_string_equal(e->device_name, "南开区一号机");
+    assert_true(tz_id_eq(e->user, an_id(73)));
+    assert_string_equal(e->user_code, "zhang");
+    assert_string_equal(e->user_name, "张三");
+    assert_int_equal(e->claimed, 1234567);
+    assert_int_equal(e->offset_ms, -5000);
+    assert_int_equal(e->effective, 1234569);
+    assert_int_equal(e->received_ms, INT64_C(1700000000123));
+    assert_string_equal(e->reason, "补录");
+    assert_int_equal(e->outcome, TZ_OUT_SUPERSEDED);
+    assert_true(e->imported && !e->erased);
+    assert_int_equal(e->nops, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_history_op(&e->ops[i], &m.entries[0].ops[i]);
+    assert_true(r.entries[1].erased && r.entries[1].nops == 0 && tz_id_is_zero(r.entries[1].user));
+}
+
+static void a_history_built_piece_by_piece_is_the_same_message(void **state)
+{
+    (void)state;
+    struct tz_msg_history m = a_history();
+    assert_int_equal(put_history(), 0);
+    size_t n = out.len;
+    for (size_t i = 0; i < m.nentries; i++)
+        assert_int_equal(tz_msg_put_history_entry(&out, &m.entries[i]), 0);
+    m.nentries = 0;
+    assert_int_equal(tz_msg_put_history(&out, &m), 0);
+    assert_int_equal(out.len, 2 * n);
+    assert_int_equal(memcmp(out.p, out.p + n, n), 0);
 }
 
 static void enrolment_round_trip(void **state)
@@ -437,8 +529,10 @@ static void empty_messages_read_as_defaults_where_nothing_is_required(void **sta
     assert_int_equal(r.nrows + r.nprogress, 0);
     assert_int_equal(read_ping(none), 0);
     assert_int_equal(read_changeset(none), TZ_E_FORMAT); /* format 0 */
-    assert_int_equal(read_enrol(none), TZ_E_FORMAT);     /* no secret */
-    assert_int_equal(read_enrolled(none), TZ_E_FORMAT);  /* no user */
+    assert_int_equal(read_history(none), 0);
+    assert_int_equal(read_history_ask(none), TZ_E_FORMAT); /* no id */
+    assert_int_equal(read_enrol(none), TZ_E_FORMAT);       /* no secret */
+    assert_int_equal(read_enrolled(none), TZ_E_FORMAT);    /* no user */
 }
 
 static void names_of_frame_types(void **state)
@@ -465,6 +559,9 @@ int main(void)
         MSG_TEST(digest_request_round_trip),
         MSG_TEST(digest_round_trip),
         MSG_TEST(damage_round_trip),
+        MSG_TEST(history_ask_round_trip),
+        MSG_TEST(history_round_trip),
+        MSG_TEST(a_history_built_piece_by_piece_is_the_same_message),
         MSG_TEST(enrolment_round_trip),
         MSG_TEST(push_and_results_borrow_from_the_frame),
         MSG_TEST(pull_round_trip),

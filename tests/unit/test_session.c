@@ -479,6 +479,69 @@ static void news_of_other_areas_wakes_nobody(void **state)
     assert_int_equal(h->njobs, 1);
 }
 
+static void history_is_answered_one_at_a_time(void **state)
+{
+    struct h *h = *state;
+    struct tz_msg_history m;
+    struct tz_id id = sx_org(h->f, "甲公司");
+    ready(h);
+    ask_history(h, "organisation", id);
+    assert_int_equal(tz_sjob_where(h->jobs[0]), TZ_JOB_READER);
+    run(h);
+    assert_int_equal(last(h)->type, TZ_MSG_HISTORY);
+    assert_int_equal(last(h)->lane, TZ_LANE_CONTROL);
+    assert_int_equal(tz_msg_read_history(last(h)->body, &h->f->a, &m, &h->f->err), 0);
+    assert_int_equal(m.nentries, 1);
+    ask_history(h, "organisation", id);
+    ask_history(h, "organisation", id);
+    assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
+}
+
+static void history_without_an_id_is_refused(void **state)
+{
+    struct h *h = *state;
+    struct tz_buf none;
+    ready(h);
+    tz_buf_init(&none, 16);
+    frame_on(h, TZ_MSG_HISTORY_ASK, TZ_LANE_CONTROL, &none);
+    assert_failed_with(h, TZ_E_FORMAT, TZ_E_FORMAT);
+}
+
+/** What Welcome says about the audit entry that Hello names. */
+static enum tz_audit_answer audit_answer(struct h *h, uint64_t n, const uint8_t hash[TZ_HASH_BYTES])
+{
+    struct tz_msg_hello m = {.protocol = TZ_PROTOCOL_VERSION, .software = "peer", .incarnation = 1, .audit_n = n};
+    struct tz_msg_welcome w;
+    struct tz_buf b;
+    memcpy(m.audit_hash, hash, sizeof m.audit_hash);
+    open_session(h, "d1");
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_msg_put_hello(&b, &m), 0);
+    frame_on(h, TZ_MSG_HELLO, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+    run(h);
+    assert_int_equal(tz_msg_read_welcome(last(h)->body, &h->f->a, &w, &h->f->err), 0);
+    tz_session_free(h->s);
+    h->s = NULL;
+    return w.audit;
+}
+
+static void welcome_says_whether_the_audit_log_is_the_one_remembered(void **state)
+{
+    struct h *h = *state;
+    uint8_t hash[TZ_HASH_BYTES];
+    uint64_t n = 0;
+    assert_int_equal(tz_store_audit_head(h->f->s, &n, hash, &h->f->err), 0);
+    assert_int_equal(audit_answer(h, 0, hash), TZ_AUDIT_SAME); /* nothing was remembered */
+    assert_int_equal(audit_answer(h, n, hash), TZ_AUDIT_SAME);
+    sx_org(h->f, "甲公司"); /* the log grows */
+    assert_int_equal(audit_answer(h, n, hash), TZ_AUDIT_SAME);
+    assert_int_equal(audit_answer(h, n + 1000, hash), TZ_AUDIT_CHANGED); /* shortened */
+    assert_int_equal(audit_answer(h, UINT64_MAX, hash), TZ_AUDIT_CHANGED);
+    hash[0] ^= 1; /* rewritten */
+    assert_int_equal(audit_answer(h, n, hash), TZ_AUDIT_CHANGED);
+}
+
 static void verify_is_answered_one_at_a_time(void **state)
 {
     struct h *h = *state;
@@ -628,6 +691,9 @@ int main(void)
         T(full_down_lane_does_not_stop_the_up_lane),
         T(news_of_other_areas_wakes_nobody),
         T(verify_is_answered_one_at_a_time),
+        T(history_is_answered_one_at_a_time),
+        T(history_without_an_id_is_refused),
+        T(welcome_says_whether_the_audit_log_is_the_one_remembered),
         T(kick_says_why_and_closes_once),
         T(session_is_idle_between_messages_only),
         T(invited_device_is_enrolled_and_the_session_ends),

@@ -460,6 +460,26 @@ static void reordered_entries_are_found(void **state)
     assert_audit(f, TZ_E_VERIFY);
 }
 
+static void inserted_entry_is_found(void **state)
+{
+    struct sx *f = *state;
+    history(f, 2);
+    sx_exec(f, "UPDATE audit SET n=-n-1 WHERE n>=18; UPDATE audit SET n=-n WHERE n<0;"
+               "INSERT INTO audit SELECT 18,epoch,meta,body_hash,hash FROM audit WHERE n=17");
+    assert_audit(f, TZ_E_VERIFY);
+    assert_string_equal(f->err.args[0], "audit entry 18");
+}
+
+static void swapped_bodies_are_found(void **state)
+{
+    struct sx *f = *state;
+    history(f, 2);
+    sx_exec(f, "UPDATE audit_body SET n=-1 WHERE n=18; UPDATE audit_body SET n=18 WHERE n=19;"
+               "UPDATE audit_body SET n=19 WHERE n=-1");
+    assert_audit(f, TZ_E_VERIFY);
+    assert_string_equal(f->err.args[0], "audit entry 18");
+}
+
 static void erased_body_still_verifies(void **state)
 {
     struct sx *f = *state;
@@ -526,6 +546,8 @@ int main(void)
         T(removed_entry_is_found),
         T(entry_cut_off_the_end_is_found),
         T(reordered_entries_are_found),
+        T(inserted_entry_is_found),
+        T(swapped_bodies_are_found),
         T(erased_body_still_verifies),
         T(head_a_client_remembers_is_confirmed_or_denied),
         T(row_that_no_frame_can_carry_does_not_stop_the_feed),

@@ -604,6 +604,33 @@ static void verification_is_answered_once(void **state)
     peer_free(p);
 }
 
+static void take_history(void *ctx, struct tz_bytes history)
+{
+    *(size_t *)ctx = history.n;
+}
+
+static void history_is_answered_once(void **state)
+{
+    struct fx *f = *state;
+    struct tz_buf b;
+    size_t bytes = 0;
+    struct peer *p = greeted(f, 0, 1, 8);
+    struct tz_msg_history_ask ask = {.type = 10, .id = {{1}}, .before = 7};
+    struct tz_msg_history_ask asked;
+    tz_sync_history(p->s, &ask, take_history, &bytes);
+    assert_int_equal(tz_msg_read_history_ask(expect(p, TZ_MSG_HISTORY_ASK), &asked, NULL), 0);
+    assert_int_equal(asked.before, 7);
+    struct tz_msg_history h = {.next = 3};
+    tz_buf_init(&b, 1024);
+    assert_int_equal(tz_msg_put_history(&b, &h), 0);
+    deliver(p, TZ_MSG_HISTORY, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    assert_int_equal(bytes, 2);
+    deliver(p, TZ_MSG_HISTORY, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    assert_int_equal(p->why.code, TZ_E_PROTOCOL);
+    tz_buf_deinit(&b);
+    peer_free(p);
+}
+
 static void job_that_comes_back_after_closing_is_freed(void **state)
 {
     struct fx *f = *state;
@@ -637,6 +664,7 @@ int main(void)
         T(ping_is_answered),
         T(refusal_of_the_server_is_told_with_its_arguments),
         T(verification_is_answered_once),
+        T(history_is_answered_once),
         T(job_that_comes_back_after_closing_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

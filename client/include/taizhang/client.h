@@ -43,7 +43,8 @@ struct tz_client_status {
     uint64_t rows;                                                    /**< live records here */
     int64_t last_sync_ms;                                             /**< ms since 1970 UTC, 0 = never */
     int64_t offset_ms;                                                /**< server's clock − this machine's */
-    int filling; /**< 1: the first sync has not finished, records are missing */
+    int filling;       /**< 1: the first sync has not finished, records are missing */
+    int audit_changed; /**< 1: the server's audit log is not the one remembered; an administrator must find out why */
 };
 
 struct tz_client_report {
@@ -77,6 +78,17 @@ TZ_CLIENT_API void tz_client_close(struct tz_client *c);
  */
 TZ_CLIENT_API int tz_client_sync(struct tz_client *c, tz_client_progress_cb *progress, void *ctx,
                                  struct tz_client_report *report, struct tz_client_error *err);
+/** One change of a record as a JSON object, as `taizhang history --json` lists it; borrowed. 0 goes on, else it ends.
+ */
+typedef int tz_client_change_cb(void *ctx, const char *json);
+/**
+ * Every change of a record, newest first: those made here, and with @ask_server 1 those in the server's audit log
+ * (after a round as in tz_client_sync). @id: 32 hex digits, or a business key or title of a live record. *@complete
+ * (may be NULL) becomes 1 when nothing is missing, 0 when only the server has more. With @ask_server 1 an unreachable
+ * server is an error; with 0 it is not asked.
+ */
+TZ_CLIENT_API int tz_client_history(struct tz_client *c, const char *type, const char *id, int ask_server,
+                                    tz_client_change_cb *cb, void *ctx, int *complete, struct tz_client_error *err);
 /** Offline and quick. */
 TZ_CLIENT_API int tz_client_status(struct tz_client *c, struct tz_client_status *out, struct tz_client_error *err);
 

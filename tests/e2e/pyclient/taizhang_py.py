@@ -123,12 +123,12 @@ class Connection:
 
     TYPES = {1: "Hello", 2: "Welcome", 3: "Push", 4: "Results", 5: "Pull", 6: "Rows", 7: "Checkpoint", 8: "Ack", 10: "Error",
              11: "Ping", 12: "Pong", 14: "Enrol", 15: "Enrolled", 20: "Verify", 21: "Verified",
-             22: "DigestRequest", 23: "Digest", 32: "Damage", 33: "DamageNoted"}
+             22: "DigestRequest", 23: "Digest", 24: "HistoryAsk", 25: "History", 32: "Damage", 33: "DamageNoted"}
     NUMBERS = {name: number for number, name in TYPES.items()}
     LANES = {"Push": LANE_UP, "Results": LANE_UP, "Pull": LANE_DOWN, "Rows": LANE_DOWN, "Checkpoint": LANE_DOWN,
              "Ack": LANE_DOWN}
     FROM_SERVER = {"Welcome", "Results", "Rows", "Checkpoint", "Error", "Ping", "Pong", "Enrolled", "Verified",
-                   "Digest", "DamageNoted"}
+                   "Digest", "DamageNoted", "History"}
 
     def __init__(self, endpoint, pin, alpn, cert_and_key=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -526,6 +526,7 @@ class Session:
         self.staged_rows, self.staged_cursors, self.unacked, self.rows_seen = [], {}, 0, 0
         self.checkpoints, self.verified, self.pongs, self.in_flight = [], [], [], []
         self.digests, self.noted = [], []
+        self.histories = []
         meta = device.meta
         host, _, port = meta["address"].rpartition(":")
         self.conn = Connection((host.strip("[]"), int(port)), bytes.fromhex(meta["pin"]), ALPN_SESSION,
@@ -587,6 +588,9 @@ class Session:
 
     def _on_damagenoted(self, message):
         self.noted.append(message)
+
+    def _on_history(self, message):
+        self.histories.append(message)
 
     def _on_results(self, message):
         """An entry per changeset of the oldest Push, in its order; then those of earlier ones that this Push set free. What
@@ -735,6 +739,23 @@ class Session:
             rows += [Row(r.type, r.id, r.ver, r.district, r.street, r.state, r.body) for r in answer.rows]
             if not answer.more:
                 return rows
+
+    def history_page(self, rtype, rid, field=0, before=0, timeout=20):
+        """One History as it comes."""
+        asked = len(self.histories)
+        self.conn.send("HistoryAsk", pb.HistoryAsk(type=rtype, id=rid, field=field, before=before))
+        if not self.pump(lambda: len(self.histories) > asked, timeout):
+            raise ProtocolError("no answer to HistoryAsk")
+        return self.histories[-1]
+
+    def history(self, rtype, rid, field=0):
+        """Every entry, newest first, and the stamps of the first page."""
+        page = first = self.history_page(rtype, rid, field)
+        entries = list(page.entries)
+        while page.next:
+            page = self.history_page(rtype, rid, field, page.next)
+            entries += page.entries
+        return entries, first
 
     def ping(self, nonce, timeout=10):
         self.conn.send("Ping", pb.Ping(nonce=nonce))
