@@ -43,7 +43,7 @@ struct agent {
     enum asker_kind comparing; /* whom it is for */
     struct asker *asking;      /* whose page is under way */
     bool caught_up, reading, stopping;
-    struct tz_office_status before, now; /* of the riding askers */
+    struct tz_office_status now; /* of the riding askers */
     int status_code;
     struct tz_err why; /* a final one */
 };
@@ -78,6 +78,12 @@ static void fail_askers(struct agent *g, const struct tz_err *err)
         a->kind = ASK_NONE;
         reply_json(g, a->token, error_json(err));
     }
+}
+
+/** Wants a session that began after it asked; a history is asked of the present one. */
+static bool wants_ride(const struct asker *a)
+{
+    return a->kind != ASK_NONE && a->kind != ASK_HISTORY;
 }
 
 static bool any(const struct agent *g, enum asker_kind kind, bool riding)
@@ -115,7 +121,7 @@ static void on_after(void *ctx)
     struct agent *g = ctx;
     struct tz_round_report r = {0};
     g->reading = false;
-    tz_round_fill(&r, &g->before, &g->now, tz_conn_counters(g->conn));
+    tz_round_fill(&r, &g->now, tz_conn_counters(g->conn));
     answer(g, ASK_SYNC, &r);
     begin_rides(g);
 }
@@ -145,30 +151,21 @@ static void serve_riders(struct agent *g)
         g->compare = NULL;
 }
 
-static void on_before(void *ctx)
-{
-    struct agent *g = ctx;
-    g->reading = false;
-    g->before = g->now;
-    if (g->stopping)
-        return;
-    for (size_t i = 0; i < TZ_CONTROL_ASKERS_MAX; i++)
-        g->askers[i].riding = g->askers[i].kind != ASK_NONE;
-    g->caught_up = false;
-    tz_conn_renew(g->conn);
-}
-
 /** Start a session for those who wait, unless one of theirs is under way. */
 static void begin_rides(struct agent *g)
 {
     bool waiting = false;
     bool riding = false;
     for (size_t i = 0; i < TZ_CONTROL_ASKERS_MAX; i++) {
-        waiting = waiting || (g->askers[i].kind != ASK_NONE && !g->askers[i].riding);
-        riding = riding || (g->askers[i].kind != ASK_NONE && g->askers[i].riding);
+        waiting = waiting || (wants_ride(&g->askers[i]) && !g->askers[i].riding);
+        riding = riding || (wants_ride(&g->askers[i]) && g->askers[i].riding);
     }
-    if (waiting && !riding && !g->reading && !g->stopping)
-        g->reading = tz_conn_call(g->conn, run_status, on_before, g) == 0;
+    if (!waiting || riding || g->reading || g->stopping)
+        return;
+    for (size_t i = 0; i < TZ_CONTROL_ASKERS_MAX; i++)
+        g->askers[i].riding = wants_ride(&g->askers[i]);
+    g->caught_up = false;
+    tz_conn_renew(g->conn);
 }
 
 /* ---- history requests ---- */

@@ -121,7 +121,14 @@ TZ_MUST_USE int tz_office_welcome(struct tz_office *o, const struct tz_msg_welco
  * In @a. */
 TZ_MUST_USE int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a,
                                  struct tz_bytes **raw, uint64_t **seqs, size_t *n, struct tz_err *err);
-TZ_MUST_USE int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_err *err);
+/** What a Results message meant for own saves. */
+struct tz_results_taken {
+    uint64_t applied; /* saves that it ended as applied, superseded or under review: each save once in its life */
+    tz_ver ver;       /* greatest version of one */
+};
+/** @out may be NULL. */
+TZ_MUST_USE int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n,
+                                  struct tz_results_taken *out, struct tz_err *err);
 TZ_MUST_USE int tz_office_cursors(struct tz_office *o, struct tz_arena *a, struct tz_cursor **out, size_t *n,
                                   struct tz_err *err);
 /** First sync, or more rows than are held back: rows are shown at once, the replica is marked as filling. One

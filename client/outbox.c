@@ -253,7 +253,13 @@ static int held_get(struct tz_office *o, const struct tz_result *r, struct held 
     return rc;
 }
 
-static int take_result(struct tz_office *o, const struct tz_signed_result *raw, struct tz_arena *a, struct tz_err *err)
+static bool is_good(enum tz_outcome outcome)
+{
+    return outcome == TZ_OUT_APPLIED || outcome == TZ_OUT_SUPERSEDED || outcome == TZ_OUT_UNDER_REVIEW;
+}
+
+static int take_result(struct tz_office *o, const struct tz_signed_result *raw, struct tz_arena *a,
+                       struct tz_results_taken *taken, struct tz_err *err)
 {
     struct tz_result r;
     struct held h = {0};
@@ -270,14 +276,19 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
                (int)r.outcome);
         return 0;
     }
+    if (r.ver > taken->ver)
+        taken->ver = r.ver;
     if (is_final(h.outcome) || r.outcome == TZ_OUT_NONE)
         return 0;
+    taken->applied += is_good(r.outcome);
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
     return rc ? rc : follow(o, &r, h.nops, err);
 }
 
-int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_err *err)
+int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_results_taken *out,
+                      struct tz_err *err)
 {
+    struct tz_results_taken taken = {0};
     int rc = tz_office_begin(o, err);
     if (rc)
         return rc;
@@ -285,10 +296,13 @@ int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, siz
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
     for (size_t i = 0; i < n && !rc; i++) {
         tz_arena_reset(&a);
-        rc = take_result(o, &r[i], &a, err);
+        rc = take_result(o, &r[i], &a, &taken, err);
     }
     tz_arena_deinit(&a);
-    return tz_office_end(o, rc, err);
+    rc = tz_office_end(o, rc, err);
+    if (!rc && out)
+        *out = taken;
+    return rc;
 }
 
 int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struct tz_err *err)

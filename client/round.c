@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * connect ─> CAUGHT_UP ─> (compare or inquire) ─> stop. The office is read before and after on this thread, in between
- * it belongs to the connection's. The lease keeps two programs from having two sessions of one device.
+ * connect ─> CAUGHT_UP ─> (compare or inquire) ─> stop. The office is read after it on this thread, before that it
+ * belongs to the connection's. The lease keeps two programs from having two sessions of one device.
  */
 #include "round.h"
 #include "folder.h"
@@ -24,20 +24,11 @@ struct round {
 
 /* ---- reports ---- */
 
-static uint64_t growth(uint64_t before, uint64_t after)
+void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *after, const struct tz_sync_counters *n)
 {
-    return after > before ? after - before : 0;
-}
-
-void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before,
-                   const struct tz_office_status *after, const struct tz_sync_counters *n)
-{
-    /* What waits or is held is asked about again in every session, and answered again. */
-    uint64_t kept = growth(before->refused_changesets, after->refused_changesets) + after->waiting_changesets +
-                    after->held_changesets;
     r->sent = n->changesets_sent;
     r->answered = n->results;
-    r->applied = growth(kept, n->results);
+    r->applied = n->applied;
     r->rows = n->rows;
     r->refused = after->refused_changesets;
     r->waiting = after->waiting_changesets;
@@ -271,22 +262,20 @@ static int run_loop(struct round *r, struct tz_loop *loop, struct tz_err *err)
 int tz_round_run(const struct tz_round_options *opt, struct tz_round_report *report, struct tz_err *err)
 {
     struct round r = {.opt = opt, .report = report};
-    struct tz_office_status before, after;
+    struct tz_office_status after;
     struct tz_loop *loop = NULL;
     int lease;
     memset(report, 0, sizeof *report);
     int rc = tz_folder_lease(opt->dir, &lease, err);
     if (rc != 0)
         return rc;
-    rc = tz_office_status(opt->office, &before, err);
-    if (rc == 0)
-        rc = tz_loop_new(opt->signals ? on_signal : NULL, &r, &loop, err);
+    rc = tz_loop_new(opt->signals ? on_signal : NULL, &r, &loop, err);
     if (rc == 0) {
         struct tz_err second = {0};
         rc = run_loop(&r, loop, err);
         int read = tz_office_status(opt->office, &after, rc == 0 ? err : &second);
         if (read == 0)
-            tz_round_fill(report, &before, &after, &r.counters);
+            tz_round_fill(report, &after, &r.counters);
         else if (rc == 0)
             rc = read;
     }

@@ -15,7 +15,7 @@
 struct tz_round_report {
     uint64_t sent;                   /* changesets that went out */
     uint64_t answered;               /* judged */
-    uint64_t applied;                /* of those: neither refused nor waiting nor held */
+    uint64_t applied;                /* saves that came to a good end now: applied, superseded or under review */
     uint64_t rows;                   /* received */
     uint64_t refused, waiting, held; /* now, changesets that need attention */
     uint64_t cases;                  /* open now */
@@ -26,9 +26,8 @@ struct tz_round_report {
     struct tz_compare_result compare;
 };
 
-/** @before and @after are the office's, @n the session's. */
-void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *before,
-                   const struct tz_office_status *after, const struct tz_sync_counters *n);
+/** @after is the office's, @n the session's. */
+void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *after, const struct tz_sync_counters *n);
 /** As one JSON object, NULL out of memory. */
 json_t *tz_round_json(const struct tz_round_report *r);
 /** The reverse; what is absent becomes 0. */

@@ -210,8 +210,9 @@ static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
     }
     s->in_flight -= !j->unasked;
     s->count.results += j->n;
-    if (j->ver > s->own_ver)
-        s->own_ver = j->ver;
+    s->count.applied += j->taken.applied;
+    if (j->taken.ver > s->own_ver)
+        s->own_ver = j->taken.ver;
     s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
     up_pump(s);
     check_caught_up(s);

@@ -53,6 +53,7 @@ struct tz_sync_config {
 
 struct tz_sync_counters {
     uint64_t changesets_sent, results, rows, checkpoints;
+    uint64_t applied;  /* own saves that came to their good end in this session */
     tz_ver head;       /* server's head at Welcome */
     tz_ver checkpoint; /* visible */
 };

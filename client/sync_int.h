@@ -32,13 +32,14 @@ struct tz_cjob {
     uint32_t acks;               /* Ack frames owed when done */
     struct tz_repair_step *step; /* REPAIR; owned, in and out */
     /* out */
-    struct tz_buf out; /* Hello, Pull or Push body */
-    uint64_t last_seq; /* LOAD: of the push; 0 = nothing to send */
-    size_t n;          /* LOAD: changesets; RESULTS: results; FILL, CHECKPOINT: rows */
-    tz_ver ver;        /* RESULTS: greatest version; ENTER: visible checkpoint */
-    bool unasked;      /* RESULTS: they answer no Push */
-    tz_ver head;       /* ENTER */
-    bool filling;      /* ENTER */
+    struct tz_buf out;             /* Hello, Pull or Push body */
+    uint64_t last_seq;             /* LOAD: of the push; 0 = nothing to send */
+    size_t n;                      /* LOAD: changesets; RESULTS: results; FILL, CHECKPOINT: rows */
+    tz_ver ver;                    /* ENTER: visible checkpoint */
+    struct tz_results_taken taken; /* RESULTS */
+    bool unasked;                  /* RESULTS: they answer no Push */
+    tz_ver head;                   /* ENTER */
+    bool filling;                  /* ENTER */
     uint32_t push_max, rows_max;
 };
 

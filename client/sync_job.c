@@ -78,19 +78,10 @@ static int run_results(struct tz_cjob *j, struct tz_office *o, struct tz_arena *
 {
     struct tz_signed_result *r;
     int rc = tz_msg_read_results(j->frames[0], a, &r, &j->n, &j->err);
-    if (!rc) {
-        j->unasked = tz_msg_results_unasked(j->frames[0]);
-        rc = tz_office_results(o, r, j->n, &j->err);
-    }
-    for (size_t i = 0; i < j->n && !rc; i++) {
-        struct tz_result one;
-        rc = tz_msg_read_result(r[i].result, a, &one, &j->err);
-        if (rc)
-            break;
-        if (one.ver > j->ver)
-            j->ver = one.ver;
-    }
-    return rc;
+    if (rc)
+        return rc;
+    j->unasked = tz_msg_results_unasked(j->frames[0]);
+    return tz_office_results(o, r, j->n, &j->taken, &j->err);
 }
 
 static int run_fill(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)

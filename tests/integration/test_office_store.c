@@ -144,7 +144,7 @@ static void push(struct world *w, int i)
         check(tz_store_group_begin(w->store, &err), &err);
         check(tz_store_apply(w->store, &ctx, raw[k], &w->a, &out, &err), &err);
         check(tz_store_group_commit(w->store, &err), &err);
-        check(tz_office_results(w->office[i], out.results, out.n, &err), &err);
+        check(tz_office_results(w->office[i], out.results, out.n, NULL, &err), &err);
     }
 }
 

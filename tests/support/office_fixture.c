@@ -313,7 +313,7 @@ int fx_result(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, i
 {
     struct tz_err err = {0};
     struct tz_signed_result r = fx_signed(f, seq, outcome, ver, code, NULL, 0);
-    return tz_office_results(f->o, &r, 1, &err);
+    return tz_office_results(f->o, &r, 1, NULL, &err);
 }
 
 int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ver, const enum tz_outcome *ops,
@@ -321,5 +321,5 @@ int fx_result_ops(struct fx *f, uint64_t seq, enum tz_outcome outcome, tz_ver ve
 {
     struct tz_err err = {0};
     struct tz_signed_result r = fx_signed(f, seq, outcome, ver, 0, ops, nops);
-    return tz_office_results(f->o, &r, 1, &err);
+    return tz_office_results(f->o, &r, 1, NULL, &err);
 }

@@ -292,6 +292,7 @@ static void outbox_goes_up_and_is_caught_up_with_its_checkpoint(void **state)
     assert_int_equal(expect_ack(p), 1);
     assert_true(tz_sync_caught_up(p->s));
     assert_int_equal(tz_sync_counters(p->s)->results, 2);
+    assert_int_equal(tz_sync_counters(p->s)->applied, 1);
     assert_int_equal(tz_sync_counters(p->s)->rows, 1);
     assert_int_equal(tz_sync_counters(p->s)->checkpoint, 5);
     expect_silence(p);
@@ -364,6 +365,24 @@ static void unasked_results_are_not_the_answer_to_a_push(void **state)
     peer_free(p);
 }
 
+static void a_save_counts_as_applied_once_whatever_results_come(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first;
+    fx_new_org(f, "甲", NULL);
+    fx_new_org(f, "乙", NULL);
+    fx_new_org(f, "丙", NULL);
+    struct peer *p = greeted(f, 0, 1, 8);
+    assert_int_equal(expect_push(p, &first), 3);
+    /* three answers, and two that the third one freed */
+    give_results(p, (struct answer[]){{1, TZ_OUT_WAITING, 0}, {2, TZ_OUT_WAITING, 0}, {3, TZ_OUT_APPLIED, 5}}, 3);
+    give(p, (struct answer[]){{1, TZ_OUT_SUPERSEDED, 6}, {2, TZ_OUT_REFUSED, 0}, {1, TZ_OUT_SUPERSEDED, 6}}, 3, true);
+    run(p);
+    assert_int_equal(tz_sync_counters(p->s)->changesets_sent, 3);
+    assert_int_equal(tz_sync_counters(p->s)->applied, 2);
+    peer_free(p);
+}
+
 static void result_of_other_bytes_costs_the_others_nothing(void **state)
 {
     struct fx *f = *state;
@@ -380,7 +399,7 @@ static void result_of_other_bytes_costs_the_others_nothing(void **state)
     tz_buf_init(&b, 1 << 16);
     assert_int_equal(tz_msg_put_result(&b, &r), 0);
     two[0].result = tz_buf_unread(&b);
-    assert_int_equal(tz_office_results(f->o, two, 2, &err), 0);
+    assert_int_equal(tz_office_results(f->o, two, 2, NULL, &err), 0);
     tz_buf_deinit(&b);
     assert_int_equal(tz_office_balance(f->o, &bal, NULL), 0);
     assert_int_equal(bal.refused, 1);
@@ -652,6 +671,7 @@ int main(void)
         T(pushes_without_results_are_bounded),
         T(results_of_released_changesets_are_taken_in),
         T(unasked_results_are_not_the_answer_to_a_push),
+        T(a_save_counts_as_applied_once_whatever_results_come),
         T(result_of_other_bytes_costs_the_others_nothing),
         T(unanswered_changesets_go_out_again_in_the_next_session),
         T(delta_is_invisible_until_its_checkpoint),
