@@ -29,7 +29,7 @@ enum {
     HELD_BYTES_DEFAULT = 8 * 1024 * 1024,
     HELD_MESSAGES_MAX = 65536, /* many tiny frames cost more than their bytes */
     DOWN_JOBS_SLACK = 2,       /* beyond the announced window: the server may not know yet that we acknowledged */
-    RESULT_JOBS_SLACK = 8,     /* beyond the Push window: Results that say they answer none */
+    RESULT_JOBS_SLACK = 8,     /* beyond the Push window: Results that say they answer none; honest is one at a time */
     SILENCE_MS = 60 * 1000,
 };
 
@@ -201,9 +201,16 @@ static void on_loaded(struct tz_sync *s, struct tz_cjob *j)
     check_caught_up(s);
 }
 
+static void send_number(struct tz_sync *s, uint8_t type, uint64_t nonce);
+
 static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
 {
     s->result_jobs--;
+    if (j->unasked) { /* only now: the server may send the next */
+        send_number(s, TZ_MSG_PING, ++s->nonce);
+        if (s->state != SYNC_RUNNING)
+            return;
+    }
     if (!j->unasked && s->in_flight == 0) {
         sync_fail(s, TZ_E_PROTOCOL, "results without a push");
         return;

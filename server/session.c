@@ -10,6 +10,8 @@
  * version may write; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks for more breaks the protocol
  * and is closed.
  *  4. Each Push is answered by one Results, or by an Error.
+ *  5. At most one unasked Results is out: the next waits for the peer's Ping. What comes meanwhile is kept for it as
+ * far as one frame goes; the rest is learned by sending again.
  */
 #include "log.h"
 #include "session_int.h"
@@ -39,9 +41,12 @@ struct tz_session {
     struct tz_grant *grant; /* READY; owned */
     int64_t offset_ms;
 
-    unsigned pushes; /* Push frames not answered yet */
-    bool verifying;  /* a Verify, DigestRequest or Damage is not answered yet; one at a time */
-    bool recounting; /* a HistoryAsk is not answered yet; one at a time */
+    unsigned pushes;      /* Push frames not answered yet */
+    bool verifying;       /* a Verify, DigestRequest or Damage is not answered yet; one at a time */
+    bool recounting;      /* a HistoryAsk is not answered yet; one at a time */
+    bool telling;         /* an unasked Results is out: no other before the peer's next Ping */
+    struct tz_buf untold; /* results for that one, as many as one frame holds */
+    size_t nuntold;
 
     /* down */
     struct tz_cursor *cursors; /* what the peer pulls; owned */
@@ -185,6 +190,31 @@ static void on_page(struct tz_session *s, struct tz_sjob *j)
     s->checkpoint = j->head;
     s->dirty = s->dirty || !j->done;
     pump_down(s);
+}
+
+/* ---- unasked results ---- */
+
+static void tell(struct tz_session *s)
+{
+    if (s->telling || s->nuntold == 0)
+        return;
+    if (tz_msg_put_results_unasked(&s->untold)) {
+        fail_code(s, TZ_E_NOMEM, NULL, TZ_LANE_UP);
+        return;
+    }
+    s->telling = true;
+    s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&s->untold));
+    tz_buf_clear(&s->untold);
+    s->nuntold = 0;
+}
+
+/** Keep @n more serialised results to tell; those that have no room come when the device sends again. */
+static void note_untold(struct tz_session *s, struct tz_bytes results, size_t n)
+{
+    enum { UNASKED_BYTES = 8 };
+    if (s->nuntold + n <= TZ_MSG_RESULTS_MAX && s->untold.len + results.n + UNASKED_BYTES <= TZ_FRAME_BODY_MAX &&
+        !tz_buf_put(&s->untold, results.p, results.n))
+        s->nuntold += n;
 }
 
 /* ---- messages ---- */
@@ -366,6 +396,8 @@ static void on_ping(struct tz_session *s, struct tz_bytes body)
     if (!tz_msg_put_ping(&b, nonce))
         s->io.send(s->io.ctx, TZ_MSG_PONG, TZ_LANE_CONTROL, tz_buf_unread(&b));
     tz_buf_deinit(&b);
+    s->telling = false; /* it has taken in the last unasked Results */
+    tell(s);
 }
 
 static void on_enrol(struct tz_session *s, struct tz_bytes body)
@@ -547,7 +579,8 @@ void tz_session_on_released(struct tz_session *s, const struct tz_sjob *job)
 {
     if (s->sm.state != S_READY || s->grant->device != tz_sjob_released_device(job) || job->reply.len == 0)
         return;
-    s->io.send(s->io.ctx, TZ_MSG_RESULTS, TZ_LANE_UP, tz_buf_unread(&job->reply));
+    note_untold(s, tz_buf_unread(&job->reply), job->nresults);
+    tell(s);
     s->dirty = s->dirty || job->changed;
     pump_down(s);
 }
@@ -591,6 +624,7 @@ int tz_session_new(const struct tz_session_config *c, const struct tz_session_io
     s->c = *c;
     s->io = *io;
     s->heard = tz_clock_mono(&c->clock);
+    tz_buf_init(&s->untold, TZ_FRAME_BODY_MAX);
     tz_sm_init(&s->sm, "session", c->id, STATES, S_COUNT);
     return 0;
 }
@@ -604,6 +638,7 @@ void tz_session_free(struct tz_session *s)
         free(s->frames);
         s->frames = next;
     }
+    tz_buf_deinit(&s->untold);
     free(s->grant);
     free(s->cursors);
     free(s);

@@ -46,7 +46,7 @@ struct tz_sjob {
 
     /* out */
     struct tz_grant *grant; /* OPEN: out; others: in (a copy) */
-    size_t nresults;        /* PUSH: in `reply` */
+    size_t nresults;        /* PUSH, RELEASE: in `reply` */
     bool changed;           /* PUSH, DAMAGE, RELEASE */
     tz_ver since;           /* DIGEST: the peer must be at a checkpoint from here on */
     bool release_left;      /* PUSH, RELEASE */

@@ -317,8 +317,6 @@ static int run_release(struct tz_sjob *j, struct tz_store *s)
         rc = as_ours(j, tz_msg_put_results(&j->reply, r, 1));
         j->nresults++;
     }
-    if (!rc && j->nresults)
-        rc = as_ours(j, tz_msg_put_results_unasked(&j->reply));
     j->release_left = !rc && tz_store_release_left(s);
     tz_arena_deinit(&a);
     return rc;

@@ -77,6 +77,16 @@ static void results(struct sim_client *c, struct tz_bytes body)
     push(c);
 }
 
+/** The next unasked Results may come. */
+static void ping(struct sim_client *c)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    if (tz_msg_put_ping(&b, 1))
+        sim_fail(c->w, "raw ping");
+    send(c, TZ_MSG_PING, TZ_LANE_CONTROL, &b);
+}
+
 void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
 {
     struct tz_arena a;
@@ -86,6 +96,8 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
         push(c);
     } else if (f->type == TZ_MSG_RESULTS) {
         results(c, f->body);
+        if (tz_msg_results_unasked(f->body))
+            ping(c);
     } else if (f->type == TZ_MSG_ERROR) {
         struct tz_msg_error e;
         tz_arena_init(&a, 65536);

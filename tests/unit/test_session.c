@@ -270,6 +270,62 @@ static void very_many_released_results_come_in_one_frame_for_each_push(void **st
     assert_int_equal(sx_query(f, "SELECT release_after FROM device WHERE name='d1'"), -1);
 }
 
+/** Judge what is left over, as the owner of the sessions does, and tell. */
+static void release(struct h *h)
+{
+    struct sx *f = h->f;
+    struct tz_sjob *j = NULL;
+    assert_int_equal(tz_sjob_release_new(&j), 0);
+    sx_group(f);
+    assert_int_equal(tz_sjob_run(j, f->s, &f->err), 0);
+    sx_commit(f);
+    tz_sjob_settle(j, 0);
+    assert_int_equal(tz_sjob_released_device(j), f->d1.d.number);
+    tz_session_on_released(h->s, j);
+    tz_sjob_free(j);
+}
+
+static void ping(struct h *h)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    assert_int_equal(tz_msg_put_ping(&b, 9), 0);
+    frame_on(h, TZ_MSG_PING, TZ_LANE_CONTROL, &b);
+    tz_buf_deinit(&b);
+}
+
+/** However much is released: a device that takes its time is told one frame, and the next when it says so. */
+static void unasked_results_wait_for_the_device(void **state)
+{
+    struct h *h = *state;
+    struct sx *f = h->f;
+    enum { WAITERS = 1100 };
+    struct tz_signed_result *r = NULL;
+    size_t n = 0;
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_AREA);
+    for (int i = 0; i < WAITERS; i++)
+        sx_expect(sx_set(&f->d1, "organisation", id, "address=一", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    ready(h);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, id, "organisation", "name=甲", "district_code=120101", NULL);
+    push(h, &c, 1);
+    run(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 1);
+    for (int i = 0; i < 4; i++)
+        release(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 2);
+    ping(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 3);
+    assert_int_equal(tz_msg_read_results(last(h)->body, &f->a, &r, &n, &f->err), 0);
+    assert_true(n > 256); /* more than one release job's, in one frame */
+    ping(h);
+    assert_int_equal(count(h, TZ_MSG_RESULTS), 3);
+    assert_int_equal(count(h, TZ_MSG_PONG), 2);
+    assert_int_equal(h->closed, 0);
+}
+
 /** The device's session hears what was judged after its Push, and that nobody asked. */
 static void released_results_come_unasked(void **state)
 {
@@ -682,6 +738,7 @@ int main(void)
         T(very_many_released_results_come_in_one_frame_for_each_push),
         T(own_results_come_before_those_of_others),
         T(released_results_come_unasked),
+        T(unasked_results_wait_for_the_device),
         T(clock_beyond_the_calendar_opens_a_session),
         T(checkpoint_comes_after_the_rows),
         T(no_more_frames_are_in_flight_than_the_peer_acknowledges),

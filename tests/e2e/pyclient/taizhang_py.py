@@ -25,6 +25,7 @@ import values as v
 
 PROTOCOL = 1
 SOFTWARE = "taizhang-py 1"
+UNASKED_NONCE = 1  # any will do
 ALPN_SESSION, ALPN_ENROL = "taizhang/1", "taizhang-enrol/1"
 FRAME_MAX, FRAME_MAX_EARLY = 1024 * 1024, 4 * 1024
 LANE_UP, LANE_DOWN = 1, 2
@@ -596,6 +597,8 @@ class Session:
         """An entry per changeset of the oldest Push, in its order; then those of earlier ones that this Push set free. What
         comes unasked is about earlier ones only."""
         sent = [] if message.unasked else self.in_flight.pop(0)
+        if message.unasked:
+            self.conn.send("Ping", pb.Ping(nonce=UNASKED_NONCE))
         for signed in message.results:
             result = pb.Result.FromString(signed.result)
             key = (result.incarnation, result.seq)
