@@ -78,11 +78,12 @@ TZ_MUST_USE int tz_office_digest(struct tz_office *o, struct tz_msg_verified *ou
 /* ---- saving ---- */
 struct tz_save; /* one changeset being made; holds the write transaction */
 struct tz_save_options {
-    struct tz_id user; /* zero = the device's first user */
-    const char *reason;
+    struct tz_id user;  /* zero = the device's first user */
+    const char *reason; /* as typed; at most TZ_REASON_CHARS_MAX characters; NULL = none */
     bool independent;
     struct tz_id import_id; /* zero = none */
 };
+/** TZ_E_TOO_LONG, TZ_E_VALUE: the reason. TZ_E_USER_DISABLED. */
 TZ_MUST_USE int tz_save_begin(struct tz_office *o, const struct tz_save_options *opt, struct tz_save **out,
                               struct tz_err *err);
 /** New record (APPEND for append types). @in: values; @id: out. Checks rights, required fields, values, area; fills

@@ -14,6 +14,7 @@
  */
 #include "office_int.h"
 
+#include "reason.h"
 #include "set.h"
 
 #include <stdlib.h>
@@ -47,9 +48,10 @@ static tz_hlc claimed_time(const struct tz_office *o)
 static int save_init(struct tz_save *s, struct tz_office *o, const struct tz_save_options *opt, struct tz_err *err)
 {
     struct tz_id user = tz_id_is_zero(opt->user) ? o->st.id.user : opt->user;
-    const char *reason = tz_arena_strdup(&s->a, opt->reason ? opt->reason : "");
-    if (!reason)
-        return tz_err_set(err, TZ_E_LIMIT, "reason", NULL, NULL, NULL);
+    const char *reason;
+    int rc = tz_reason_parse(opt->reason, &s->a, &reason, err);
+    if (rc)
+        return rc;
     s->ops_max = opt->independent ? TZ_INDEPENDENT_OPS_MAX : TZ_CHANGESET_OPS_MAX;
     s->bytes = CHANGESET_OVERHEAD_BYTES + strlen(reason);
     s->cs = (struct tz_changeset){

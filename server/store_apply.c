@@ -17,6 +17,7 @@
  */
 #include "apply_int.h"
 #include "log.h"
+#include "reason.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -165,6 +166,23 @@ static int judge_alone(struct apply *p, size_t i)
     return tz_db_rollback_to(p->s->db, p->err);
 }
 
+/** The reason stands in the audit log and in front of people: it follows the rules of a value. 0 good, 1 refused,
+ * negative. */
+static int check_reason(struct apply *p)
+{
+    struct tz_err why = {0};
+    int rc = tz_reason_check(p->cs->reason, &why);
+    if (!rc)
+        return 0;
+    p->res.code = rc;
+    for (p->res.nargs = 0; p->res.nargs < why.nargs && p->res.nargs < TZ_RESULT_ARGS_MAX; p->res.nargs++) {
+        p->res.args[p->res.nargs] = tz_arena_strdup(p->a, why.args[p->res.nargs]);
+        if (!p->res.args[p->res.nargs])
+            return TZ_E_NOMEM;
+    }
+    return 1;
+}
+
 /** All or nothing: the first refusal refuses every op. */
 static void refuse_all(struct apply *p, size_t culprit)
 {
@@ -257,6 +275,8 @@ static int judge_all(struct apply *p)
     int rc = prepare_judge(p);
     if (!rc)
         rc = load_author(p);
+    if (!rc)
+        rc = check_reason(p);
     if (rc == 1) {
         refuse_all(p, p->cs->nops);
         return 0;

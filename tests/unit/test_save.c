@@ -329,6 +329,27 @@ static void looking_while_a_save_is_open_does_not_disturb_it(void **state)
     assert_true(tz_id_cmp(second, fx_new_org(f, "乙", NULL)) < 0);
 }
 
+static void reason_is_checked_and_named_at_the_form(void **state)
+{
+    struct fx *f = *state;
+    char text[TZ_REASON_CHARS_MAX + 2];
+    struct tz_err err = {0};
+    struct tz_save *s;
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    struct tz_save_options opt = {.reason = text};
+    assert_int_equal(tz_save_begin(f->o, &opt, &s, &err), TZ_E_TOO_LONG);
+    assert_string_equal(err.args[0], "理由 reason");
+    assert_string_equal(err.args[1], "200");
+    opt.reason = "a\x1b[31m";
+    assert_int_equal(tz_save_begin(f->o, &opt, &s, &err), TZ_E_VALUE);
+    assert_string_equal(err.args[0], "理由 reason");
+    text[TZ_REASON_CHARS_MAX] = '\0';
+    opt.reason = text;
+    assert_int_equal(tz_save_begin(f->o, &opt, &s, &err), 0);
+    tz_save_cancel(s);
+}
+
 static void withdrawn_unsent_save_disappears(void **state)
 {
     struct fx *f = *state;
@@ -682,6 +703,7 @@ int main(void)
         T(too_many_ops_are_refused_and_the_save_stays_good),
         T(two_handles_never_give_one_seq_or_id_twice),
         T(looking_while_a_save_is_open_does_not_disturb_it),
+        T(reason_is_checked_and_named_at_the_form),
         T(withdrawn_unsent_save_disappears),
         T(withdrawn_unsent_save_leaves_the_bases_of_open_forms),
         T(record_of_a_withdrawn_save_can_be_edited_afresh),

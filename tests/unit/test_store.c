@@ -222,6 +222,34 @@ static void user_acts_only_on_devices_with_his_rights(void **state)
         assert_string_equal(users[i].role, "F_INSP");
 }
 
+static void reason_follows_the_rules_of_a_value(void **state)
+{
+    struct sx *f = *state;
+    static const char ten[] = "一二三四五六七八九十";
+    char text[TZ_REASON_CHARS_MAX * 3 + 4] = "";
+    for (size_t i = 0; i < TZ_REASON_CHARS_MAX / 10; i++)
+        memcpy(text + i * (sizeof ten - 1), ten, sizeof ten);
+    const struct {
+        const char *reason;
+        int code;
+    } tries[] = {{"改址", 0}, {text, 0}, {"a\nb", TZ_E_VALUE}, {"\x1b[2J", TZ_E_VALUE}, {" 前有空格", TZ_E_VALUE}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        struct sx_cs *c = sx_begin(&f->d1);
+        sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+        c->cs.reason = tries[i].reason;
+        const struct tz_result *r = sx_push(c);
+        assert_int_equal(r->outcome, tries[i].code ? TZ_OUT_REFUSED : TZ_OUT_APPLIED);
+        assert_int_equal(r->code, tries[i].code);
+        if (tries[i].code)
+            assert_string_equal(r->args[0], "理由 reason");
+    }
+    memcpy(text + strlen(text), "长", sizeof "长");
+    struct sx_cs *c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    c->cs.reason = text;
+    sx_refused(sx_push(c), TZ_E_TOO_LONG);
+}
+
 static void seq_declared_lost_cannot_come_back(void **state)
 {
     struct sx *f = *state;
@@ -636,6 +664,7 @@ int main(void)
         T(only_seqs_that_were_given_and_not_judged_can_be_lost),
         T(copies_saves_are_kept_once_and_accounted_for),
         T(user_acts_only_on_devices_with_his_rights),
+        T(reason_follows_the_rules_of_a_value),
         T(result_is_proved_to_its_device),
         T(hole_in_the_seqs_is_an_error_that_leaves_nothing),
         T(nothing_waits_for_a_seq_declared_lost),
