@@ -235,6 +235,17 @@ int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const
     return found < 0 ? found : rc;
 }
 
+/** Codes and names become fields of a record that everybody receives: the rules of those fields hold. @code: shorter
+ * than its field allows, since a device is named like its first user. */
+static int check_user(struct tz_store *s, const char *code, const char *name, struct tz_err *err)
+{
+    enum { CODE_BYTES_MAX = 40 };
+    int rc = tz_value_check(tz_type_field(s->user_type, "code"), tz_value_text(code), true, err);
+    if (!rc && (code[0] == '\0' || strlen(code) > CODE_BYTES_MAX))
+        rc = tz_err_set(err, TZ_E_VALUE, "code", code, "1-40", NULL);
+    return rc ? rc : tz_value_check(tz_type_field(s->user_type, "name"), tz_value_text(name), true, err);
+}
+
 static int check_grant(struct tz_store *s, const char *role, const char *area, struct tz_err *err)
 {
     const struct tz_role *r = tz_catalogue_role(s->cat, role);
@@ -294,8 +305,8 @@ int tz_store_user_add(struct tz_store *s, const char *code, const char *name, co
     char r[TZ_NAME_BYTES];
     char where[TZ_STREET_BYTES];
     int rc = check_grant(s, role, area, err);
-    if (!rc && (code[0] == '\0' || strlen(code) > 40))
-        rc = tz_err_set(err, TZ_E_VALUE, "code", code, "1-40", NULL);
+    if (!rc)
+        rc = check_user(s, code, name, err);
     if (rc)
         return rc;
     rc = user_by_code(s, code, out, r, where, err);
@@ -340,8 +351,8 @@ int tz_store_invite_add(struct tz_store *s, const struct tz_invite_spec *spec, u
     struct tz_device d;
     uint8_t hash[TZ_SHA256_BYTES];
     int rc = check_grant(s, spec->role, spec->area, err);
-    if (!rc && (spec->name[0] == '\0' || strlen(spec->name) > 40))
-        rc = tz_err_set(err, TZ_E_VALUE, "name", spec->name, "1-40", NULL);
+    if (!rc)
+        rc = check_user(s, spec->name, spec->name, err);
     if (rc)
         return rc;
     rc = tz_store_device_by_name(s, spec->name, &d, err);

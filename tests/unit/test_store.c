@@ -250,6 +250,24 @@ static void reason_follows_the_rules_of_a_value(void **state)
     sx_refused(sx_push(c), TZ_E_TOO_LONG);
 }
 
+static void names_of_people_and_devices_are_values(void **state)
+{
+    struct sx *f = *state;
+    static const char *const bad[] = {"", "a\tb", "a\x1b[31mb", " a", "a\xe3\x80\x80", "e\xcc\x81"};
+    struct tz_id id;
+    uint8_t secret[16];
+    sx_group(f);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct tz_invite_spec spec = {"D_CLERK", "120101", bad[i]};
+        assert_int_equal(tz_store_user_add(f->s, bad[i], "张三", "D_CLERK", "120101", &id, &f->err), TZ_E_VALUE);
+        assert_int_equal(tz_store_invite_add(f->s, &spec, secret, &f->err), TZ_E_VALUE);
+        if (i)
+            assert_int_equal(tz_store_user_add(f->s, "u9", bad[i], "D_CLERK", "120101", &id, &f->err), TZ_E_VALUE);
+    }
+    sx_commit(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM user_grant WHERE code='u9'"), 0);
+}
+
 static void seq_declared_lost_cannot_come_back(void **state)
 {
     struct sx *f = *state;
@@ -665,6 +683,7 @@ int main(void)
         T(copies_saves_are_kept_once_and_accounted_for),
         T(user_acts_only_on_devices_with_his_rights),
         T(reason_follows_the_rules_of_a_value),
+        T(names_of_people_and_devices_are_values),
         T(result_is_proved_to_its_device),
         T(hole_in_the_seqs_is_an_error_that_leaves_nothing),
         T(nothing_waits_for_a_seq_declared_lost),
