@@ -145,7 +145,9 @@ bool tz_office_filling(struct tz_office *o);
 struct tz_office_status {
     uint64_t unsent_changesets, unsent_ops; /* not acknowledged */
     uint64_t refused_changesets, waiting_changesets, held_changesets;
-    uint64_t open_cases, set_aside; /* set_aside: received rows that did not fit */
+    uint64_t partly_changesets, partly_ops; /* applied, but for so many ops that were refused alone */
+    uint64_t partly_seq;                    /* the oldest of them */
+    uint64_t open_cases, set_aside;         /* set_aside: received rows that did not fit */
     uint64_t last_seq;
     tz_ver checkpoint;
     bool filling;
@@ -166,7 +168,17 @@ struct tz_office_balance { /* ops made here, by first outcome */
 };
 TZ_MUST_USE int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct tz_err *err);
 
-/** Own changesets that need attention (refused, waiting, held), oldest first. */
+/** An op that the server refused, with what it is about. Borrowed for the callback. */
+struct tz_refused_op {
+    const struct tz_type *type; /* NULL: not of this catalogue */
+    struct tz_id id;
+    const char *title; /* of the record, "" where it has none of its own */
+    int code;
+    const char *args[TZ_RESULT_ARGS_MAX];
+    size_t nargs;
+};
+
+/** Own changesets that need attention (refused, also in part, waiting, held), oldest first. */
 struct tz_outbox_entry {
     uint64_t seq;
     enum tz_outcome outcome; /* NONE = unsent */
@@ -176,6 +188,8 @@ struct tz_outbox_entry {
     uint64_t blocked_by;
     int64_t saved_ms;
     size_t nops;
+    const struct tz_refused_op *refused; /* those with a reason of their own */
+    size_t nrefused;
 };
 TZ_MUST_USE int tz_office_outbox_each(struct tz_office *o, bool attention_only,
                                       int (*cb)(void *ctx, const struct tz_outbox_entry *e), void *ctx,

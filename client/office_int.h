@@ -40,6 +40,7 @@ enum tz_office_stmt {
     OS_BOX_GET,
     OS_BOX_HEARD,
     OS_BOX_HELD,
+    OS_BOX_IN,
     OS_BOX_LOAD,
     OS_BOX_OUT,
     OS_BOX_RAW,
@@ -47,6 +48,7 @@ enum tz_office_stmt {
     OS_BOX_RESULT,
     OS_BOX_SENT,
     OS_BOX_STATUS,
+    OS_BOX_TARGET,
     OS_BOX_WITHDRAW,
     OS_CURSORS,
     OS_CURSOR_ADD,
@@ -192,6 +194,8 @@ TZ_MUST_USE int tz_overlay_mark_hidden(struct tz_office *o, struct tz_err *err);
 TZ_MUST_USE int tz_overlay_changeset(struct tz_office *o, uint64_t seq, const struct tz_changeset **out,
                                      struct tz_err *err);
 void tz_overlay_cache_drop(struct tz_office *o);
+/** A copy of @op with what it borrows, in @a; NULL when that is exhausted. */
+const struct tz_op *tz_overlay_keep_op(const struct tz_op *op, struct tz_arena *a);
 
 /** Bases per field index for an edit of a record by someone who saw @seen; the least of them in @least (never above
  * seen->ver). */
@@ -245,12 +249,15 @@ TZ_MUST_USE int tz_feed_promote(struct tz_office *o, struct tz_err *err);
 TZ_MUST_USE int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err);
 /** An unsent save is taken back: its number stays, its content goes. */
 TZ_MUST_USE int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err);
-TZ_MUST_USE int tz_outbox_mark_withdrawn(struct tz_office *o, uint64_t seq, uint64_t by, struct tz_err *err);
 /** Result-bearing changesets up to the visible checkpoint leave the overlay. */
 TZ_MUST_USE int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struct tz_err *err);
 /** The server names another incarnation: taken over while nothing was ever saved here, else TZ_E_FORKED, nothing lost.
  */
 TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err);
+
+/* ---- withdrawal.c ---- */
+/** The save @by did not happen: what it took back is open again. */
+TZ_MUST_USE int tz_withdrawal_undo(struct tz_office *o, uint64_t by, struct tz_err *err);
 
 /* ---- lost.c ---- */
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */

@@ -73,16 +73,6 @@ int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_
                        err);
 }
 
-int tz_outbox_mark_withdrawn(struct tz_office *o, uint64_t seq, uint64_t by, struct tz_err *err)
-{
-    struct tz_stmt *s = tz_office_sql(o, OS_BOX_WITHDRAW, "UPDATE outbox SET withdrawn_by = ?2 WHERE seq = ?1", err);
-    if (!s)
-        return tz_office_code(err);
-    tz_stmt_bind_int(s, 1, (int64_t)seq);
-    tz_stmt_bind_int(s, 2, (int64_t)by);
-    return tz_stmt_run(s, err);
-}
-
 int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err)
 {
     const struct tz_changeset *was;
@@ -282,7 +272,10 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
         return 0;
     taken->applied += is_good(r.outcome);
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
-    return rc ? rc : follow(o, &r, h.nops, err);
+    if (!rc)
+        rc = follow(o, &r, h.nops, err);
+    bool nothing_happened = r.outcome == TZ_OUT_REFUSED || r.outcome == TZ_OUT_WITHDRAWN;
+    return rc || !nothing_happened ? rc : tz_withdrawal_undo(o, r.seq, err);
 }
 
 int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n, struct tz_results_taken *out,
@@ -344,6 +337,9 @@ int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_e
 
 /* ---- telling ---- */
 
+/** Took effect, but for ops of an import that were refused alone, and nobody has said that he knows. */
+#define PARTLY "outcome IN (1, 2, 6) AND n_refused > 0 AND withdrawn_by = 0"
+
 static int count_open(void *ctx, const struct tz_row *row)
 {
     (void)row;
@@ -381,6 +377,9 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
                                       " count(*) FILTER (WHERE outcome = 3 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 4 AND withdrawn_by = 0),"
                                       " count(*) FILTER (WHERE outcome = 5 AND withdrawn_by = 0),"
+                                      " count(*) FILTER (WHERE " PARTLY "),"
+                                      " coalesce(sum(n_refused) FILTER (WHERE " PARTLY "), 0),"
+                                      " coalesce(min(seq) FILTER (WHERE " PARTLY "), 0),"
                                       " (SELECT count(*) FROM set_aside WHERE code <> " TZ_REPAIRED_CODE "),"
                                       " (SELECT count(*) FROM lost_row),"
                                       " NOT EXISTS (SELECT 1 FROM grant_area) FROM outbox",
@@ -394,9 +393,12 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
         out->refused_changesets = (uint64_t)tz_stmt_int(s, 2);
         out->waiting_changesets = (uint64_t)tz_stmt_int(s, 3);
         out->held_changesets = (uint64_t)tz_stmt_int(s, 4);
-        out->set_aside = (uint64_t)tz_stmt_int(s, 5);
-        out->lost_rows = (uint64_t)tz_stmt_int(s, 6);
-        out->no_areas = o->st.welcomed && tz_stmt_int(s, 7) != 0;
+        out->partly_changesets = (uint64_t)tz_stmt_int(s, 5);
+        out->partly_ops = (uint64_t)tz_stmt_int(s, 6);
+        out->partly_seq = (uint64_t)tz_stmt_int(s, 7);
+        out->set_aside = (uint64_t)tz_stmt_int(s, 8);
+        out->lost_rows = (uint64_t)tz_stmt_int(s, 9);
+        out->no_areas = o->st.welcomed && tz_stmt_int(s, 10) != 0;
     }
     tz_stmt_reset(s);
     if (rc >= 0)
@@ -429,24 +431,60 @@ int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct
     return rc < 0 ? rc : 0;
 }
 
-/** Why: the whole's code and arguments, or those of the first op that was refused alone. */
-static int fill_reason(struct tz_bytes raw, struct tz_arena *a, struct tz_outbox_entry *e, struct tz_err *err)
+/** The record's own words: those of the op, else those on the screen. */
+static const char *title_of(struct tz_office *o, const struct tz_type *t, const struct tz_op *op, struct tz_arena *a)
+{
+    struct tz_err ignored = {0};
+    struct tz_row *row = tz_arena_alloc(a, sizeof *row);
+    if (!row || t->title_field < 0)
+        return "";
+    const struct tz_value *v = &row->rec.v[t->title_field];
+    bool said = !tz_record_decode(t, op->values, a, &row->rec, &ignored) && v->kind == TZ_V_TEXT;
+    if (!said && (tz_replica_get(o->rep, t, op->id, a, row, &ignored) != 1 || v->kind != TZ_V_TEXT))
+        return "";
+    const char *title = tz_arena_dup(a, v->p, v->n);
+    return title ? title : "";
+}
+
+static int fill_refused(struct tz_office *o, struct tz_bytes raw, const struct tz_result *r, struct tz_arena *a,
+                        struct tz_outbox_entry *e, struct tz_err *err)
+{
+    struct tz_changeset cs;
+    int rc = tz_msg_read_changeset(raw, a, &cs, err);
+    struct tz_refused_op *v = rc ? NULL : tz_arena_calloc(a, r->nops + 1, sizeof *v);
+    if (!v)
+        return rc ? rc : tz_office_nomem(err);
+    for (size_t i = 0; i < r->nops && i < cs.nops; i++) {
+        const struct tz_op_result *why = &r->ops[i];
+        if (why->outcome != TZ_OUT_REFUSED || why->code == 0)
+            continue;
+        struct tz_refused_op *x = &v[e->nrefused++];
+        x->type = tz_catalogue_type_id(o->cat, cs.ops[i].type);
+        x->id = cs.ops[i].id;
+        x->title = x->type ? title_of(o, x->type, &cs.ops[i], a) : "";
+        x->code = why->code;
+        x->nargs = why->nargs;
+        memcpy(x->args, why->args, sizeof x->args);
+    }
+    e->refused = v;
+    return 0;
+}
+
+/** Why: the whole's code and arguments, or those of the first op that was refused alone; and each such op. */
+static int fill_reason(struct tz_office *o, struct tz_bytes raw, struct tz_bytes result, struct tz_arena *a,
+                       struct tz_outbox_entry *e, struct tz_err *err)
 {
     struct tz_result r;
-    int rc = tz_msg_read_result(raw, a, &r, err);
+    int rc = tz_msg_read_result(result, a, &r, err);
+    if (!rc)
+        rc = fill_refused(o, raw, &r, a, e, err);
     if (rc)
         return rc;
-    const char *const *args = r.args;
-    size_t n = r.nargs;
-    e->code = r.code;
-    for (size_t i = 0; e->code == 0 && i < r.nops; i++) {
-        e->code = r.ops[i].outcome == TZ_OUT_REFUSED ? r.ops[i].code : 0;
-        args = r.ops[i].args;
-        n = r.ops[i].nargs;
-    }
-    e->nargs = e->code ? n : 0;
+    const struct tz_refused_op *first = r.code == 0 && e->nrefused ? e->refused : NULL;
+    e->code = first ? first->code : r.code;
+    e->nargs = first ? first->nargs : r.nargs;
     for (size_t i = 0; i < e->nargs; i++)
-        e->args[i] = args[i];
+        e->args[i] = first ? first->args[i] : r.args[i];
     return 0;
 }
 
@@ -457,8 +495,8 @@ int tz_office_outbox_each(struct tz_office *o, bool attention_only,
     struct tz_arena a;
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
     int rc = tz_db_prepare(o->db, &s,
-                           "SELECT seq, outcome, blocked_by, saved_ms, nops, result FROM outbox WHERE ?1 = 0 OR"
-                           " (withdrawn_by = 0 AND (outcome IN (3, 4, 5) OR n_refused > 0)) ORDER BY seq",
+                           "SELECT seq, outcome, blocked_by, saved_ms, nops, raw, result FROM outbox WHERE ?1 = 0 OR"
+                           " (withdrawn_by = 0 AND outcome IN (3, 4, 5)) OR (" PARTLY ") ORDER BY seq",
                            err);
     if (!rc)
         tz_stmt_bind_int(&s, 1, attention_only);
@@ -469,7 +507,7 @@ int tz_office_outbox_each(struct tz_office *o, bool attention_only,
                                     .blocked_by = (uint64_t)tz_stmt_int(&s, 2),
                                     .saved_ms = tz_stmt_int(&s, 3),
                                     .nops = (size_t)tz_stmt_int(&s, 4)};
-        rc = tz_stmt_is_null(&s, 5) ? 0 : fill_reason(tz_stmt_blob(&s, 5), &a, &e, err);
+        rc = tz_stmt_is_null(&s, 6) ? 0 : fill_reason(o, tz_stmt_blob(&s, 5), tz_stmt_blob(&s, 6), &a, &e, err);
         if (rc)
             break;
         int go = cb(ctx, &e);

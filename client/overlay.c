@@ -182,7 +182,7 @@ static int touch_add(struct tz_office *o, uint32_t type, struct tz_id id, uint64
                      struct tz_bytes shown, bool hid, struct tz_err *err)
 {
     struct tz_stmt *s =
-        tz_office_sql(o, OS_TOUCH_ADD, "INSERT INTO outbox_touch VALUES(?, ?, ?, ?, ?, ?, ?, NULL)", err);
+        tz_office_sql(o, OS_TOUCH_ADD, "INSERT OR REPLACE INTO outbox_touch VALUES(?, ?, ?, ?, ?, ?, ?, NULL)", err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, type);
@@ -462,8 +462,8 @@ static bool keep_elements(const struct tz_op *op, struct tz_arena *a, struct tz_
     return el != NULL;
 }
 
-/** What replay borrows from an op must not die when the cache makes room for the next changeset. */
-static const struct tz_op *keep_op(const struct tz_op *op, struct tz_arena *a)
+/* What replay borrows from an op must not die when the cache makes room for the next changeset. */
+const struct tz_op *tz_overlay_keep_op(const struct tz_op *op, struct tz_arena *a)
 {
     struct tz_op *kept = tz_arena_dup(a, op, sizeof *op);
     if (!kept)
@@ -513,7 +513,7 @@ static int replay(struct tz_office *o, const struct tz_type *t, struct tz_id id,
         const struct tz_op *op = NULL;
         int rc = op_of(o, touch[i].seq, touch[i].op, &cs, &op, err);
         if (!rc && n > 1) {
-            op = keep_op(op, a);
+            op = tz_overlay_keep_op(op, a);
             rc = op ? 0 : tz_office_nomem(err);
         }
         if (!rc)

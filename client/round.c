@@ -33,6 +33,9 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *aft
     r->refused = after->refused_changesets;
     r->waiting = after->waiting_changesets;
     r->held = after->held_changesets;
+    r->partly = after->partly_changesets;
+    r->partly_ops = after->partly_ops;
+    r->partly_seq = after->partly_seq;
     r->cases = after->open_cases;
     r->unsent = after->unsent_changesets;
     r->offset_ms = after->offset_ms;
@@ -43,11 +46,18 @@ static const struct {
     const char *key;
     size_t at;
 } numbers[] = {
-    {"sent", offsetof(struct tz_round_report, sent)},       {"answered", offsetof(struct tz_round_report, answered)},
-    {"applied", offsetof(struct tz_round_report, applied)}, {"rows", offsetof(struct tz_round_report, rows)},
-    {"refused", offsetof(struct tz_round_report, refused)}, {"waiting", offsetof(struct tz_round_report, waiting)},
-    {"held", offsetof(struct tz_round_report, held)},       {"cases", offsetof(struct tz_round_report, cases)},
+    {"sent", offsetof(struct tz_round_report, sent)},
+    {"answered", offsetof(struct tz_round_report, answered)},
+    {"applied", offsetof(struct tz_round_report, applied)},
+    {"rows", offsetof(struct tz_round_report, rows)},
+    {"refused", offsetof(struct tz_round_report, refused)},
+    {"waiting", offsetof(struct tz_round_report, waiting)},
+    {"held", offsetof(struct tz_round_report, held)},
+    {"cases", offsetof(struct tz_round_report, cases)},
     {"unsent", offsetof(struct tz_round_report, unsent)},
+    {"partly_refused", offsetof(struct tz_round_report, partly)},
+    {"refused_rows", offsetof(struct tz_round_report, partly_ops)},
+    {"partly_seq", offsetof(struct tz_round_report, partly_seq)},
 };
 
 static json_t *rows_json(const struct tz_repair_report *r)

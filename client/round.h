@@ -18,6 +18,8 @@ struct tz_round_report {
     uint64_t applied;                /* saves that came to a good end now: applied, superseded or under review */
     uint64_t rows;                   /* received */
     uint64_t refused, waiting, held; /* now, changesets that need attention */
+    uint64_t partly, partly_ops;     /* now, changesets applied but for so many ops */
+    uint64_t partly_seq;             /* the oldest of them */
     uint64_t cases;                  /* open now */
     uint64_t unsent;                 /* left */
     int64_t offset_ms;               /* server − this machine */

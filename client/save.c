@@ -12,7 +12,7 @@
  *
  * What the edit means once others have written too is the server's business.
  */
-#include "office_int.h"
+#include "save_int.h"
 
 #include "reason.h"
 #include "set.h"
@@ -21,18 +21,6 @@
 #include <string.h>
 
 enum { SAVE_ARENA_BYTES = 4 * 1024 * 1024, OP_OVERHEAD_BYTES = 128, CHANGESET_OVERHEAD_BYTES = 2048 };
-
-struct tz_save {
-    struct tz_office *o;
-    struct tz_author who;
-    struct tz_arena a; /* what the ops borrow */
-    struct tz_changeset cs;
-    struct tz_op ops[TZ_CHANGESET_OPS_MAX];
-    size_t ops_max;
-    size_t bytes; /* upper estimate of the serialised size */
-    bool wrote;   /* something besides ops: a withdrawn unsent save */
-    int failed;   /* a write failed half way: nothing of this may be committed */
-};
 
 /* ---- begin, cancel ---- */
 
@@ -122,8 +110,7 @@ size_t tz_save_ops(const struct tz_save *s)
 
 /* ---- one op ---- */
 
-/** Room for @n more ops of @bytes content? */
-static int room_for(const struct tz_save *s, size_t n, size_t bytes, struct tz_err *err)
+int tz_save_room(const struct tz_save *s, size_t n, size_t bytes, struct tz_err *err)
 {
     if (s->failed)
         return tz_err_set(err, s->failed, "save", NULL, NULL, NULL);
@@ -182,8 +169,7 @@ static size_t op_bytes(const struct tz_op *op)
     return n;
 }
 
-/** Append @op (room was checked). Returns its position. */
-static size_t push_op(struct tz_save *s, const struct tz_op *op, tz_ver checkpoint)
+size_t tz_save_push(struct tz_save *s, const struct tz_op *op, tz_ver checkpoint)
 {
     size_t at = s->cs.nops++;
     s->ops[at] = *op;
@@ -236,7 +222,7 @@ int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *
         rc = encode(s, rec, &op.values, err);
     tz_arena_deinit(&a);
     if (!rc)
-        rc = room_for(s, 1, op.values.n, err);
+        rc = tz_save_room(s, 1, op.values.n, err);
     if (rc)
         return rc;
     struct tz_id_maker maker = {o->st.id.device, o->st.id_ms, o->st.id_counter, o->random, o->random_ctx};
@@ -244,7 +230,7 @@ int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *
     o->st.id_ms = maker.last_ms;
     o->st.id_counter = maker.counter;
     op.base_seq = s->cs.seq;
-    size_t at = push_op(s, &op, o->st.checkpoint);
+    size_t at = tz_save_push(s, &op, o->st.checkpoint);
     rc = show_op(s, at, in->type, op.id, err);
     if (!rc)
         *id = op.id;
@@ -407,9 +393,9 @@ static int push_sets(struct tz_save *s, struct tz_id id, const struct edit *e, c
         return rc;
     for (size_t i = 0; i < p->n; i++)
         p->bytes += op_bytes(&p->ops[i]);
-    rc = room_for(s, p->n, p->bytes, err);
+    rc = tz_save_room(s, p->n, p->bytes, err);
     for (size_t i = 0; i < p->n && !rc; i++)
-        rc = show_op(s, push_op(s, &p->ops[i], seen->checkpoint), t, id, err);
+        rc = show_op(s, tz_save_push(s, &p->ops[i], seen->checkpoint), t, id, err);
     return rc;
 }
 
@@ -454,11 +440,11 @@ static int push_life(struct tz_save *s, enum tz_op_kind kind, const struct tz_ty
     struct tz_seen mine = seen_here(s, id, seen);
     int rc = tz_overlay_base(s->o, t, id, &mine, &bases, err);
     if (!rc)
-        rc = room_for(s, 1, 0, err);
+        rc = tz_save_room(s, 1, 0, err);
     if (rc)
         return rc;
     struct tz_op op = {.kind = kind, .type = t->id, .id = id, .base_ver = bases.least, .base_seq = mine.seq};
-    return show_op(s, push_op(s, &op, seen->checkpoint), t, id, err);
+    return show_op(s, tz_save_push(s, &op, seen->checkpoint), t, id, err);
 }
 
 int tz_save_delete(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
@@ -562,10 +548,10 @@ static int push_resolve(struct tz_save *s, const struct tz_row *row, const struc
     }
     rc = encode(s, chosen, &op->values, err);
     if (!rc)
-        rc = room_for(s, 1, op->values.n + 4 * cv->type->nfields, err);
+        rc = tz_save_room(s, 1, op->values.n + 4 * cv->type->nfields, err);
     if (rc)
         return rc;
-    size_t at = push_op(s, op, s->o->st.checkpoint);
+    size_t at = tz_save_push(s, op, s->o->st.checkpoint);
     rc = show_op(s, at, row->rec.type, row->id, err);
     return rc ? rc : show_op(s, at, cv->type, cv->target, err);
 }
@@ -605,8 +591,8 @@ static int keep_both(struct tz_save *s, const struct tz_row *row, const struct t
         return tz_check_wrong(TZ_E_BAD_OP, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
     if (!s->who.role->supervises || !tz_check_in_area(&s->who, &row->area))
         return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
-    int rc = room_for(s, 1, 0, err);
-    return rc ? rc : show_op(s, push_op(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
+    int rc = tz_save_room(s, 1, 0, err);
+    return rc ? rc : show_op(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
 }
 
 int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
@@ -660,7 +646,7 @@ int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep,
     if (!rc && tz_id_eq(keep, gone))
         rc = tz_err_set(err, TZ_E_USAGE, "merge", NULL, NULL, NULL);
     if (!rc)
-        rc = room_for(s, 1, TZ_ID_BYTES, err);
+        rc = tz_save_room(s, 1, TZ_ID_BYTES, err);
     struct tz_op op = {.kind = together ? TZ_OP_MERGE : TZ_OP_UNMERGE,
                        .type = t->id,
                        .id = keep,
@@ -668,71 +654,10 @@ int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep,
                        .base_seq = s->cs.seq};
     if (!rc) {
         op.base_ver = together && two->ver < one->ver ? two->ver : one->ver;
-        (void)push_op(s, &op, s->o->st.checkpoint); /* what it does is the server's to work out: nothing is shown */
+        (void)tz_save_push(s, &op,
+                           s->o->st.checkpoint); /* what it does is the server's to work out: nothing is shown */
     }
     tz_arena_deinit(&a);
-    return rc;
-}
-
-/* ---- withdraw ---- */
-
-/** What is known of an own changeset. 1 found, 0 none. */
-struct box_entry {
-    enum tz_outcome outcome;
-    bool sent, withdrawn;
-    uint8_t hash[TZ_HASH_BYTES];
-};
-
-static int box_get(struct tz_office *o, uint64_t seq, struct box_entry *out, struct tz_err *err)
-{
-    struct tz_stmt *q =
-        tz_office_sql(o, OS_BOX_GET, "SELECT outcome, sent, withdrawn_by, hash FROM outbox WHERE seq = ?", err);
-    if (!q)
-        return tz_office_code(err);
-    tz_stmt_bind_int(q, 1, (int64_t)seq);
-    int rc = tz_stmt_step(q, err);
-    if (rc == 1) {
-        struct tz_bytes hash = tz_stmt_blob(q, 3);
-        *out =
-            (struct box_entry){(enum tz_outcome)tz_stmt_int(q, 0), tz_stmt_int(q, 1) != 0, tz_stmt_int(q, 2) != 0, {0}};
-        if (hash.n == TZ_HASH_BYTES)
-            memcpy(out->hash, hash.p, TZ_HASH_BYTES);
-    }
-    tz_stmt_reset(q);
-    return rc;
-}
-
-int tz_save_withdraw(struct tz_save *s, uint64_t seq, struct tz_err *err)
-{
-    struct box_entry e = {0};
-    int rc = box_get(s->o, seq, &e, err);
-    if (rc < 0)
-        return rc;
-    bool open = e.outcome == TZ_OUT_REFUSED || e.outcome == TZ_OUT_WAITING || e.outcome == TZ_OUT_HELD ||
-                (e.outcome == TZ_OUT_NONE && !e.sent);
-    if (rc == 0 || !open || e.withdrawn)
-        return tz_err_setf(err, TZ_E_NOT_FOUND, "%llu", (unsigned long long)seq);
-    rc = room_for(s, 1, TZ_HASH_BYTES, err);
-    if (rc)
-        return rc;
-    if (e.outcome == TZ_OUT_NONE) { /* never left this machine: the server gets an empty save under its number */
-        rc = tz_outbox_empty(s->o, seq, err);
-        s->wrote = true;
-    } else {
-        const uint8_t *hash = tz_arena_dup(&s->a, e.hash, sizeof e.hash);
-        struct tz_op op = {.kind = TZ_OP_WITHDRAW,
-                           .target_seq = seq,
-                           .target_hash = tz_bytes_of(hash, sizeof e.hash),
-                           .base_seq = s->cs.seq};
-        if (!hash)
-            return tz_err_set(err, TZ_E_LIMIT, "save", NULL, NULL, NULL);
-        push_op(s, &op, s->o->st.checkpoint);
-        rc = tz_outbox_mark_withdrawn(s->o, seq, s->cs.seq, err);
-    }
-    if (!rc)
-        rc = tz_overlay_leave(s->o, seq, -1, s->o->st.checkpoint, err);
-    if (rc)
-        s->failed = rc;
     return rc;
 }
 

@@ -73,16 +73,33 @@ int cmd_restore(struct cli *c, int argc, char **argv)
     return run_life(c, argc, argv, tz_save_restore);
 }
 
+struct asked {
+    uint64_t seq;
+    bool partly; /* it took effect, but for some rows */
+};
+
+static int find_partly(void *ctx, const struct tz_outbox_entry *e)
+{
+    struct asked *a = ctx;
+    if (e->seq == a->seq)
+        a->partly = e->outcome != TZ_OUT_REFUSED && e->outcome != TZ_OUT_WAITING && e->outcome != TZ_OUT_HELD;
+    return 1;
+}
+
 static int withdraw(struct desk *d, const char *number)
 {
     char *end;
     struct tz_save *s;
     uint64_t seq;
+    struct asked asked = {0};
     errno = 0;
     unsigned long long target = strtoull(number, &end, 10);
     if (errno || end == number || *end || number[0] == '-')
         return tz_err_set(&d->err, TZ_E_USAGE, number, NULL, NULL, NULL);
-    int rc = desk_begin(d, NULL, &s);
+    asked.seq = target;
+    int rc = tz_office_outbox_each(d->o, true, find_partly, &asked, &d->err);
+    if (!rc)
+        rc = desk_begin(d, NULL, &s);
     if (rc)
         return rc;
     rc = tz_save_withdraw(s, target, &d->err);
@@ -93,7 +110,10 @@ static int withdraw(struct desk *d, const char *number)
     rc = desk_commit(d, s, &seq);
     if (rc || out_json_mode())
         return rc ? rc : out_json(json_pack("{s:I,s:I}", "withdrawn", (json_int_t)target, "seq", (json_int_t)seq));
-    out_note(tr("第 %llu 次保存已撤回", "save %llu is withdrawn"), target);
+    out_note(asked.partly ? tr("第 %llu 次保存中被拒的行不再提示；其余各行已生效，不变",
+                               "the refused rows of save %llu are put aside; the others took effect and stay")
+                          : tr("第 %llu 次保存已撤回", "save %llu is withdrawn"),
+             target);
     return 0;
 }
 

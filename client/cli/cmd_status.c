@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ASK_AGENT_MS = 500 };
+enum { ASK_AGENT_MS = 500, REFUSED_SHOWN_MAX = 20 };
 
 struct agent_state {
     bool running, connected;
@@ -51,12 +51,52 @@ static const char *outcome_text(enum tz_outcome o)
 {
     return o == TZ_OUT_REFUSED   ? tr("被拒", "refused")
            : o == TZ_OUT_WAITING ? tr("等待", "waiting")
-                                 : tr("暂存", "held");
+           : o == TZ_OUT_HELD    ? tr("暂存", "held")
+                                 : tr("部分被拒", "refused in part");
 }
 
 static const char *outcome_key(enum tz_outcome o)
 {
-    return o == TZ_OUT_REFUSED ? "refused" : o == TZ_OUT_WAITING ? "waiting" : "held";
+    return o == TZ_OUT_REFUSED   ? "refused"
+           : o == TZ_OUT_WAITING ? "waiting"
+           : o == TZ_OUT_HELD    ? "held"
+                                 : "partly_refused";
+}
+
+static bool is_partly(const struct tz_outbox_entry *e)
+{
+    return e->outcome != TZ_OUT_REFUSED && e->outcome != TZ_OUT_WAITING && e->outcome != TZ_OUT_HELD;
+}
+
+static void op_error(const struct tz_refused_op *x, struct tz_err *err)
+{
+    const char *a[TZ_RESULT_ARGS_MAX] = {NULL};
+    for (size_t i = 0; i < x->nargs && i < TZ_RESULT_ARGS_MAX; i++)
+        a[i] = x->args[i];
+    (void)tz_err_set(err, x->code, a[0], a[1], a[2], a[3]);
+}
+
+/** The first of them, each with its record, its reason and what to do. */
+static void print_refused(const struct tz_outbox_entry *e)
+{
+    char hex[TZ_ID_HEX + 1], text[512], next[256];
+    for (size_t i = 0; i < e->nrefused && i < REFUSED_SHOWN_MAX; i++) {
+        const struct tz_refused_op *x = &e->refused[i];
+        struct tz_err err = {0};
+        op_error(x, &err);
+        tz_id_print(x->id, hex);
+        (void)printf("  %s %s (%s)：%s [%s]\n", x->type ? x->type->label[out_lang()] : "?", x->title, hex,
+                     tz_err_text(&err, out_lang(), text, sizeof text), tz_err_info(err.code)->symbol);
+        if (*tz_err_next(&err, out_lang(), next, sizeof next) != '\0')
+            (void)printf(tr("    下一步：%s\n", "    next: %s\n"), next);
+    }
+    if (e->nrefused > REFUSED_SHOWN_MAX)
+        (void)printf(tr("  ……另有 %zu 行（--json 列出全部）\n", "  … and %zu more (--json lists them all)\n"),
+                     e->nrefused - REFUSED_SHOWN_MAX);
+    (void)printf(tr("  其余各行已生效。改好后另行保存被拒的行；知道了就不再提示：taizhang withdraw %" PRIu64 "\n",
+                    "  The other rows took effect. Save the refused ones again corrected; when you have seen this: "
+                    "taizhang withdraw %" PRIu64 "\n"),
+                 e->seq);
 }
 
 static int print_entry(void *ctx, const struct tz_outbox_entry *e)
@@ -64,6 +104,13 @@ static int print_entry(void *ctx, const struct tz_outbox_entry *e)
     struct tz_err err = {0};
     char when[32], text[512], next[256];
     (void)ctx;
+    if (is_partly(e)) {
+        (void)printf(tr("\n第 %" PRIu64 " 次保存（%s，%zu 项修改）%s：%zu 项\n",
+                        "\nsave %" PRIu64 " (%s, %zu changes) %s: %zu of them\n"),
+                     e->seq, out_time(e->saved_ms, when, sizeof when), e->nops, outcome_text(e->outcome), e->nrefused);
+        print_refused(e);
+        return 1;
+    }
     entry_error(e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
     (void)printf(tr("\n第 %" PRIu64 " 次保存（%s，%zu 项修改）%s：%s [%s]\n",
@@ -72,11 +119,31 @@ static int print_entry(void *ctx, const struct tz_outbox_entry *e)
                  tz_err_text(&err, out_lang(), text, sizeof text), info->symbol);
     if (*tz_err_next(&err, out_lang(), next, sizeof next) != '\0')
         (void)printf(tr("  下一步：%s\n", "  next: %s\n"), next);
-    if (e->outcome == TZ_OUT_REFUSED)
-        (void)printf(tr("  改好后重新保存，或撤回：taizhang withdraw %" PRIu64 "\n",
-                        "  Save it again corrected, or take it back: taizhang withdraw %" PRIu64 "\n"),
-                     e->seq);
+    (void)printf(
+        e->outcome == TZ_OUT_REFUSED
+            ? tr("  改好后重新保存，或撤回：taizhang withdraw %" PRIu64 "\n",
+                 "  Save it again corrected, or take it back: taizhang withdraw %" PRIu64 "\n")
+            : tr("  也可以撤回：taizhang withdraw %" PRIu64 "\n", "  Or take it back: taizhang withdraw %" PRIu64 "\n"),
+        e->seq);
     return 1; /* and the next */
+}
+
+static json_t *refused_json(const struct tz_outbox_entry *e)
+{
+    json_t *list = json_array();
+    char hex[TZ_ID_HEX + 1], text[512], next[256];
+    for (size_t i = 0; i < e->nrefused; i++) {
+        const struct tz_refused_op *x = &e->refused[i];
+        struct tz_err err = {0};
+        op_error(x, &err);
+        tz_id_print(x->id, hex);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", x->type ? x->type->name : "",
+                                              "id", hex, "title", x->title, "code", tz_err_info(err.code)->symbol,
+                                              "text", tz_err_text(&err, out_lang(), text, sizeof text), "next",
+                                              tz_err_next(&err, out_lang(), next, sizeof next)));
+    }
+    return list;
 }
 
 static int add_entry(void *ctx, const struct tz_outbox_entry *e)
@@ -85,17 +152,18 @@ static int add_entry(void *ctx, const struct tz_outbox_entry *e)
     char text[512], next[256];
     entry_error(e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
-    json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "seq", (json_int_t)e->seq, "outcome",
+    json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "seq", (json_int_t)e->seq, "outcome",
                           outcome_key(e->outcome), "code", info->symbol, "text",
                           tz_err_text(&err, out_lang(), text, sizeof text), "next",
                           tz_err_next(&err, out_lang(), next, sizeof next), "blocked_by", (json_int_t)e->blocked_by,
-                          "saved_ms", (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops);
+                          "saved_ms", (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops, "refused", refused_json(e));
     return json_array_append_new(ctx, j) == 0 ? 1 : TZ_E_NOMEM;
 }
 
 static uint64_t attention(const struct tz_office_status *st)
 {
-    return st->refused_changesets + st->waiting_changesets + st->held_changesets + st->open_cases;
+    return st->refused_changesets + st->waiting_changesets + st->held_changesets + st->partly_changesets +
+           st->open_cases;
 }
 
 static void sentence(const struct tz_office_status *st, char *out, size_t n)
@@ -136,6 +204,10 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
     (void)printf(tr("  本机记录 %" PRIu64 "%s  上次同步 %s\n", "  records here %" PRIu64 "%s  last sync %s\n"),
                  st->rows, st->filling ? tr("（首次同步未完成）", " (first sync not finished)") : "",
                  st->last_sync_ms == 0 ? tr("无", "never") : out_time(st->last_sync_ms, when, sizeof when));
+    if (st->partly_changesets > 0)
+        (void)printf(tr("  部分被拒 %" PRIu64 " 次保存，共 %" PRIu64 " 行\n",
+                        "  refused in part: %" PRIu64 " saves, %" PRIu64 " rows\n"),
+                     st->partly_changesets, st->partly_ops);
     if (st->no_areas)
         (void)printf("%s", tr("  本设备的角色没有辖区，不取回记录\n",
                               "  this device's role has no area: no records are received\n"));
@@ -175,10 +247,11 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
     sentence(st, line, sizeof line);
     json_t *j = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s}", "summary", line, "device", (int)id->device, "name",
                           id->name, "role", id->role, "area", id->area, "server", id->address);
-    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}", "unsent",
-                          (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops, "refused",
-                          (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets, "held",
-                          (json_int_t)st->held_changesets, "cases", (json_int_t)st->open_cases, "set_aside",
+    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}",
+                          "unsent", (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops,
+                          "refused", (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets,
+                          "held", (json_int_t)st->held_changesets, "partly_refused", (json_int_t)st->partly_changesets,
+                          "refused_rows", (json_int_t)st->partly_ops, "cases", (json_int_t)st->open_cases, "set_aside",
                           (json_int_t)st->set_aside, "lost_rows", (json_int_t)st->lost_rows, "lost_saves",
                           (json_int_t)st->lost_saves, "rows", (json_int_t)st->rows, "checkpoint",
                           (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas, "last_sync_ms",

@@ -31,6 +31,18 @@ static void print_text(const struct tz_round_report *r)
                         "attention: %" PRIu64 " refused, %" PRIu64 " waiting, %" PRIu64
                         " held (see taizhang status)\n"),
                      r->refused, r->waiting, r->held);
+    if (r->partly == 1)
+        (void)printf(tr("第 %" PRIu64 " 次保存有 %" PRIu64 " 行被拒，其余已生效（taizhang status 逐行说明）\n",
+                        "save %" PRIu64 ": %" PRIu64
+                        " rows were refused, the others took effect (taizhang status names "
+                        "them)\n"),
+                     r->partly_seq, r->partly_ops);
+    else if (r->partly > 1)
+        (void)printf(tr("%" PRIu64 " 次保存共有 %" PRIu64 " 行被拒，其余已生效（taizhang status 逐行说明）\n",
+                        "%" PRIu64 " saves: %" PRIu64
+                        " rows were refused, the others took effect (taizhang status names "
+                        "them)\n"),
+                     r->partly, r->partly_ops);
     if (r->cases > 0)
         (void)printf(tr("未处理的冲突 %" PRIu64 " 件（taizhang cases 查看）\n",
                         "%" PRIu64 " open conflicts (see taizhang cases)\n"),
@@ -70,5 +82,5 @@ int cmd_sync(struct cli *c, int argc, char **argv)
         print_text(&r);
     else if (out_json(tz_round_json(&r)) != 0)
         return CLI_FAILED;
-    return r.refused + r.waiting + r.held > 0 ? CLI_PARTLY : CLI_DONE;
+    return r.refused + r.waiting + r.held + r.partly > 0 ? CLI_PARTLY : CLI_DONE;
 }
