@@ -2,6 +2,7 @@
 /*
  * The order of an import.
  *
+ *   0. a regular file of a size that somebody meant
  *   1. read the file once: digest, encoding, the kept copy      FOLDER/<id>/source.csv
  *   2. read it as CSV to its end, so that a broken quote in the last row leaves nothing half done
  *   3. with all_or_nothing: judge every row as a dry run does; one bad row ends it here
@@ -18,7 +19,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* An open changeset holds the write lock also while rows are read that change nothing; looking one up costs about eight
@@ -326,50 +326,17 @@ static int read_filters(struct tz_import *im, struct tz_err *err)
                            NULL, err);
 }
 
-static int make_folder(struct tz_import *im, char *copy, size_t copy_bytes, struct tz_err *err)
-{
-    char id[TZ_ID_HEX + 1];
-    tz_id_print(im->opt->import_id, id);
-    int n = snprintf(im->res->kept, sizeof im->res->kept, "%s/%s", im->opt->folder, id);
-    if (n < 0 || (size_t)n >= sizeof im->res->kept)
-        return tz_err_set(err, TZ_E_LIMIT, im->opt->folder, NULL, NULL, NULL);
-    if ((mkdir(im->opt->folder, 0700) && errno != EEXIST) || mkdir(im->res->kept, 0700))
-        return io_error(im->res->kept, err);
-    char above[600]; /* the folder's own name must last as well */
-    (void)snprintf(above, sizeof above, "%s/..", im->opt->folder);
-    int rc = tz_folder_sync(above, err);
-    if (!rc)
-        rc = tz_folder_sync(im->opt->folder, err);
-    if (rc)
-        return rc;
-    (void)snprintf(copy, copy_bytes, "%s/source.csv", im->res->kept);
-    return 0;
-}
-
-/** An import that came to nothing leaves nothing: the person still has the file. */
-static void drop_folder(struct tz_import *im)
-{
-    static const char *const files[] = {"source.csv", "rejected.csv", "import.json"};
-    char path[640];
-    if (!im->res->kept[0] || im->res->changesets > 0)
-        return;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", im->res->kept, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(im->res->kept);
-    im->res->kept[0] = '\0';
-}
-
 static int run(struct tz_import *im, struct tz_err *err)
 {
     struct tz_source_info info;
     char copy[640] = "";
     const char *path = im->opt->path;
     size_t rows = 0;
-    int rc = im->opt->nfilters ? read_filters(im, err) : 0;
+    int rc = tz_source_check(path, err); /* before anything is made for it */
+    if (!rc && im->opt->nfilters)
+        rc = read_filters(im, err);
     if (!rc && !im->opt->dry_run)
-        rc = make_folder(im, copy, sizeof copy, err);
+        rc = tz_import_folder_make(im, copy, sizeof copy, err);
     if (!rc)
         rc = tz_source_scan(path, copy[0] ? copy : NULL, im->opt->encoding, &info, err);
     if (!rc && copy[0])
@@ -416,6 +383,7 @@ int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, stru
     im->type = opt->type;
     im->res = out;
     im->err = &mine;
+    im->folder_fd = -1;
     tz_arena_init(&im->plan.a, IMPORT_ROW_ARENA_BYTES);
     int rc = tz_entry_new(o, &im->entry, &mine);
     if (!rc)
@@ -424,8 +392,7 @@ int tz_import_run(struct tz_office *o, const struct tz_import_options *opt, stru
         struct tz_err second = {0};
         rc = rejected_close(im, rc, rc ? &second : &mine);
     }
-    if (rc)
-        drop_folder(im);
+    tz_import_folder_done(im, rc);
     if (rc && err)
         *err = mine.code ? mine : (struct tz_err){.code = rc};
     tz_entry_free(im->entry);

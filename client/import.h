@@ -15,6 +15,9 @@
 
 #include "entry.h"
 
+/** A sheet of the whole city with every column is a tenth of this; what is larger was not meant. */
+#define TZ_IMPORT_FILE_BYTES_MAX (INT64_C(256) * 1024 * 1024)
+
 enum tz_import_verdict {
     TZ_IMPORT_ACCEPT,
     TZ_IMPORT_WARN,   /* accepted, worth a look */

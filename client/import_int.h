@@ -5,7 +5,8 @@
 /*
  * Inside an import:
  *
- *   import.c   the order of things, the kept copy, the changesets
+ *   import.c   the order of things, the changesets
+ *     ├─ import_folder.c   the kept copy, and what killed imports left
  *     ├─ import_source.c   bytes of a file → UTF-8 rows
  *     ├─ import_map.c      headings → fields
  *     ├─ import_row.c      one row → a verdict, and the record it means
@@ -27,6 +28,10 @@ struct tz_source_info {
     enum tz_import_encoding encoding;
     char sha256[65];
 };
+/** A regular file, not larger than TZ_IMPORT_FILE_BYTES_MAX? TZ_E_NOT_A_FILE, TZ_E_FILE_TOO_BIG, TZ_E_IO, with its
+ * name.
+ */
+TZ_MUST_USE int tz_source_check(const char *path, struct tz_err *err);
 /** Read all of @path: length, digest and encoding; copy it to @copy (durable) unless NULL. */
 TZ_MUST_USE int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding asked,
                                struct tz_source_info *out, struct tz_err *err);
@@ -34,6 +39,13 @@ TZ_MUST_USE int tz_source_scan(const char *path, const char *copy, enum tz_impor
 TZ_MUST_USE int tz_source_rows(const char *path, const struct tz_source_info *info, tz_csv_row_cb row_cb, void *ctx,
                                void (*progress)(void *ctx, uint64_t done, uint64_t all), void *progress_ctx,
                                struct tz_err *err);
+
+/* ---- import_folder.c ---- */
+struct tz_import;
+/** Make and lock the import's folder, after removing what imports left that were killed; the path for the copy. */
+TZ_MUST_USE int tz_import_folder_make(struct tz_import *im, char *copy, size_t copy_bytes, struct tz_err *err);
+/** @rc: how the import ended. One that came to nothing leaves nothing. */
+void tz_import_folder_done(struct tz_import *im, int rc);
 
 /* ---- import_map.c ---- */
 
@@ -101,6 +113,7 @@ struct tz_import {
     size_t save_cost;                                         /* of the rows since it was opened */
     uint64_t pending_created, pending_edited, pending_warned; /* in the open changeset */
     FILE *rejected;
+    int folder_fd; /* locked while the import is under way; -1 none */
     struct tz_import_result *res;
     struct tz_err *err;
 };

@@ -16,6 +16,7 @@
 #include <iconv.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE_BYTES = 64 * 1024, CHAR_BYTES_MAX = 4 };
@@ -54,7 +55,14 @@ static bool utf8_piece(struct scan *s, const uint8_t *p, size_t n)
     return true;
 }
 
-static int scan_piece(struct scan *s, uint8_t *buf, size_t n)
+static int too_big(const char *path, struct tz_err *err)
+{
+    char most[24];
+    (void)snprintf(most, sizeof most, "%lld", (long long)(TZ_IMPORT_FILE_BYTES_MAX / 1024 / 1024));
+    return tz_err_set(err, TZ_E_FILE_TOO_BIG, path, most, NULL, NULL);
+}
+
+static int scan_piece(struct scan *s, uint8_t *buf, size_t n, const char *copy, struct tz_err *err)
 {
     if (s->utf8) {
         uint8_t joined[PIECE_BYTES + CHAR_BYTES_MAX];
@@ -64,11 +72,11 @@ static int scan_piece(struct scan *s, uint8_t *buf, size_t n)
     }
     int rc = tz_sha256_update(&s->sha, tz_bytes_of(buf, n));
     if (!rc && s->copy && fwrite(buf, 1, n, s->copy) != n)
-        rc = TZ_E_IO;
+        rc = io_error(copy, err);
     return rc;
 }
 
-static int scan_all(struct scan *s, struct tz_source_info *out)
+static int scan_all(struct scan *s, const char *path, const char *copy, struct tz_source_info *out, struct tz_err *err)
 {
     uint8_t buf[PIECE_BYTES];
     size_t n;
@@ -76,13 +84,15 @@ static int scan_all(struct scan *s, struct tz_source_info *out)
     while (!rc && (n = fread(buf, 1, sizeof buf, s->in)) > 0) {
         if (out->bytes == 0)
             memcpy(s->head, buf, n < sizeof s->head ? n : sizeof s->head);
-        rc = scan_piece(s, buf, n);
+        rc = scan_piece(s, buf, n, copy, err);
         out->bytes += n;
+        if (!rc && out->bytes > TZ_IMPORT_FILE_BYTES_MAX) /* it grew meanwhile */
+            rc = too_big(path, err);
     }
     if (!rc && ferror(s->in))
-        rc = TZ_E_IO;
+        rc = io_error(path, err);
     if (!rc && s->copy && (fflush(s->copy) || fsync(fileno(s->copy))))
-        rc = TZ_E_IO;
+        rc = io_error(copy, err);
     return rc;
 }
 
@@ -111,21 +121,52 @@ static FILE *private_file(const char *path)
     return f;
 }
 
+/** Open a file that somebody may have meant: /dev/zero never ends, and a pipe cannot be read twice. */
+static int open_regular(const char *path, int *fd, struct tz_err *err)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int rc = *fd < 0 || fstat(*fd, &st) ? io_error(path, err) : 0;
+    if (!rc && !S_ISREG(st.st_mode))
+        rc = tz_err_set(err, TZ_E_NOT_A_FILE, path, NULL, NULL, NULL);
+    if (!rc && st.st_size > TZ_IMPORT_FILE_BYTES_MAX)
+        rc = too_big(path, err);
+    if (rc && *fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+    return rc;
+}
+
+int tz_source_check(const char *path, struct tz_err *err)
+{
+    int fd;
+    int rc = open_regular(path, &fd, err);
+    if (!rc)
+        (void)close(fd);
+    return rc;
+}
+
 int tz_source_scan(const char *path, const char *copy, enum tz_import_encoding asked, struct tz_source_info *out,
                    struct tz_err *err)
 {
     struct scan s = {.utf8 = true};
     uint8_t digest[TZ_SHA256_BYTES];
     memset(out, 0, sizeof *out);
-    s.in = fopen(path, "rb");
-    if (!s.in)
-        return io_error(path, err);
+    int fd;
+    int rc = open_regular(path, &fd, err);
+    if (rc)
+        return rc;
+    s.in = fdopen(fd, "rb");
+    if (!s.in) {
+        rc = io_error(path, err);
+        (void)close(fd);
+        return rc;
+    }
     s.copy = copy ? private_file(copy) : NULL;
-    int rc = copy && !s.copy ? TZ_E_IO : tz_sha256_init(&s.sha);
+    rc = copy && !s.copy ? io_error(copy, err) : tz_sha256_init(&s.sha);
     if (!rc)
-        rc = scan_all(&s, out);
-    if (rc == TZ_E_IO)
-        rc = io_error(s.copy ? copy : path, err);
+        rc = scan_all(&s, path, copy, out, err);
     if (!rc)
         rc = tz_sha256_final(&s.sha, digest);
     if (!rc) {

@@ -569,7 +569,8 @@ static void file_that_cannot_be_read_is_no_empty_file(void **state)
     /* a folder opens like a file and fails at the first read */
     assert_int_equal(tz_source_rows(M->dir, &info, no_row, &rows, NULL, NULL, &err), TZ_E_IO);
     assert_int_equal(rows, 0);
-    assert_int_equal(tz_source_scan(M->dir, NULL, TZ_IMPORT_DETECT, &info, &err), TZ_E_IO);
+    assert_int_equal(tz_source_scan(M->dir, NULL, TZ_IMPORT_DETECT, &info, &err), TZ_E_NOT_A_FILE);
+    assert_string_equal(err.args[0], M->dir);
 }
 
 static void all_or_nothing_means_it(void **state)
