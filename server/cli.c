@@ -4,6 +4,7 @@
 
 #include "catalogue_dir.h"
 #include "catalogue_find.h"
+#include "control.h"
 #include "journal.h"
 #include "log.h"
 #include "store.h"
@@ -51,6 +52,23 @@ int tz_cli_open(struct tz_cli *c, bool fresh)
     if (!rc && !fresh && !tz_datadir_has(&c->dir, "server.db"))
         rc = tz_err_set(&c->err, TZ_E_DB_MISSING, data, NULL, NULL, NULL);
     return rc ? rc : load_config(c);
+}
+
+int tz_cli_lock(struct tz_cli *c, unsigned wait_ms)
+{
+    enum { ASK_MS = 2000 };
+    char path[PATH_MAX];
+    struct tz_buf reply;
+    struct tz_err silent = {0};
+    int rc = tz_datadir_lock(&c->dir, wait_ms, &c->err);
+    if (rc != TZ_E_DB_BUSY)
+        return rc;
+    tz_buf_init(&reply, TZ_CONTROL_REPLY_MAX);
+    const char *socket = tz_datadir_file(&c->dir, "control.sock", path);
+    if (tz_control_ask(socket, "{\"command\":\"status\"}", &reply, ASK_MS, &silent) == 0)
+        rc = tz_err_set(&c->err, TZ_E_SERVER_RUNNING, c->dir.path, NULL, NULL, NULL);
+    tz_buf_deinit(&reply);
+    return rc;
 }
 
 int tz_cli_catalogue(struct tz_cli *c)

@@ -75,6 +75,8 @@ __attribute__((format_arg(2), format_arg(3))) static inline const char *tr(const
 
 /** Read config (flags, environment, file) of the data folder, which must hold a server unless @fresh. */
 TZ_MUST_USE int tz_cli_open(struct tz_cli *c, bool fresh);
+/** The writer's lock: tz_datadir_lock, but TZ_E_SERVER_RUNNING when it is a server that holds it. */
+TZ_MUST_USE int tz_cli_lock(struct tz_cli *c, unsigned wait_ms);
 /** Load the catalogue the settings name. */
 TZ_MUST_USE int tz_cli_catalogue(struct tz_cli *c);
 /** tz_cli_open, tz_cli_catalogue and the store, read-only: beside a running server too. */

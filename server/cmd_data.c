@@ -74,7 +74,7 @@ int tz_cmd_init(struct tz_cli *c)
     (void)umask(077); /* the database is for this user alone, and so is the folder */
     if (mkdir(c->dir.path, 0700) && errno != EEXIST)
         return tz_err_setf(&c->err, TZ_E_IO, "%s: %s", c->dir.path, strerror(errno));
-    rc = tz_datadir_lock(&c->dir, 0, &c->err);
+    rc = tz_cli_lock(c, 0);
     if (!rc)
         rc = fill_folder(c, name);
     if (!rc)

@@ -14,7 +14,7 @@ int tz_cmd_serve(struct tz_cli *c)
     if (!rc)
         rc = tz_cli_catalogue(c);
     if (!rc)
-        rc = tz_datadir_lock(&c->dir, LOCK_WAIT_MS, &c->err);
+        rc = tz_cli_lock(c, LOCK_WAIT_MS);
     if (rc)
         return rc;
     /* A file at its size limit is an error like a full disk, not a reason to be killed. */

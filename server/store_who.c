@@ -311,7 +311,7 @@ int tz_store_user_add(struct tz_store *s, const char *code, const char *name, co
         return rc;
     rc = user_by_code(s, code, out, r, where, err);
     if (rc)
-        return rc < 0 ? rc : tz_err_set(err, TZ_E_EXISTS, code, NULL, NULL, NULL);
+        return rc < 0 ? rc : tz_err_set(err, TZ_E_NAME_TAKEN, code, NULL, NULL, NULL);
     *out = tz_store_fixed_id("user", tz_bytes_str(code));
     rc = grant_put(s, *out, code, role, area, err);
     if (!rc)
@@ -357,7 +357,7 @@ int tz_store_invite_add(struct tz_store *s, const struct tz_invite_spec *spec, u
         return rc;
     rc = tz_store_device_by_name(s, spec->name, &d, err);
     if (rc)
-        return rc < 0 ? rc : tz_err_set(err, TZ_E_EXISTS, spec->name, NULL, NULL, NULL);
+        return rc < 0 ? rc : tz_err_set(err, TZ_E_NAME_TAKEN, spec->name, NULL, NULL, NULL);
     tz_store_random(s, secret, 16);
     rc = tz_sha256(tz_bytes_of(secret, 16), hash);
     if (!rc)

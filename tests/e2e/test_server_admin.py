@@ -27,7 +27,7 @@ try:
 except ImportError:
     HAVE_PEER = False
 
-DB_MISSING, REVOKED, DRAINING = 4, 97, 99
+DB_MISSING, REVOKED, DRAINING = 2, 97, 99
 
 
 class Folder(tz.TestCase):
@@ -70,9 +70,9 @@ class Folder(tz.TestCase):
         self.assertIn("--as-device", tz.taizhangd("dump", "--help", "--lang", "en").out)
 
     def test_language(self):
-        self.assertIn("没有数据库", tz.taizhangd("status", "--data", self.path("x"), code=4).err.replace("还", ""))
+        self.assertIn("没有数据库", tz.taizhangd("status", "--data", self.path("x"), code=DB_MISSING).err.replace("还", ""))
         for args, env in ((["--lang", "en"], {}), ([], {"LANG": "en_GB.UTF-8"}), ([], {"LC_ALL": "en_US.UTF-8", "LANG": "zh_CN"})):
-            done = tz.taizhangd("status", "--data", self.path("x"), *args, code=4, env=tz.environment(**env))
+            done = tz.taizhangd("status", "--data", self.path("x"), *args, code=DB_MISSING, env=tz.environment(**env))
             self.assertIn("there is no database", done.err)
 
     def test_config_says_where_values_come_from(self):
@@ -124,6 +124,9 @@ class Users(tz.TestCase):
     def work(self, s):
         s("user", "add", "u1", "--name", "张三", "--role", "D_CLERK", "--area", "120101")
         s("user", "add", "u1", "--name", "李四", "--role", "D_CLERK", "--area", "120101", code=1)
+        self.assertIn("TZ-DB-011", s("user", "add", "u1", "--name", "李四", "--role", "D_CLERK", "--area", "120101", code=1).err)
+        s("user", "add", "u3", "--name", "a\x1b[31m", "--role", "D_CLERK", "--area", "120101", code=8)
+        s("invite", "--name", " x", "--address", "127.0.0.1:1", "--role", "D_CLERK", "--area", "120101", code=8)
         s("user", "add", "u2", "--name", "李四", "--role", "NO_SUCH", "--area", "120101", code=8)
         s("user", "add", "u2", "--name", "李四", "--role", "D_CLERK", code=2)
         s("user", "disable", "nobody", code=1)
@@ -176,7 +179,10 @@ class Serving(tz.TestCase):
 
     def test_second_server_is_refused_and_the_first_goes_on(self):
         s = self.server()
-        s("serve", "--listen", "127.0.0.1:0", code=6)
+        for command in (["serve", "--listen", "127.0.0.1:0"], ["init"]):
+            done = s(*command, code=6)
+            self.assertIn("TZ-DB-012", done.err)
+            self.assertIn(s.data, done.err)
         self.assertTrue(s.status()["running"])
 
     def test_taken_port_is_exit_2(self):

@@ -667,7 +667,7 @@ static void grants_fit_their_role(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(tz_store_invite_add(f->s, &bad[i], secret, &f->err), TZ_E_VALUE);
     const struct tz_invite_spec taken = {"D_CLERK", "120101", "d1"};
-    assert_int_equal(tz_store_invite_add(f->s, &taken, secret, &f->err), TZ_E_EXISTS);
+    assert_int_equal(tz_store_invite_add(f->s, &taken, secret, &f->err), TZ_E_NAME_TAKEN);
     tz_store_group_rollback(f->s);
 }
 
