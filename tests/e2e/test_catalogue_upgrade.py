@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record types are data: a new type and a new field reach everybody without a line of C, and old and new clients work on the same rows.
 
-The catalogue of the source is copied; version 2 of it has a type `volunteer_team` and the fields `organisation.slogan` and `organisation.mascot` more. The server
-and one office move to version 2, another office stays behind, a third was ahead of the server.
+The catalogue of the source is copied; version 3 of it has a type `volunteer_team` and the fields `organisation.slogan` and `organisation.mascot` more. The server
+and one office move to version 3, another office stays behind, a third was ahead of the server.
 """
 import os
 import shutil
@@ -21,7 +21,7 @@ AREA = "120101"
 
 
 def next_catalogue(folder):
-    """Version 2, in @folder."""
+    """Version 3, in @folder."""
     shutil.copytree(w.CATALOGUE, folder)
     for name, more in (("types.csv", NEW_TYPE), ("fields.csv", NEW_FIELDS)):
         with open(os.path.join(folder, name), "a", encoding="utf-8") as f:
@@ -29,9 +29,9 @@ def next_catalogue(folder):
     path = os.path.join(folder, "catalogue.csv")
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    w.check("version,1\n" in text, "the shipped catalogue is not version 1:", text)
+    w.check("version,2\n" in text, "the shipped catalogue is not version 2:", text)
     with open(path, "w", encoding="utf-8") as f:
-        f.write(text.replace("version,1\n", "version,2\n"))
+        f.write(text.replace("version,2\n", "version,3\n"))
     return folder
 
 
