@@ -23,6 +23,7 @@ struct case_item {
     struct tz_case_view view;
     bool known;            /* view is valid */
     struct tz_row *target; /* NULL: not on this machine */
+    struct tz_row *other;  /* of a duplicate, the other record; NULL: not on this machine */
     unsigned number;
     char hex[TZ_ID_HEX + 1];
 };
@@ -66,6 +67,11 @@ static int load(struct desk *d, struct tz_id id, struct case_item *out)
     struct tz_row *target = out->known ? tz_arena_alloc(&d->a, sizeof *target) : NULL;
     if (target && tz_office_read(d->o, out->view.type, out->view.target, &d->a, target, NULL, NULL, &ignored) == 1)
         out->target = target;
+    if (!out->known || !out->view.duplicate)
+        return 0;
+    struct tz_row *other = tz_arena_alloc(&d->a, sizeof *other);
+    if (other && tz_office_read(d->o, out->view.type, out->view.other, &d->a, other, NULL, NULL, &ignored) == 1)
+        out->other = other;
     return 0;
 }
 
@@ -117,6 +123,8 @@ static const char *subject_label(struct desk *d, const struct case_item *c)
         return subject;
     if (c->view.life)
         return tr("删除与修改", "deletion and edit");
+    if (c->view.duplicate)
+        return tr("重复登记", "registered twice");
     const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
     if (f && f->group)
         return group_label(c->view.type, f->group);
@@ -214,19 +222,39 @@ static json_t *with_name(struct desk *d, json_t *j)
 static int print_json(struct desk *d, const struct case_item *c)
 {
     char target[TZ_ID_HEX + 1] = "";
+    char other[TZ_ID_HEX + 1] = "";
     json_t *standing = json_of(c->row, "standing", "standing_secret");
     json_t *candidates = json_of(c->row, "candidates", "candidates_secret");
     for (size_t i = 0; i < json_array_size(candidates); i++)
         (void)with_name(d, json_array_get(candidates, i));
     if (c->known)
         tz_id_print(c->view.target, target);
-    return out_json(json_pack(
-        "{s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:I}", "number", (json_int_t)c->number, "id", c->hex,
-        "type", text_of(d, c->row, "target_type"), "target", target, "title", c->target ? desk_title(d, c->target) : "",
-        "subject", text_of(d, c->row, "subject"), "label", subject_label(d, c), "kind", text_of(d, c->row, "kind"),
-        "generation", (json_int_t)int_of(c->row, "generation"), "state", text_of(d, c->row, "state"), "standing",
-        with_name(d, standing), "candidates", candidates ? candidates : json_array(), "hidden_count",
-        (json_int_t)int_of(c->row, "hidden_count"), "opened_at", (json_int_t)int_of(c->row, "opened_at")));
+    if (c->known && c->view.duplicate)
+        tz_id_print(c->view.other, other);
+    return out_json(
+        json_pack("{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:I}", "other", other, "number",
+                  (json_int_t)c->number, "id", c->hex, "type", text_of(d, c->row, "target_type"), "target", target,
+                  "title", c->target ? desk_title(d, c->target) : "", "subject", text_of(d, c->row, "subject"), "label",
+                  subject_label(d, c), "kind", text_of(d, c->row, "kind"), "generation",
+                  (json_int_t)int_of(c->row, "generation"), "state", text_of(d, c->row, "state"), "standing",
+                  with_name(d, standing), "candidates", candidates ? candidates : json_array(), "hidden_count",
+                  (json_int_t)int_of(c->row, "hidden_count"), "opened_at", (json_int_t)int_of(c->row, "opened_at")));
+}
+
+/** Two records and what can be done about them, as commands to copy. */
+static void print_duplicate(struct desk *d, const struct case_item *c, bool open)
+{
+    char hex[2][TZ_ID_HEX + 1];
+    const struct tz_row *rows[] = {c->target, c->other};
+    tz_id_print(c->view.target, hex[0]);
+    tz_id_print(c->view.other, hex[1]);
+    for (int i = 0; i < 2; i++)
+        (void)printf("    %s  %s\n", hex[i],
+                     rows[i] ? desk_title(d, rows[i]) : tr("（不在本机）", "(not on this machine)"));
+    if (open)
+        (void)printf(tr("    是同一家：taizhang merge %s %s %s；不是：taizhang resolve %u keep\n",
+                        "    the same: taizhang merge %s %s %s; not the same: taizhang resolve %u keep\n"),
+                     c->view.type->name, hex[0], hex[1], c->number);
 }
 
 static int print_text(struct desk *d, const struct case_item *c)
@@ -240,6 +268,12 @@ static int print_text(struct desk *d, const struct case_item *c)
                  c->target ? desk_title(d, c->target) : tr("（不在本机）", "(not on this machine)"),
                  subject_label(d, c), out_time(int_of(c->row, "opened_at"), when, sizeof when),
                  open ? "" : tr("  已处理", "  closed"));
+    if (c->known && c->view.duplicate) {
+        print_duplicate(d, c, open);
+        json_decref(standing);
+        json_decref(list);
+        return 0;
+    }
     (void)printf(tr("    现值    %s\n            %s\n", "    stands  %s\n            %s\n"),
                  values_text(d, c, -1, json_object_get(standing, "values")), author_text(d, standing));
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -455,6 +489,11 @@ static int decide(struct desk *d, const struct case_item *c, const struct resolv
         out->choice = TZ_CHOICE_MINE;
         return 0;
     }
+    if (c->view.duplicate)
+        return tz_err_set(&d->err, TZ_E_USAGE,
+                          tr("重复登记只能写 keep（两条都留），或用 taizhang merge 合为一条",
+                             "of a record registered twice: keep (both stay), or taizhang merge makes one of them"),
+                          NULL, NULL, NULL);
     if (n == 1 && strcmp(args[0], "mine") == 0)
         return take_side(d, c, true, out);
     if (n == 1 && strncmp(args[0], "theirs:", 7) == 0)
@@ -473,6 +512,8 @@ static const char *chosen_text(struct desk *d, const struct case_item *c, const 
     int which = -1;
     if (what->choice == TZ_CHOICE_TYPED)
         return tr("填写的值", "what was typed");
+    if (c->view.duplicate)
+        return tr("两条都留", "both stay");
     if (what->choice == TZ_CHOICE_MINE) {
         from = json_of(c->row, "standing", "standing_secret");
     } else {

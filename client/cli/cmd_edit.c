@@ -76,6 +76,8 @@ static int edit(struct desk *d, const struct edit_args *in)
     unsigned warnings = 0;
     int rc = desk_target(d, in->type, in->id, &t, &id);
     if (!rc)
+        rc = desk_current(d, t, &id);
+    if (!rc)
         rc = desk_read(d, t, id, &row, &seen, NULL);
     if (!rc && row->deleted)
         rc = tz_err_set(&d->err, TZ_E_DELETED, NULL, NULL, NULL, NULL);

@@ -126,6 +126,8 @@ int cmd_show(struct cli *c, int argc, char **argv)
     if (!rc)
         rc = desk_target(&d, argv[1], argv[2], &s.t, &id);
     if (!rc)
+        rc = desk_current(&d, s.t, &id);
+    if (!rc)
         rc = desk_read(&d, s.t, id, &s.row, &s.seen, &s.pending);
     if (!rc)
         rc = find_cases(&d, &s);

@@ -27,6 +27,8 @@ TZ_MUST_USE int desk_type(struct desk *d, const char *name, const struct tz_type
 /** TYPE ID from the command line. */
 TZ_MUST_USE int desk_target(struct desk *d, const char *type, const char *id, const struct tz_type **t,
                             struct tz_id *out);
+/** When @id went into another record by a merge, that one's id; says so on stderr. Aliases are flat: one step. */
+TZ_MUST_USE int desk_current(struct desk *d, const struct tz_type *t, struct tz_id *id);
 /** TZ_E_UNKNOWN_RECORD when there is none; deleted ones are found. In d->a. */
 TZ_MUST_USE int desk_read(struct desk *d, const struct tz_type *t, struct tz_id id, struct tz_row **row,
                           struct tz_seen *seen, bool *pending);

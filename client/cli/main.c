@@ -45,6 +45,11 @@ static const struct cli_command commands[] = {
      {"处理一件冲突：mine 本机保存的值，theirs 别人的值，theirs:N 第 N 个，keep 现值，或直接写值",
       "settle a conflict: mine = saved here, theirs = not, theirs:N the Nth, keep = what stands, or a value"},
      cmd_resolve},
+    {"merge",
+     "TYPE KEEP GONE [--reason TEXT]",
+     {"把重复登记的两条记录合为一条（主管）", "make one of two records of the same thing (supervisors)"},
+     cmd_merge},
+    {"unmerge", "TYPE KEEP GONE [--reason TEXT]", {"把合并的记录分开", "take merged records apart again"}, cmd_unmerge},
     {"import",
      "TYPE FILE [--update] [--dry-run] [--all-or-nothing] [--encoding NAME] [--map HEADING=FIELD] [--filter …] | TYPE "
      "--template",
