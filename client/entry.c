@@ -445,7 +445,7 @@ int tz_entry_find(struct tz_entry *e, const struct tz_type *t, const char *text,
     if (tz_id_parse(text, out) == 0)
         return 0;
     for (size_t i = 0; i < t->nkeys && !rc && h.n == 0; i++)
-        if (t->keys[i].nfields == 1)
+        if (t->keys[i].nfields == 1 && t->keys[i].nwhen == 0)
             rc = find_by(e, t, &t->fields[t->keys[i].fields[0]], text, &h, err);
     if (!rc && h.n == 0 && t->title_field >= 0 && !is_ascii(text))
         rc = find_by(e, t, &t->fields[t->title_field], text, &h, err);

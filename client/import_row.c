@@ -296,18 +296,9 @@ static int match_row(void *ctx, const struct tz_row *row)
     return 0;
 }
 
-/** A key names a record when none of its required parts is empty, and not all are. */
 static bool key_given(const struct tz_import *im, const struct tz_key *key)
 {
-    bool any = false;
-    for (size_t i = 0; i < key->nfields; i++) {
-        const struct tz_field *f = &im->type->fields[key->fields[i]];
-        bool given = im->plan.rec.v[f->index].kind != TZ_V_NULL;
-        if (!given && f->required == TZ_REQ_SAVE)
-            return false;
-        any = any || given;
-    }
-    return any;
+    return key->nwhen == 0 && tz_key_claims(im->type, key, im->plan.rec.v);
 }
 
 /** The most telling field: an indexed reference, else the title, else any. -1: the row names nothing. */

@@ -75,6 +75,8 @@ int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct
 
 static bool same_key(const struct tz_row *a, const struct tz_row *b, const struct tz_key *key)
 {
+    if (!tz_key_claims(a->rec.type, key, a->rec.v) || !tz_key_claims(b->rec.type, key, b->rec.v))
+        return false;
     for (size_t i = 0; i < key->nfields; i++)
         if (!tz_value_eq(a->rec.v[key->fields[i]], b->rec.v[key->fields[i]]))
             return false;

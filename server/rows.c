@@ -198,7 +198,7 @@ static int feed_left(struct tz_store *s, const struct tz_row *row, const struct 
 
 /* ---- claims ---- */
 
-/** The key's hash; false when a part is empty (claims nothing). */
+/** The key's hash; false when the record claims nothing by it. */
 bool tz_rows_claim(struct tz_store *s, const struct tz_record *rec, size_t k, int64_t *out)
 {
     const struct tz_key *key = &rec->type->keys[k];
@@ -211,14 +211,12 @@ bool tz_rows_claim(struct tz_store *s, const struct tz_record *rec, size_t k, in
                        0,
                        (uint8_t)(k >> 8),
                        (uint8_t)k};
+    if (!tz_key_claims(rec->type, key, rec->v))
+        return false;
     tz_buf_init(&b, TZ_ROW_BYTES_MAX);
     int rc = tz_buf_put(&b, head, sizeof head);
-    bool any = false;
     for (size_t i = 0; i < key->nfields && !rc; i++) {
         struct tz_value v = rec->v[key->fields[i]];
-        any = any || v.kind != TZ_V_NULL;
-        if (key->nfields == 1 && v.kind == TZ_V_NULL)
-            break;
         if (v.kind == TZ_V_INT)
             rc = tz_buf_printf(&b, "i%lld", (long long)v.i);
         else if (v.kind != TZ_V_NULL)
@@ -226,10 +224,10 @@ bool tz_rows_claim(struct tz_store *s, const struct tz_record *rec, size_t k, in
         if (!rc)
             rc = tz_buf_putc(&b, 0);
     }
-    if (!rc && any)
+    if (!rc)
         *out = (int64_t)tz_keyed_hash64(s->claim_key, tz_buf_unread(&b));
     tz_buf_deinit(&b);
-    return !rc && any;
+    return !rc;
 }
 
 static int claim_run(struct tz_store *s, enum tz_sql which, int64_t key, const struct tz_row *row, struct tz_err *err)

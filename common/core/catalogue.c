@@ -112,3 +112,26 @@ const struct tz_enum_value *tz_enum_code(const struct tz_enum *e, struct tz_valu
             return &e->values[i];
     return NULL;
 }
+
+static bool condition_holds(const struct tz_key_when *w, struct tz_value v)
+{
+    for (size_t i = 0; i < w->ncodes; i++)
+        if (tz_value_is_text(v, w->codes[i]))
+            return true;
+    return w->ncodes == 0 && v.kind == TZ_V_NULL;
+}
+
+bool tz_key_claims(const struct tz_type *t, const struct tz_key *key, const struct tz_value *v)
+{
+    bool any = false;
+    for (size_t i = 0; i < key->nwhen; i++)
+        if (!condition_holds(&key->when[i], v[key->when[i].field]))
+            return false;
+    for (size_t i = 0; i < key->nfields; i++) {
+        bool given = v[key->fields[i]].kind != TZ_V_NULL;
+        if (!given && t->fields[key->fields[i]].required == TZ_REQ_SAVE)
+            return false;
+        any = any || given;
+    }
+    return any;
+}

@@ -68,11 +68,25 @@ struct tz_group {
     uint16_t as_of; /* field index */
 };
 
-/** A business key: the fields that together must not occur twice. Empty in any required part = no claim. */
+enum { TZ_KEY_CODES_MAX = 8 };
+
+/** One condition of a key: the field holds one of these codes, or (none) is empty. */
+struct tz_key_when {
+    uint16_t field; /* index */
+    const char *codes[TZ_KEY_CODES_MAX];
+    size_t ncodes;
+};
+
+/**
+ * A business key: the fields that together must not occur twice. What a record claims by it: tz_key_claims.
+ * A key with conditions names no record: it only says of which records there may be one at a time.
+ */
 struct tz_key {
     const char *name;
     const uint16_t *fields; /* indexes */
     size_t nfields;
+    const struct tz_key_when *when;
+    size_t nwhen;
 };
 
 struct tz_type {
@@ -155,5 +169,9 @@ const struct tz_field *tz_type_field_id(const struct tz_type *t, uint32_t id);
 /** By name, either label or an alias, after name folding (imports). */
 const struct tz_field *tz_type_field_heading(const struct tz_type *t, const char *heading);
 const struct tz_enum_value *tz_enum_code(const struct tz_enum *e, struct tz_value code);
+
+/** Does a record of @t with the values @v (by field index) claim the key? Not when a condition fails, all parts are
+ * empty, or a part is that nobody may leave out. */
+bool tz_key_claims(const struct tz_type *t, const struct tz_key *key, const struct tz_value *v);
 
 #endif

@@ -475,7 +475,55 @@ int tz_link_groups(struct tz_loader *ld, const struct tz_table *t)
 
 /* keys.csv */
 
-enum { K_TYPE, K_NAME, K_FIELDS, K_COLUMNS };
+enum { K_TYPE, K_NAME, K_FIELDS, K_WHEN, K_COLUMNS };
+
+/** One condition, "field=" or "field=code|code", @n characters long. */
+static int key_condition(const struct tz_cell *c, const struct tz_type *t, const char *text, size_t n,
+                         struct tz_key_when *w)
+{
+    char name[TZ_NAME_MAX + 1];
+    size_t eq = strcspn(text, "=");
+    if (eq == 0 || eq >= n || eq > TZ_NAME_MAX)
+        return tz_cell_fail(c, K_WHEN, "conditions are written field=code|code or field=, one space between");
+    memcpy(name, text, eq);
+    name[eq] = '\0';
+    int f = tz_loader_field(c->ld, t->index, name);
+    if (f < 0)
+        return tz_cell_fail(c, K_WHEN, "%s has no field '%.40s'", t->name, name);
+    w->field = (uint16_t)f;
+    for (size_t at = eq + 1; at < n;) {
+        size_t len = strcspn(text + at, "| ");
+        if (len == 0 || len > TZ_NAME_MAX || w->ncodes == TZ_KEY_CODES_MAX)
+            return tz_cell_fail(c, K_WHEN, "1 to %d codes with | between", TZ_KEY_CODES_MAX);
+        memcpy(name, text + at, len);
+        name[len] = '\0';
+        const struct tz_enum_value *v = tz_enum_code(t->fields[f].en, tz_value_text(name));
+        if (v == NULL)
+            return tz_cell_fail(c, K_WHEN, "'%.40s' is no code of %s", name, t->fields[f].name);
+        w->codes[w->ncodes++] = v->code;
+        at += len + (text[at + len] == '|');
+    }
+    return 0;
+}
+
+static int key_conditions(const struct tz_cell *c, const struct tz_type *t, struct tz_key *key)
+{
+    struct tz_key_when *list = tz_arena_calloc(c->ld->arena, TZ_KEY_FIELDS_MAX, sizeof *list);
+    if (list == NULL)
+        return tz_loader_nomem(c->ld);
+    key->when = list;
+    for (const char *s = tz_cell(c, K_WHEN); *s;) {
+        size_t n = strcspn(s, " ");
+        if (key->nwhen == TZ_KEY_FIELDS_MAX)
+            return tz_cell_fail(c, K_WHEN, "at most %d conditions", TZ_KEY_FIELDS_MAX);
+        int rc = key_condition(c, t, s, n, &list[key->nwhen]);
+        if (rc)
+            return rc;
+        key->nwhen++;
+        s += n + (s[n] == ' ');
+    }
+    return 0;
+}
 
 static int key_fields(const struct tz_cell *c, const struct tz_type *t, struct tz_key *key)
 {
@@ -502,7 +550,7 @@ static int key_fields(const struct tz_cell *c, const struct tz_type *t, struct t
 
 int tz_load_keys(struct tz_loader *ld)
 {
-    static const char *const columns[K_COLUMNS] = {"type", "key", "fields"};
+    static const char *const columns[K_COLUMNS] = {"type", "key", "fields", "when"};
     struct tz_table t;
     int rc = tz_loader_table(ld, "keys.csv", columns, K_COLUMNS, &t);
     struct tz_key **keys = tz_arena_calloc(&ld->scratch, ld->ntypes, sizeof *keys);
@@ -528,6 +576,8 @@ int tz_load_keys(struct tz_loader *ld)
                 rc = tz_cell_fail(&c, K_NAME, "%s has key '%s' twice", type->name, key->name);
         if (rc == 0)
             rc = key_fields(&c, type, key);
+        if (rc == 0)
+            rc = key_conditions(&c, type, key);
         type->nkeys += rc == 0;
     }
     return rc;

@@ -79,7 +79,7 @@ static bool wants_index(const struct tz_type *t, const struct tz_field *f)
     if (f->ftype == TZ_FT_REF_ANY || (f->ftype == TZ_FT_REF && f->ref->area != TZ_AREA_CITY))
         return true;
     for (size_t k = 0; k < t->nkeys; k++)
-        if (t->keys[k].nfields == 1 && t->keys[k].fields[0] == f->index)
+        if (t->keys[k].nfields == 1 && t->keys[k].nwhen == 0 && t->keys[k].fields[0] == f->index)
             return true;
     return false;
 }

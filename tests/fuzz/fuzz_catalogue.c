@@ -38,6 +38,9 @@ static void check_type(const struct tz_catalogue *c, const struct tz_type *t, si
     for (size_t k = 0; k < t->nkeys; k++)
         for (size_t m = 0; m < t->keys[k].nfields; m++)
             FUZZ_CHECK(t->keys[k].fields[m] < t->nfields);
+    for (size_t k = 0; k < t->nkeys; k++)
+        for (size_t m = 0; m < t->keys[k].nwhen; m++)
+            FUZZ_CHECK(t->keys[k].when[m].field < t->nfields && t->keys[k].when[m].ncodes <= TZ_KEY_CODES_MAX);
 }
 
 static void check_catalogue(const struct tz_catalogue *c)

@@ -11,17 +11,35 @@
 
 /* ---- keys as texts ---- */
 
+/** The key's conditions: every one names a field that is empty, or holds one of the codes. */
+static bool holds(const struct oracle_row *r, const struct tz_key *key)
+{
+    size_t met = 0;
+    for (size_t i = 0; i < key->nwhen; i++) {
+        struct tz_value v = r->v[key->when[i].field];
+        bool hit = key->when[i].ncodes == 0 && v.kind == TZ_V_NULL;
+        for (size_t c = 0; c < key->when[i].ncodes; c++)
+            hit = hit || tz_value_is_text(v, key->when[i].codes[c]);
+        met += hit;
+    }
+    return met == key->nwhen;
+}
+
 /** What @r claims by its key @k, NULL nothing. */
 static const char *claim_of(struct oracle *o, const struct oracle_row *r, size_t k)
 {
     const struct tz_key *key = &r->type->keys[k];
     struct tz_buf b;
     bool any = false;
-    if (r->deleted)
+    if (r->deleted || !holds(r, key))
         return NULL;
     tz_buf_init(&b, 1 << 20);
     for (size_t i = 0; i < key->nfields; i++) {
-        any = any || r->v[key->fields[i]].kind != TZ_V_NULL;
+        bool empty = r->v[key->fields[i]].kind == TZ_V_NULL;
+        bool needed = r->type->fields[key->fields[i]].required == TZ_REQ_SAVE;
+        any = empty && needed ? false : any || !empty;
+        if (empty && needed)
+            break;
         oracle_spell(&b, "", r->v[key->fields[i]]);
     }
     if (tz_buf_putc(&b, 0))

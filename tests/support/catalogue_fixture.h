@@ -53,9 +53,9 @@ static const struct catalogue_fixture_file catalogue_fixture[] = {
      "mark,2,note,说明,note,text,,no,,F,yes,append,,open,,,,\n"},
     {"groups.csv", "type,group,as_of_field\n"
                    "thing,counts,counted_on\n"},
-    {"keys.csv", "type,key,fields\n"
-                 "place,code,code\n"
-                 "thing,name,name district_code\n"},
+    {"keys.csv", "type,key,fields,when\n"
+                 "place,code,code,\n"
+                 "thing,name,name district_code,\n"},
     {"roles.csv", "role,label_zh,label_en,editor,level,reads_business,reads_secret,supervises\n"
                   "F_ONE,督查员,inspector,F,district,yes,no,no\n"
                   "D_TWO,主管,supervisor,D,street,yes,yes,yes\n"

@@ -351,6 +351,32 @@ static void parents_make_no_circle(void **state)
     sx_refused(sx_set(&f->d1b, "branch", id[1], sx_ref(f, "parent_id", id[1]), NULL), TZ_E_CYCLE);
 }
 
+static struct tz_id cover(struct sx_dev *dev, struct tz_id firm, const char *mode, const char *since)
+{
+    struct sx_cs *c = sx_begin(dev);
+    struct tz_id id = sx_op_create(c, "coverage", sx_ref(dev->f, "org_id", firm), mode, since, NULL);
+    sx_applied(sx_push(c));
+    return id;
+}
+
+static void organisation_has_one_open_branch_link(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id firm = sx_org(f, "甲公司");
+    struct tz_id first = cover(&f->d1, firm, "mode=own", "since=2016");
+    struct tz_id liaison = cover(&f->d1, firm, "mode=liaison", "since=2017-01");
+    struct tz_id second = cover(&f->d1b, firm, "mode=joint", "since=2017-02");
+    const struct tz_row *c = duplicate_case(f, first, second, 1);
+    assert_true(is_open(f, c));
+    assert_string_equal(sx_case_text(f, c, "key"), "open_branch");
+    assert_null(duplicate_case(f, first, liaison, 1));
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "coverage", first, "until=2017-02", NULL));
+    assert_false(is_open(f, duplicate_case(f, first, second, 1)));
+    sx_applied(sx_set(&f->d1, "coverage", liaison, "mode=own", NULL));
+    assert_true(is_open(f, duplicate_case(f, liaison, second, 1)));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -371,6 +397,7 @@ int main(void)
         T(duplicates_that_came_apart_stay_apart),
         T(merging_across_districts_is_the_centres),
         T(parents_make_no_circle),
+        T(organisation_has_one_open_branch_link),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }
