@@ -443,6 +443,7 @@ static void take_row(struct sim *w, const struct tz_row *row)
     w->n.area_moves += was && !tz_area_eq(&was->v[was->n - 1].area, &row->area);
     w->n.revived += was && was->v[was->n - 1].deleted && !row->deleted;
     sim_remember(w, row);
+    sim_refs_note(w, row);
     sim_note_readers(w, row);
 }
 
@@ -469,6 +470,7 @@ static void look_at_changes(struct sim *w)
     }
     tz_stmt_reset(&st);
     tz_stmt_finalize(&st);
+    sim_refs_check(w);
     if (rc && !w->failed)
         sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
 }

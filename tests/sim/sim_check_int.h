@@ -18,7 +18,17 @@ struct past {
     struct snapshot *v;
     size_t n, cap;
 };
+struct open_ref { /* to what was not in the history when its record was looked at */
+    const struct tz_type *type;
+    struct tz_id id;
+    tz_ver ver;
+    const struct tz_field *field;
+    const struct tz_type *to; /* NULL: of no type that there is */
+    struct tz_id target;
+};
 struct sim_history {
+    struct open_ref *refs; /* of the group that is looked at */
+    size_t nrefs, refs_cap;
     struct past *v;
     size_t n, cap;
     uint32_t *index; /* open addressing, value = position + 1 */
@@ -33,5 +43,9 @@ const struct snapshot *sim_at_version(const struct past *p, tz_ver ver);
 void sim_remember(struct sim *w, const struct tz_row *row);
 /** Whoever may read the record where it is now may hold its markers from now on. */
 void sim_note_readers(struct sim *w, const struct tz_row *row);
+
+/** References of a changed row; those that lead nowhere wait for the end of the group. */
+void sim_refs_note(struct sim *w, const struct tz_row *row);
+void sim_refs_check(struct sim *w);
 
 #endif

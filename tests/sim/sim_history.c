@@ -28,6 +28,7 @@ void sim_history_free(struct sim_history *h)
         free(h->v[i].v);
     free(h->v);
     free(h->index);
+    free(h->refs);
     free(h);
 }
 

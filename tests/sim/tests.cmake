@@ -19,6 +19,7 @@ add_executable(tz_sim
   sim/sim_check.c
   sim/sim_check_end.c
   sim/sim_history.c
+  sim/sim_refs.c
   sim/sim_permute.c
   sim/oracle.c
   sim/oracle_op.c
