@@ -293,49 +293,6 @@ int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_r
     return 0;
 }
 
-/* ---- area ---- */
-
-static int found_one(void *ctx, const struct tz_row *row)
-{
-    (void)row;
-    *(bool *)ctx = true;
-    return 0;
-}
-
-/** A record in a district that does not exist would be out of everybody's sight. 1 known, 0 not, negative. */
-static int district_known(struct tz_judge *j, const struct tz_area *area)
-{
-    struct tz_store *s = j->s;
-    bool found = area->district[0] == '\0';
-    for (size_t i = 0; i < s->ndistricts && !found; i++)
-        found = memcmp(s->districts[i], area->district, TZ_DISTRICT_BYTES) == 0;
-    if (found)
-        return 1;
-    int rc = tz_replica_find(s->rep, tz_type_field(s->division_type, "code"), s->division_type,
-                             tz_value_text(area->district), found_one, &found, j->err);
-    if (!rc && found && s->ndistricts < TZ_DISTRICTS_CACHED)
-        memcpy(s->districts[s->ndistricts++], area->district, TZ_DISTRICT_BYTES);
-    return rc ? rc : found;
-}
-
-/** Where the record belongs by its content, if that is somewhere and the author's. 0 good, 1 refused, negative. */
-int tz_judge_area(struct tz_judge *j, struct tz_row *row)
-{
-    struct tz_area area;
-    int known = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
-    if (known == 1)
-        known = district_known(j, &area);
-    if (known < 0)
-        return known;
-    if (!known || !tz_judge_in_area(j, &area))
-        return tz_judge_refuse(j, TZ_E_AREA, row->rec.type->name, NULL), 1;
-    row->area = area;
-    int depth = tz_rows_area_depth(j->s, &row->rec, j->err);
-    if (depth > TZ_AREA_DEPTH_MAX) /* a move takes the whole chain along */
-        return tz_judge_refuse(j, TZ_E_LIMIT, row->rec.type->name, NULL), 1;
-    return depth < 0 ? depth : 0;
-}
-
 /* ---- create ---- */
 
 static int create_rights(struct tz_judge *j, const struct tz_type *t, const struct tz_record *in, const bool *names)
@@ -461,9 +418,10 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
     struct tz_record *in = tz_arena_alloc(j->a, sizeof *in);
     struct tz_merge_out *out = tz_arena_alloc(j->a, sizeof *out);
+    struct tz_value *was = tz_arena_calloc(j->a, t->nfields, sizeof *was);
     bool names[TZ_FIELDS_MAX];
     struct tz_stamps stamps;
-    if (!row || !in || !out)
+    if (!row || !in || !out || !was)
         return TZ_E_NOMEM;
     int rc = load_editable(j, op, t, row, &stamps);
     if (!rc)
@@ -478,8 +436,11 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     rc = tz_merge_set(t, &row->rec, row->born, &stamps, in, names, &j->edit, tz_judge_commit_of, j, out);
     if (rc)
         return rc;
+    memcpy(was, row->rec.v, t->nfields * sizeof *was);
     memcpy(row->rec.v, out->v, t->nfields * sizeof *out->v);
-    rc = tz_judge_size(j, &row->rec);
+    rc = tz_judge_leave_street(j, row, &stamps, was, names, out);
+    if (!rc)
+        rc = tz_judge_size(j, &row->rec);
     if (!rc)
         rc = tz_judge_area(j, row);
     if (!rc)

@@ -141,8 +141,13 @@ TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struc
 /** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1:
  * refused. */
 int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names);
+/* judge_place.c */
 /** Fill row->area from its content, as it will be; it must be the author's. 0 good, 1 refused, negative. */
 int tz_judge_area(struct tz_judge *j, struct tz_row *row);
+/** After the edit of the fields @names made @row of what was @before: a street that lies in the district it left is
+ * cleared, as an edit of the same moment; what that hits unseen joins @out's losses. */
+TZ_MUST_USE int tz_judge_leave_street(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps,
+                                      const struct tz_value *before, const bool *names, struct tz_merge_out *out);
 
 /* judge_life.c */
 TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);

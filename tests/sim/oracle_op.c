@@ -280,6 +280,25 @@ static int set_on_deleted(struct oracle *o, struct oracle_row *r, const struct t
     return 0;
 }
 
+/** In another district there is no such street: it is cleared with the move, unless the edit says which. */
+static void leave_street(struct oracle *o, struct oracle_row *r, struct tz_value district, const bool *names)
+{
+    struct tz_value none[TZ_FIELDS_MAX];
+    bool only[TZ_FIELDS_MAX] = {false};
+    int d = r->type->district_field;
+    int s = r->type->street_field;
+    bool superseded = o->superseded;
+    if (d < 0 || s < 0 || names[s] || r->type->fields[s].required == TZ_REQ_SAVE || tz_value_eq(r->v[d], district) ||
+        r->v[d].kind != TZ_V_TEXT || r->v[s].kind != TZ_V_TEXT ||
+        strncmp((const char *)r->v[s].p, (const char *)r->v[d].p, 6) == 0)
+        return;
+    for (size_t i = 0; i < r->type->nfields; i++)
+        none[i] = tz_value_null();
+    only[s] = true;
+    ora_merge_set(o, r, none, only);
+    o->superseded = superseded;
+}
+
 static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_value in[TZ_FIELDS_MAX];
@@ -309,7 +328,9 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     if (rc || done)
         return rc;
     struct tz_area was = r->area;
+    struct tz_value district = t->district_field >= 0 ? r->v[t->district_field] : tz_value_null();
     ora_merge_set(o, r, in, names);
+    leave_street(o, r, district, names);
     rc = check_area(o, t, r->v, &r->area);
     rc = rc ? rc : ora_circle(o, r, names) ? TZ_E_CYCLE : 0;
     rc = rc ? rc : check_refs(o, t, r->v, names);

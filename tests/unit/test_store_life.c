@@ -518,6 +518,33 @@ static void inspection_does_not_bring_back_a_form_of_the_citys(void **state)
     assert_null(sx_case(f, form, "_deleted", 1));
 }
 
+static void street_stays_behind_when_the_record_moves(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "street_code=120101001", NULL));
+    sx_see(&f->c1);
+    sx_applied(sx_set(&f->c1, "organisation", id, "district_code=120102", NULL));
+    sx_text_is(f, "organisation", id, "district_code", "120102");
+    sx_text_is(f, "organisation", id, "street_code", "");
+    assert_null(sx_case(f, id, "street_code", 1));
+}
+
+static void street_that_the_mover_had_not_seen_is_a_case(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_see(&f->c1);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "organisation", id, "street_code=120101001", NULL));
+    f->c1.skew_ms = 1000; /* the later of the two */
+    sx_applied(sx_set(&f->c1, "organisation", id, "district_code=120102", NULL));
+    sx_text_is(f, "organisation", id, "street_code", "");
+    const struct tz_row *c = sx_case(f, id, "street_code", 1);
+    assert_non_null(c);
+    assert_string_equal(sx_candidate(f, c, 0, "street_code"), "120101001");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -553,6 +580,8 @@ int main(void)
         T(record_too_large_to_send_is_refused),
         T(field_that_this_catalogue_lacks_is_refused_by_its_number),
         T(inspection_does_not_bring_back_a_form_of_the_citys),
+        T(street_stays_behind_when_the_record_moves),
+        T(street_that_the_mover_had_not_seen_is_a_case),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }
