@@ -8,6 +8,7 @@
  */
 #include "area_rule.h"
 #include "office_int.h"
+#include "redirect.h"
 #include "utf8.h"
 
 #include <stdio.h>
@@ -121,7 +122,9 @@ static int check_ref(struct tz_office *o, const struct tz_field *f, const struct
     struct tz_row *row = tz_arena_alloc(a, sizeof *row);
     if (!row)
         return tz_office_nomem(err);
-    int rc = t ? tz_replica_get(o->rep, t, id, a, row, err) : 0;
+    int rc = t ? tz_redirect_follow(o, t, &id, err) : 0; /* the server follows it too */
+    if (rc >= 0)
+        rc = t ? tz_replica_get(o->rep, t, id, a, row, err) : 0;
     if (rc < 0)
         return rc;
     return rc == 1 && !row->deleted ? 0 : wrong_field(TZ_E_REF, f, err);

@@ -11,6 +11,7 @@
 #include "entry.h"
 
 #include "office_int.h"
+#include "redirect.h"
 #include "set.h"
 #include "usci.h"
 #include "utf8.h"
@@ -143,7 +144,9 @@ static int ref_value(struct tz_entry *e, const struct tz_record *rec, const stru
     int rc = tz_entry_find(e, t, text, &id, err);
     if (rc == TZ_E_NOT_FOUND)
         return wrong(f, text, "没有这条记录，或不在您的辖区 / no such record, or outside your area", err);
-    if (rc)
+    if (!rc)
+        rc = tz_redirect_follow(e->o, t, &id, err);
+    if (rc < 0)
         return rc;
     uint8_t *copy = tz_arena_dup(a, id.b, sizeof id.b);
     if (!copy)
@@ -177,7 +180,9 @@ static int refs_value(struct tz_entry *e, const struct tz_field *f, const char *
         if (one && *one == '\0')
             continue;
         rc = one ? tz_entry_find(e, f->ref, one, &id, err) : tz_office_nomem(err);
-        if (rc)
+        if (!rc)
+            rc = tz_redirect_follow(e->o, f->ref, &id, err);
+        if (rc < 0)
             break;
         tz_id_print(id, hex);
         rc = tz_buf_printf(&list, "%s%s", list.len ? "," : "", hex);

@@ -3,6 +3,7 @@
 #include "desk.h"
 #include "history.h"
 #include "office_int.h"
+#include "redirect.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,38 +50,12 @@ int desk_target(struct desk *d, const char *type, const char *id, const struct t
     return rc ? rc : tz_entry_find(d->entry, *t, id, out, &d->err);
 }
 
-struct follow {
-    const struct tz_type *type;
-    struct tz_id id;
-    bool found;
-};
-
-static int take_redirect(void *ctx, const struct tz_row *row)
-{
-    struct follow *f = ctx;
-    const struct tz_field *type = tz_type_field(row->rec.type, "target_type");
-    const struct tz_field *id = tz_type_field(row->rec.type, "target_id");
-    if (!type || !id || !tz_value_is_text(row->rec.v[type->index], f->type->name) ||
-        row->rec.v[id->index].n != TZ_ID_BYTES)
-        return 1;
-    memcpy(f->id.b, row->rec.v[id->index].p, TZ_ID_BYTES);
-    f->found = true;
-    return 0;
-}
-
 int desk_current(struct desk *d, const struct tz_type *t, struct tz_id *id)
 {
-    const struct tz_type *redirect = tz_catalogue_type(d->cat, "redirect");
-    const struct tz_field *old = redirect ? tz_type_field(redirect, "old_id") : NULL;
-    struct follow f = {.type = t};
     char hex[TZ_ID_HEX + 1];
-    if (!old)
-        return 0;
-    tz_id_print(*id, hex);
-    int rc = tz_replica_find(d->o->rep, old, redirect, tz_value_text(hex), take_redirect, &f, &d->err);
-    if (rc < 0 || !f.found)
-        return rc < 0 ? rc : 0;
-    *id = f.id;
+    int rc = tz_redirect_follow(d->o, t, id, &d->err);
+    if (rc <= 0)
+        return rc;
     tz_id_print(*id, hex);
     out_note(tr("该记录已并入 %s", "that record went into %s"), hex);
     return 0;
