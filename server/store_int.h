@@ -193,16 +193,20 @@ TZ_MUST_USE int tz_duplicate_resolve(struct tz_judge *j, const struct tz_op *op,
 /* judge_merge.c */
 /** May the author merge records (@t NULL: of whatever type)? Supervisors may. */
 bool tz_merge_right(const struct tz_judge *j, const struct tz_type *t);
+/** @gone becomes part of @keep; both exist and are live. */
+TZ_MUST_USE int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone);
+TZ_MUST_USE int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+
+/* judge_link.c */
 /** Where a merged record went: 1 and @survivor (may be NULL), 0 it was not merged, negative. */
 int tz_alias_get(struct tz_store *s, const struct tz_type *t, struct tz_id id, struct tz_id *survivor,
                  struct tz_err *err);
-/** @gone becomes part of @keep; both exist and are live. */
-TZ_MUST_USE int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone);
 /** References named in @rec lead to survivors. */
 TZ_MUST_USE int tz_merge_redirect(struct tz_judge *j, struct tz_record *rec, const bool *names);
 /** A named reference to its own type makes a circle: 1 refused, 0, negative. */
 int tz_merge_circle(struct tz_judge *j, const struct tz_row *row, const bool *names);
-TZ_MUST_USE int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+
+/* judge_unmerge.c */
 TZ_MUST_USE int tz_judge_unmerge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 
 /* rows.c */
