@@ -2,10 +2,22 @@
 #ifndef TZ_CASE_INT_H
 #define TZ_CASE_INT_H
 
-/* Pieces of a case's record, shared by judge_case.c (what people say about a value) and judge_duplicate.c (two records
- * that claim one key). */
+/* Pieces of a case's record, shared by judge_case.c (what people say about a value), judge_resolve.c (what is decided)
+ * and judge_duplicate.c (two records that claim one key). */
 
 #include "store_int.h"
+
+#include <jansson.h>
+
+#define TZ_CASE_LIFE "_deleted"
+
+/** What a case is about. */
+struct tz_case_subject {
+    char name[TZ_NAME_MAX + 1];
+    bool life;
+    uint16_t group; /* 0 = none */
+    int field;      /* index, -1 when a group or life */
+};
 
 /** The newest case of (record, subject). */
 struct tz_case_head {
@@ -27,5 +39,29 @@ void tz_case_note(struct tz_judge *j, struct tz_id id);
 /** The record of a case that is known to exist. */
 TZ_MUST_USE int tz_case_load(struct tz_judge *j, struct tz_id id, struct tz_row **out);
 TZ_MUST_USE int tz_case_store(struct tz_judge *j, struct tz_row *c);
+int64_t tz_case_get_int(const struct tz_judge *j, const struct tz_row *c, const char *field);
+
+/* ---- subjects ---- */
+
+bool tz_case_subject_parse(const struct tz_type *t, struct tz_value name, struct tz_case_subject *out);
+/** Is field @i one of those it is about? */
+bool tz_case_in_subject(const struct tz_type *t, const struct tz_case_subject *s, size_t i);
+bool tz_case_subject_secret(const struct tz_type *t, const struct tz_case_subject *s);
+
+/* ---- words; json_t is the caller's to free, NULL: no memory ---- */
+
+json_t *tz_case_value_json(struct tz_value v);
+/** What @author said. @values is taken. */
+json_t *tz_case_candidate(const struct tz_judge *j, struct tz_commit author, const char *rule, json_t *values);
+/** The candidate as it joins anew with this commit. */
+json_t *tz_case_again(const struct tz_judge *j, const json_t *cand);
+/** The candidates in a case's field; empty when it holds none. */
+json_t *tz_case_list(struct tz_value v);
+/** Open a case about @s or join the open one. @cand is taken. */
+TZ_MUST_USE int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
+                             const char *kind, const char *rule, json_t *cand);
+/** Fill standing of @c from @row. Returns 1 when it changed, 0 when not, negative. */
+TZ_MUST_USE int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_row *row,
+                                     const struct tz_case_subject *s);
 
 #endif

@@ -13,24 +13,16 @@
  */
 #include "case_int.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CANDIDATES_MAX = 64, SUBJECTS_MAX = 64 };
-static const char LIFE[] = "_deleted";
+static const char LIFE[] = TZ_CASE_LIFE;
 
-struct subject {
-    char name[TZ_NAME_MAX + 1];
-    bool life;
-    uint16_t group; /* 0 = none */
-    int field;      /* index, -1 when a group or life */
-};
-
-static struct subject subject_of_field(const struct tz_type *t, size_t i)
+static struct tz_case_subject subject_of_field(const struct tz_type *t, size_t i)
 {
-    struct subject s = {.group = t->fields[i].group, .field = (int)i};
+    struct tz_case_subject s = {.group = t->fields[i].group, .field = (int)i};
     const char *name = s.group ? t->groups[s.group - 1].name : t->fields[i].name;
     if (s.group)
         s.field = -1;
@@ -38,14 +30,14 @@ static struct subject subject_of_field(const struct tz_type *t, size_t i)
     return s;
 }
 
-static struct subject subject_of_life(void)
+static struct tz_case_subject subject_of_life(void)
 {
-    struct subject s = {.life = true, .field = -1};
+    struct tz_case_subject s = {.life = true, .field = -1};
     memcpy(s.name, LIFE, sizeof LIFE);
     return s;
 }
 
-static bool subject_parse(const struct tz_type *t, struct tz_value name, struct subject *out)
+bool tz_case_subject_parse(const struct tz_type *t, struct tz_value name, struct tz_case_subject *out)
 {
     if (tz_value_is_text(name, LIFE)) {
         *out = subject_of_life();
@@ -59,22 +51,22 @@ static bool subject_parse(const struct tz_type *t, struct tz_value name, struct 
     return false;
 }
 
-static bool in_subject(const struct tz_type *t, const struct subject *s, size_t i)
+bool tz_case_in_subject(const struct tz_type *t, const struct tz_case_subject *s, size_t i)
 {
     return !s->life && (s->group ? t->fields[i].group == s->group : s->field == (int)i);
 }
 
-static bool subject_secret(const struct tz_type *t, const struct subject *s)
+bool tz_case_subject_secret(const struct tz_type *t, const struct tz_case_subject *s)
 {
     for (size_t i = 0; i < t->nfields; i++)
-        if (in_subject(t, s, i) && t->fields[i].visibility == TZ_VIS_SECRET)
+        if (tz_case_in_subject(t, s, i) && t->fields[i].visibility == TZ_VIS_SECRET)
             return true;
     return false;
 }
 
 /* ---- JSON ---- */
 
-static json_t *value_json(struct tz_value v)
+json_t *tz_case_value_json(struct tz_value v)
 {
     char *hex;
     json_t *j = NULL;
@@ -115,8 +107,7 @@ static json_t *author_json(struct tz_commit c)
                      (json_int_t)c.device, "user", user, "ver", ver_json(c.ver));
 }
 
-/** @values is taken. */
-static json_t *candidate_json(const struct tz_judge *j, struct tz_commit author, const char *rule, json_t *values)
+json_t *tz_case_candidate(const struct tz_judge *j, struct tz_commit author, const char *rule, json_t *values)
 {
     json_t *c = author_json(author);
     if (!c || json_object_set_new(c, "rule", json_string(rule)) ||
@@ -124,6 +115,14 @@ static json_t *candidate_json(const struct tz_judge *j, struct tz_commit author,
         json_decref(c);
         return NULL;
     }
+    return c;
+}
+
+json_t *tz_case_again(const struct tz_judge *j, const json_t *cand)
+{
+    json_t *c = json_deep_copy(cand);
+    if (c)
+        json_object_set_new(c, "since", ver_json(j->edit.ver));
     return c;
 }
 
@@ -139,12 +138,10 @@ static int json_value(struct tz_judge *j, const char *name, const json_t *json, 
     return rc;
 }
 
-static json_t *load_json(struct tz_value v, size_t flags_array)
+json_t *tz_case_list(struct tz_value v)
 {
     json_t *j = v.kind == TZ_V_TEXT ? json_loadb((const char *)v.p, v.n, 0, NULL) : NULL;
-    if (j)
-        return j;
-    return flags_array ? json_array() : json_object();
+    return j ? j : json_array();
 }
 
 /* ---- the case's record ---- */
@@ -164,7 +161,7 @@ void tz_case_put_int(struct tz_judge *j, struct tz_row *c, const char *field, in
     c->rec.v[tz_case_field(j, field)->index] = tz_value_int(v);
 }
 
-static int64_t get_int(const struct tz_judge *j, const struct tz_row *c, const char *field)
+int64_t tz_case_get_int(const struct tz_judge *j, const struct tz_row *c, const char *field)
 {
     return c->rec.v[tz_case_field(j, field)->index].i;
 }
@@ -229,7 +226,7 @@ void tz_case_note(struct tz_judge *j, struct tz_id id)
 }
 
 /** What stands now: {"at","by","device","user","ver","values"}; about life: "values":{"_deleted":0|1}. */
-static json_t *standing_json(struct tz_judge *j, const struct tz_row *row, const struct subject *s,
+static json_t *standing_json(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
                              const struct tz_stamps *stamps)
 {
     const struct tz_type *t = row->rec.type;
@@ -240,11 +237,11 @@ static json_t *standing_json(struct tz_judge *j, const struct tz_row *row, const
         json_object_set_new(values, LIFE, json_integer(row->deleted));
     }
     for (size_t i = 0; i < t->nfields; i++) {
-        if (!in_subject(t, s, i))
+        if (!tz_case_in_subject(t, s, i))
             continue;
         tz_ver ver = tz_stamps_get(stamps, t->fields[i].id, 0, row->born).ver;
         newest = ver > newest ? ver : newest;
-        json_object_set_new(values, t->fields[i].name, value_json(row->rec.v[i]));
+        json_object_set_new(values, t->fields[i].name, tz_case_value_json(row->rec.v[i]));
     }
     json_t *out = author_json(tz_judge_commit_of(j, newest));
     if (out)
@@ -254,15 +251,15 @@ static json_t *standing_json(struct tz_judge *j, const struct tz_row *row, const
     return out;
 }
 
-/** Fill standing of @c from @row. Returns 1 when it changed, 0 when not. */
-static int set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_row *row, const struct subject *s)
+int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_row *row,
+                         const struct tz_case_subject *s)
 {
     struct tz_stamps stamps;
     struct tz_value v;
     tz_stamps_init(&stamps, j->a);
     int rc = tz_stamps_decode(&stamps, row->stamps);
     json_t *json = rc ? NULL : standing_json(j, row, s, &stamps);
-    const char *field = subject_secret(row->rec.type, s) ? "standing_secret" : "standing";
+    const char *field = tz_case_subject_secret(row->rec.type, s) ? "standing_secret" : "standing";
     rc = json ? json_value(j, field, json, &v) : TZ_E_NOMEM;
     json_decref(json);
     if (rc == TZ_E_TOO_LONG) { /* the record itself shows it */
@@ -294,7 +291,7 @@ int tz_case_store(struct tz_judge *j, struct tz_row *c)
     return tz_judge_put(j, c, &none);
 }
 
-static int case_new(struct tz_judge *j, const struct tz_row *row, const struct subject *s, uint32_t generation,
+static int case_new(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, uint32_t generation,
                     const char *kind, const char *rule, struct tz_row **out)
 {
     struct tz_row *c = tz_arena_calloc(j->a, 1, sizeof *c);
@@ -336,12 +333,11 @@ static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, j
     if (json_array_size(list) < CANDIDATES_MAX)
         json_array_append(list, cand);
     else
-        tz_case_put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
+        tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
 }
 
-/** Open a case about @s or join the open one. @cand is taken. */
-static int open_or_join(struct tz_judge *j, const struct tz_row *row, const struct subject *s, const char *kind,
-                        const char *rule, json_t *cand)
+int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, const char *kind,
+                 const char *rule, json_t *cand)
 {
     struct tz_case_head h;
     struct tz_row *c = NULL;
@@ -353,19 +349,19 @@ static int open_or_join(struct tz_judge *j, const struct tz_row *row, const stru
     else if (!rc)
         rc = case_new(j, row, s, h.generation + 1, kind, rule, &c);
     if (!rc) {
-        const char *field = subject_secret(row->rec.type, s) ? "candidates_secret" : "candidates";
+        const char *field = tz_case_subject_secret(row->rec.type, s) ? "candidates_secret" : "candidates";
         struct tz_value *at = &c->rec.v[tz_case_field(j, field)->index];
-        json_t *list = load_json(*at, 1);
+        json_t *list = tz_case_list(*at);
         candidates_add(j, c, list, cand);
         rc = json_value(j, field, list, at);
         if (rc == TZ_E_TOO_LONG) { /* what was there stays; this word is in the audit log and is counted */
-            tz_case_put_int(j, c, "hidden_count", get_int(j, c, "hidden_count") + 1);
+            tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
             rc = 0;
         }
         json_decref(list);
     }
     if (!rc) {
-        rc = set_standing(j, c, row, s);
+        rc = tz_case_set_standing(j, c, row, s);
         rc = rc < 0 ? rc : tz_case_store(j, c);
     }
     json_decref(cand);
@@ -386,18 +382,19 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
     for (size_t i = 0; i < n; i++) {
         if (done[i])
             continue;
-        struct subject s = subject_of_field(t, loss[i].field);
+        struct tz_case_subject s = subject_of_field(t, loss[i].field);
         json_t *values = json_object();
         for (size_t k = i; k < n; k++) { /* one word per author: all of a group that they said in that commit */
-            if (done[k] || !in_subject(t, &s, loss[k].field) || loss[k].author.ver != loss[i].author.ver)
+            if (done[k] || !tz_case_in_subject(t, &s, loss[k].field) || loss[k].author.ver != loss[i].author.ver)
                 continue;
             done[k] = true;
-            json_object_set_new(values, t->fields[loss[k].field].name, value_json(loss[k].value));
+            json_object_set_new(values, t->fields[loss[k].field].name, tz_case_value_json(loss[k].value));
         }
         if (s.group)
-            json_object_set_new(values, t->fields[t->groups[s.group - 1].as_of].name, value_json(loss[i].as_of));
-        int rc =
-            open_or_join(j, row, &s, "conflict", loss[i].rule, candidate_json(j, loss[i].author, loss[i].rule, values));
+            json_object_set_new(values, t->fields[t->groups[s.group - 1].as_of].name,
+                                tz_case_value_json(loss[i].as_of));
+        int rc = tz_case_join(j, row, &s, "conflict", loss[i].rule,
+                              tz_case_candidate(j, loss[i].author, loss[i].rule, values));
         if (rc)
             return rc;
     }
@@ -406,23 +403,23 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
 
 int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author, const char *rule)
 {
-    struct subject s = subject_of_life();
-    return open_or_join(j, row, &s, "deleted", rule, candidate_json(j, author, rule, json_pack("{s:i}", LIFE, 1)));
+    struct tz_case_subject s = subject_of_life();
+    return tz_case_join(j, row, &s, "deleted", rule, tz_case_candidate(j, author, rule, json_pack("{s:i}", LIFE, 1)));
 }
 
 int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
     struct tz_commit author = tz_judge_author(j);
-    struct subject s = subject_of_life();
+    struct tz_case_subject s = subject_of_life();
     json_t *values = json_pack("{s:i}", LIFE, 0);
     for (size_t i = 0; i < row->rec.type->nfields; i++)
         if (names[i] && row->rec.type->fields[i].visibility != TZ_VIS_SECRET)
-            json_object_set_new(values, row->rec.type->fields[i].name, value_json(in->v[i]));
-    return open_or_join(j, row, &s, "deleted", "resolved", candidate_json(j, author, "resolved", values));
+            json_object_set_new(values, row->rec.type->fields[i].name, tz_case_value_json(in->v[i]));
+    return tz_case_join(j, row, &s, "deleted", "resolved", tz_case_candidate(j, author, "resolved", values));
 }
 
 struct open_case {
-    struct subject s;
+    struct tz_case_subject s;
     struct tz_id id;
 };
 
@@ -437,7 +434,7 @@ static int open_cases(struct tz_judge *j, const struct tz_row *row, struct open_
     tz_stmt_bind_id(st, 2, &row->id);
     int rc;
     while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < SUBJECTS_MAX)
-        if (subject_parse(row->rec.type, tz_stmt_value(st, 0), &open[*n].s) && tz_stmt_id(st, 1, &open[*n].id))
+        if (tz_case_subject_parse(row->rec.type, tz_stmt_value(st, 0), &open[*n].s) && tz_stmt_id(st, 1, &open[*n].id))
             ++*n;
     tz_stmt_reset(st);
     return rc < 0 ? rc : 0;
@@ -452,7 +449,7 @@ int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
         struct tz_row *c = NULL;
         rc = tz_case_load(j, open[i].id, &c);
         if (!rc)
-            rc = set_standing(j, c, row, &open[i].s);
+            rc = tz_case_set_standing(j, c, row, &open[i].s);
         if (rc == 1)
             rc = tz_case_store(j, c);
     }
@@ -460,15 +457,14 @@ int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
 }
 
 /** The candidates of one open case go into the case of the same subject of another record. */
-static int hand_over_one(struct tz_judge *j, const struct tz_row *keep, const struct subject *s, struct tz_row *c)
+static int hand_over_one(struct tz_judge *j, const struct tz_row *keep, const struct tz_case_subject *s,
+                         struct tz_row *c)
 {
-    const char *field = subject_secret(keep->rec.type, s) ? "candidates_secret" : "candidates";
-    json_t *list = load_json(c->rec.v[tz_case_field(j, field)->index], 1);
+    const char *field = tz_case_subject_secret(keep->rec.type, s) ? "candidates_secret" : "candidates";
+    json_t *list = tz_case_list(c->rec.v[tz_case_field(j, field)->index]);
     int rc = 0;
     for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
-        json_t *again = json_deep_copy(json_array_get(list, i));
-        json_object_set_new(again, "since", ver_json(j->edit.ver));
-        rc = open_or_join(j, keep, s, "conflict", "merged", again);
+        rc = tz_case_join(j, keep, s, "conflict", "merged", tz_case_again(j, json_array_get(list, i)));
     }
     json_decref(list);
     tz_case_put_text(j, c, "state", "closed");
@@ -497,253 +493,4 @@ int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struc
             rc = tz_case_head_put(j, gone, open[i].s.name, &h);
     }
     return rc;
-}
-
-/* ---- resolve ---- */
-
-struct resolve {
-    struct tz_row *c;   /* the case */
-    struct tz_row *row; /* its target */
-    struct tz_stamps stamps;
-    struct subject s;
-    struct tz_record in;
-    bool names[TZ_FIELDS_MAX];
-    bool deleted; /* about life: the choice */
-};
-
-/** The chosen values, checked against the subject and the author's rights. 0, 1 refused, negative. */
-static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
-{
-    const struct tz_type *t = r->row->rec.type;
-    r->deleted = op->deleted;
-    if (r->s.life != (op->field == TZ_FIELD_DELETED))
-        return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
-    if (r->s.life)
-        return t->deleters & j->role->editor ? 0 : (tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1);
-    if (tz_record_decode(t, op->values, j->a, &r->in, NULL))
-        return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
-    int rc = tz_judge_known_fields(j, op, t, &r->in);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < t->nfields; i++)
-        r->names[i] = r->in.v[i].kind != TZ_V_NULL;
-    for (size_t i = 0; i < op->ncleared; i++) {
-        const struct tz_field *f = tz_type_field_id(t, op->cleared[i]);
-        if (f)
-            r->names[f->index] = true;
-    }
-    rc = tz_merge_redirect(j, &r->in, r->names);
-    if (rc)
-        return rc;
-    bool any = false;
-    for (size_t i = 0; i < t->nfields; i++) {
-        if (!r->names[i])
-            continue;
-        any = true;
-        if (!in_subject(t, &r->s, i) || tz_value_check(&t->fields[i], r->in.v[i], false, NULL))
-            return tz_judge_refuse(j, TZ_E_VALUE, t->fields[i].name, NULL), 1;
-        if (!tz_judge_may_edit(j, r->row, &t->fields[i]))
-            return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
-        if (r->in.v[i].kind == TZ_V_NULL && tz_judge_required(j, &t->fields[i]))
-            return tz_judge_refuse(j, TZ_E_REQUIRED, t->fields[i].name, NULL), 1;
-    }
-    return any ? 0 : (tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1);
-}
-
-/** Case and target, if the author may see them. 0, 1 refused, negative. */
-static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
-{
-    struct tz_stamps ignored;
-    const struct tz_type *t = NULL;
-    struct tz_id target = {{0}};
-    r->c = tz_arena_alloc(j->a, sizeof *r->c);
-    r->row = tz_arena_alloc(j->a, sizeof *r->row);
-    if (!r->c || !r->row)
-        return TZ_E_NOMEM;
-    int rc = tz_judge_load(j, j->s->case_type, op->id, r->c, &ignored);
-    if (rc == 1 && tz_duplicate_case(j, r->c)) {
-        rc = tz_duplicate_resolve(j, op, r->c);
-        return rc ? rc : 1;
-    }
-    if (rc == 1) {
-        t = tz_rows_ref_type(j->s->cat, &r->c->rec, tz_case_field(j, "target_id"));
-        memcpy(target.b, r->c->rec.v[tz_case_field(j, "target_id")->index].p, TZ_ID_BYTES);
-        rc = t ? tz_judge_load(j, t, target, r->row, &r->stamps) : 0;
-    }
-    if (rc < 0)
-        return rc;
-    if (rc == 0 || !tz_judge_in_area(j, &r->row->area) ||
-        !subject_parse(t, r->c->rec.v[tz_case_field(j, "subject")->index], &r->s))
-        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
-    if (op->generation != (uint32_t)get_int(j, r->c, "generation"))
-        return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
-    return 0;
-}
-
-static bool choice_stands(const struct resolve *r)
-{
-    if (r->s.life)
-        return r->row->deleted == r->deleted;
-    for (size_t i = 0; i < r->row->rec.type->nfields; i++)
-        if (r->names[i] && !tz_value_eq(r->row->rec.v[i], r->in.v[i]))
-            return false;
-    return true;
-}
-
-static json_t *chosen_json(const struct resolve *r)
-{
-    json_t *values = json_object();
-    if (r->s.life)
-        json_object_set_new(values, LIFE, json_integer(r->deleted));
-    for (size_t i = 0; i < r->row->rec.type->nfields; i++)
-        if (r->names[i])
-            json_object_set_new(values, r->row->rec.type->fields[i].name, value_json(r->in.v[i]));
-    return values;
-}
-
-/** The standing values that the resolver had not seen and did not choose, as {field: value}; NULL when there are none.
- */
-static json_t *unseen_standing(struct tz_judge *j, const struct resolve *r, struct tz_commit *author)
-{
-    const struct tz_type *t = r->row->rec.type;
-    json_t *values = NULL;
-    struct tz_stamp life = tz_stamps_get(&r->stamps, TZ_FIELD_DELETED, 0, r->row->born);
-    if (r->s.life && r->row->deleted != r->deleted && !tz_merge_saw(&j->edit, life, tz_judge_commit_of, j)) {
-        *author = tz_judge_commit_of(j, life.ver);
-        return json_pack("{s:i}", LIFE, (int)r->row->deleted);
-    }
-    for (size_t i = 0; i < t->nfields; i++) {
-        if (!r->names[i] || tz_value_eq(r->row->rec.v[i], r->in.v[i]))
-            continue;
-        struct tz_stamp st = tz_stamps_get(&r->stamps, t->fields[i].id, 0, r->row->born);
-        if (tz_merge_saw(&j->edit, st, tz_judge_commit_of, j))
-            continue;
-        if (!values)
-            values = json_object();
-        *author = tz_judge_commit_of(j, st.ver);
-        json_object_set_new(values, t->fields[i].name, value_json(r->row->rec.v[i]));
-    }
-    return values;
-}
-
-/** Write the choice with stamps that say so. 0, 1 refused, negative. */
-static int resolve_write(struct tz_judge *j, struct resolve *r)
-{
-    const struct tz_type *t = r->row->rec.type;
-    bool back = r->s.life && r->row->deleted && !r->deleted;
-    int rc = 0;
-    if (r->s.life) {
-        char example[TZ_ID_HEX + 1];
-        uint64_t count = 0;
-        if (r->deleted && !r->row->deleted) {
-            rc = tz_judge_children(j, t, r->row->id, tz_judge_checkpoint(j), example, &count);
-            if (rc > 0)
-                return tz_judge_refuse(j, TZ_E_HAS_CHILDREN, "1", NULL), 1;
-        }
-        r->row->deleted = r->deleted;
-        if (!rc)
-            rc = tz_stamps_set(&r->stamps,
-                               (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = j->edit.ver, .resolved = true});
-    }
-    for (size_t i = 0; i < t->nfields && !rc; i++) {
-        if (!r->names[i])
-            continue;
-        r->row->rec.v[i] = r->in.v[i];
-        rc = tz_stamps_set(&r->stamps,
-                           (struct tz_stamp){.field = t->fields[i].id, .ver = j->edit.ver, .resolved = true});
-    }
-    if (!rc && !r->s.life) /* the choice may move the record, or point somewhere */
-        rc = tz_judge_area(j, r->row);
-    if (!rc && !r->s.life)
-        rc = tz_merge_circle(j, r->row, r->names);
-    if (!rc && !r->s.life)
-        rc = tz_judge_size(j, &r->row->rec);
-    if (!rc && !r->s.life)
-        rc = tz_judge_refs(j, t, &r->row->rec, r->names);
-    if (!rc)
-        rc = tz_judge_put(j, r->row, &r->stamps);
-    return rc || !back ? rc : tz_judge_revive_parents(j, r->row, 0);
-}
-
-static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
-{
-    static const char *const choice[] = {"typed", "mine", "theirs", "typed"};
-    struct tz_case_head h;
-    uint8_t *user = tz_arena_dup(j->a, j->edit.user.b, TZ_ID_BYTES);
-    if (!user)
-        return TZ_E_NOMEM;
-    r->c->area = r->row->area;
-    tz_case_put_text(j, r->c, "state", "closed");
-    tz_case_put_int(j, r->c, "closed_at", j->received.ms);
-    r->c->rec.v[tz_case_field(j, "closed_by")->index] = tz_value_blob(user, TZ_ID_BYTES);
-    tz_case_put_text(j, r->c, "choice", choice[(unsigned)op->choice <= 3 ? op->choice : 0]);
-    int rc = set_standing(j, r->c, r->row, &r->s);
-    rc = rc < 0 ? rc : tz_case_store(j, r->c);
-    if (!rc)
-        rc = tz_case_head_get(j, r->row, r->s.name, &h);
-    h.open = false;
-    return rc ? rc : tz_case_head_put(j, r->row, r->s.name, &h);
-}
-
-/** Candidates that joined after the resolver looked open the next generation. */
-static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *standing,
-                         struct tz_commit standing_author)
-{
-    const char *field = subject_secret(r->row->rec.type, &r->s) ? "candidates_secret" : "candidates";
-    const char *kind = r->s.life ? "deleted" : "conflict";
-    json_t *list = load_json(r->c->rec.v[tz_case_field(j, field)->index], 1);
-    int rc = 0;
-    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
-        json_t *cand = json_array_get(list, i);
-        const char *since = json_string_value(json_object_get(cand, "since"));
-        if (!since || strtoull(since, NULL, 10) <= j->edit.base_ver)
-            continue;
-        json_t *again = json_deep_copy(cand);
-        json_object_set_new(again, "since", ver_json(j->edit.ver));
-        rc = open_or_join(j, r->row, &r->s, kind, "resolved", again);
-    }
-    json_decref(list);
-    if (!rc && standing)
-        rc = open_or_join(j, r->row, &r->s, kind, "resolved",
-                          candidate_json(j, standing_author, "resolved", json_incref(standing)));
-    return rc;
-}
-
-static int resolve_late(struct tz_judge *j, const struct resolve *r)
-{
-    struct tz_commit author = tz_judge_author(j);
-    if (choice_stands(r))
-        return 0;
-    j->res.outcome = TZ_OUT_SUPERSEDED;
-    return open_or_join(j, r->row, &r->s, r->s.life ? "deleted" : "conflict", "resolved",
-                        candidate_json(j, author, "resolved", chosen_json(r)));
-}
-
-int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op)
-{
-    struct resolve *r = tz_arena_calloc(j->a, 1, sizeof *r);
-    struct tz_commit author = {0};
-    if (!r)
-        return TZ_E_NOMEM;
-    int rc = resolve_load(j, op, r);
-    if (!rc)
-        rc = resolve_values(j, op, r);
-    if (rc)
-        return rc < 0 ? rc : 0;
-    if (tz_value_is_text(r->c->rec.v[tz_case_field(j, "state")->index], "closed"))
-        return resolve_late(j, r);
-    if (!choice_stands(r) && (r->deleted || !r->s.life))
-        rc = tz_judge_decision_on_life(j, r->row, &r->stamps, r->s.life ? NULL : &r->in, r->names);
-    if (rc)
-        return rc < 0 ? rc : 0;
-    json_t *standing = unseen_standing(j, r, &author);
-    rc = resolve_write(j, r);
-    if (!rc)
-        rc = resolve_close(j, op, r);
-    if (!rc)
-        rc = reopen_unseen(j, r, standing, author);
-    json_decref(standing);
-    if (!rc)
-        rc = tz_case_refresh(j, r->row);
-    return rc < 0 ? rc : 0;
 }

@@ -7,7 +7,7 @@
  *
  *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge → result, audit, backlog
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
- *   judge_case.c   cases: open, join, resolve
+ *   judge_case.c   cases: open, join         judge_resolve.c  cases decided
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
@@ -177,9 +177,11 @@ TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row 
                                         const bool *names);
 /** The open cases of a record show what stands now; call after the row was put. */
 TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
-TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
 /** Open cases of @gone go on as cases of @keep. */
 TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
+
+/* judge_resolve.c */
+TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
 
 /* judge_duplicate.c */
 /** The record was written (from @old, NULL: new): remember what it claims now. */
