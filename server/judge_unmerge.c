@@ -3,10 +3,33 @@
  * UNMERGE: a record that became part of another comes out again, with what nobody has changed since.
  */
 #include "merge_int.h"
+#include "set.h"
 
 #include <string.h>
 
 enum { LINKS_MAX = TZ_MERGE_LINKS_MAX };
+
+/** Elements that the merge brought, and nobody has added since, go; the others are somebody's word. */
+static int give_back_elements(struct tz_judge *j, const struct tz_field *f, struct tz_row *row,
+                              struct tz_stamps *stamps, struct tz_value was, tz_ver since)
+{
+    struct tz_value *at = &row->rec.v[f->index];
+    struct tz_bytes rest = tz_bytes_of(at->p, at->kind == TZ_V_TEXT ? at->n : 0);
+    struct tz_bytes *el = tz_arena_calloc(j->a, tz_set_count(*at) + 1, sizeof *el);
+    struct tz_value left;
+    size_t n = 0;
+    if (!el)
+        return TZ_E_NOMEM;
+    while (tz_set_next(&rest, &el[n]))
+        n += !tz_set_has(was, el[n]) && tz_stamps_get(stamps, f->id, tz_element_hash(el[n]), row->born).ver == since;
+    int rc = n ? tz_set_put(*at, el, n, false, j->a, &left) : 0;
+    if (rc || n == 0 || (left.kind == TZ_V_NULL && tz_judge_required(j, f)))
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        tz_stamps_drop(stamps, f->id, tz_element_hash(el[i]));
+    *at = left;
+    return tz_stamps_set(stamps, (struct tz_stamp){.field = f->id, .ver = j->edit.ver});
+}
 
 /** What stands of the survivor as the merge left it goes back to what it was. */
 static int give_back_fields(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_bytes body,
@@ -20,7 +43,9 @@ static int give_back_fields(struct tz_judge *j, const struct tz_type *t, struct 
         rc = tz_record_decode(t, body, j->a, was, j->err);
     for (size_t i = 0; i < t->nfields && !rc; i++) {
         const struct tz_field *f = &t->fields[i];
-        if ((!tz_merge_takes(t, i) && f->merge != TZ_MERGE_SET) || tz_value_eq(row->rec.v[i], was->v[i]) ||
+        if (f->merge == TZ_MERGE_SET)
+            rc = give_back_elements(j, f, row, &stamps, was->v[i], since);
+        if (rc || !tz_merge_takes(t, i) || tz_value_eq(row->rec.v[i], was->v[i]) ||
             tz_stamps_get(&stamps, f->id, 0, row->born).ver != since)
             continue;
         row->rec.v[i] = was->v[i];

@@ -142,13 +142,14 @@ int sx_group_teardown(void **state)
     return 0;
 }
 
-int sx_setup(void **state)
+struct sx *sx_clone(const struct sx *from)
 {
     struct sx *f = calloc(1, sizeof *f);
     struct sx_dev *devs[7];
     assert_non_null(f);
-    *f = *base;
-    f->disk = tz_memdisk_clone(base->disk);
+    assert_null(from->s);
+    *f = *from;
+    f->disk = tz_memdisk_clone(from->disk);
     tz_memdisk_path(f->disk, "central.db", f->path, sizeof f->path);
     tz_arena_init(&f->a, 512U << 20);
     each_dev(f, devs);
@@ -158,18 +159,33 @@ int sx_setup(void **state)
         devs[i]->ids.random_ctx = devs[i];
         sx_see(devs[i]);
     }
-    *state = f;
+    return f;
+}
+
+void sx_free(struct sx *f)
+{
+    tz_store_close(f->s);
+    tz_memdisk_free(f->disk);
+    tz_arena_deinit(&f->a);
+    free(f);
+}
+
+int sx_setup(void **state)
+{
+    *state = sx_clone(base);
     return 0;
 }
 
 int sx_teardown(void **state)
 {
-    struct sx *f = *state;
-    tz_store_close(f->s);
-    tz_memdisk_free(f->disk);
-    tz_arena_deinit(&f->a);
-    free(f);
+    sx_free(*state);
     return 0;
+}
+
+void sx_close(struct sx *f)
+{
+    tz_store_close(f->s);
+    f->s = NULL;
 }
 
 void sx_reopen(struct sx *f)
@@ -293,6 +309,27 @@ void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...)
     va_end(ap);
 }
 
+/** The fields of a decision about @case_id: those of the record that it is about. */
+static struct tz_op *op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, va_list ap)
+{
+    struct sx *f = c->dev->f;
+    const struct tz_row *row = sx_row(f, "case", case_id);
+    assert_non_null(row);
+    struct tz_op *op = sx_op(c, TZ_OP_RESOLVE, "case", case_id);
+    op->generation = generation;
+    op->choice = TZ_CHOICE_TYPED;
+    op_fields(c, op, sx_type(f, sx_case_text(f, row, "target_type")), ap);
+    return op;
+}
+
+void sx_op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, ...)
+{
+    va_list ap;
+    va_start(ap, generation);
+    op_resolve(c, case_id, generation, ap);
+    va_end(ap);
+}
+
 void sx_op_withdraw(struct sx_cs *c, uint64_t seq)
 {
     struct tz_op *op = sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}});
@@ -386,17 +423,10 @@ const struct tz_result *sx_withdraw(struct sx_dev *dev, uint64_t seq)
 
 const struct tz_result *sx_resolve(struct sx_dev *dev, struct tz_id case_id, uint32_t generation, ...)
 {
-    struct sx *f = dev->f;
-    const struct tz_row *row = sx_row(f, "case", case_id);
-    assert_non_null(row);
-    const char *target = sx_case_text(f, row, "target_type");
     struct sx_cs *c = sx_begin(dev);
-    struct tz_op *op = sx_op(c, TZ_OP_RESOLVE, "case", case_id);
     va_list ap;
-    op->generation = generation;
-    op->choice = TZ_CHOICE_TYPED;
     va_start(ap, generation);
-    op_fields(c, op, sx_type(f, target), ap);
+    op_resolve(c, case_id, generation, ap);
     va_end(ap);
     return sx_push(c);
 }

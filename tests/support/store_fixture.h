@@ -69,6 +69,11 @@ int sx_group_teardown(void **state);
 int sx_setup(void **state);
 int sx_teardown(void **state);
 
+/** A store of its own with what @from has on its disk, whose store must be closed (sx_close). Own with sx_free. */
+struct sx *sx_clone(const struct sx *from);
+void sx_free(struct sx *f);
+void sx_close(struct sx *f);
+
 struct tz_store_options sx_options(struct sx *f);
 /** Close and open again what is on the disk. */
 void sx_reopen(struct sx *f);
@@ -86,6 +91,8 @@ struct sx_cs *sx_begin(struct sx_dev *dev);
 struct tz_id sx_op_create(struct sx_cs *c, const char *type, ...) __attribute__((sentinel));
 void sx_op_create_as(struct sx_cs *c, struct tz_id id, const char *type, ...) __attribute__((sentinel));
 void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...) __attribute__((sentinel));
+/** As sx_resolve below. */
+void sx_op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, ...) __attribute__((sentinel));
 /** The own save @seq, one of the last few. */
 void sx_op_withdraw(struct sx_cs *c, uint64_t seq);
 struct tz_op *sx_op(struct sx_cs *c, enum tz_op_kind kind, const char *type, struct tz_id id);
