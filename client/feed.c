@@ -372,6 +372,8 @@ static int take_rows(struct tz_office *o, const struct tz_msg_rows *rows, struct
 {
     for (size_t i = 0; i < rows->nrows; i++) {
         int rc = tz_feed_row(o, &rows->rows[i], err);
+        if (!rc)
+            rc = tz_refresh_seen(o, &rows->rows[i], err);
         if (rc)
             return rc;
     }
@@ -452,6 +454,8 @@ int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, s
     }
     if (!rc)
         rc = take_messages(o, messages, n, err);
+    if (!rc)
+        rc = tz_refresh_end(o, err);
     struct tz_stmt *s = rc ? NULL : tz_office_sql(o, OS_CURSOR_ALL, "UPDATE cursor SET ver = ?1 WHERE ver < ?1", err);
     if (s) {
         tz_stmt_bind_int(s, 1, (int64_t)c->ver);

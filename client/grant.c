@@ -4,8 +4,8 @@
  *
  * Invariants
  *  1. There is one cursor per (granted area, tier of this catalogue). A cursor that is new starts at 0, and the replica
- * is filling until the next checkpoint. A change in the right to read secret fields makes every cursor new; so does a
- * restore of the server that undid what they cover (lost.c).
+ * is filling until the next checkpoint. A change in the right to read secret fields makes every cursor new; so do a
+ * restore of the server that undid what they cover (lost.c) and a purge that went past them (refresh.c).
  * A device without areas (an administrator's, an auditor's) has no cursor: it pulls nothing and is never filling.
  *  2. Records of an area that is no longer granted are gone when the transaction of that Welcome commits. Own edits of
  * them stay in the outbox: they are handed in and judged.
@@ -59,7 +59,7 @@ int tz_office_cursors(struct tz_office *o, struct tz_arena *a, struct tz_cursor 
     if (!*out)
         return tz_office_nomem(err);
     struct tz_stmt *s = tz_office_sql(
-        o, OS_CURSORS, "SELECT district, street, tier, ver FROM cursor ORDER BY tier, district, street", err);
+        o, OS_CURSORS, "SELECT district, street, tier, ver, begun FROM cursor ORDER BY tier, district, street", err);
     if (!s)
         return tz_office_code(err);
     int rc = 0;
@@ -73,6 +73,7 @@ int tz_office_cursors(struct tz_office *o, struct tz_arena *a, struct tz_cursor 
             memcpy(c->area.street, st.p, st.n);
         c->tier = (uint32_t)tz_stmt_int(s, 2);
         c->ver = (tz_ver)tz_stmt_int(s, 3);
+        c->begun = (tz_ver)tz_stmt_int(s, 4);
     }
     tz_stmt_reset(s);
     return rc < 0 ? rc : 0;
@@ -187,7 +188,7 @@ static int write_cursors(struct tz_office *o, int64_t *gone, int64_t *news, stru
             continue;
         done[tier] = true;
         struct tz_stmt *s = tz_office_sql(
-            o, OS_CURSOR_ADD, "INSERT OR IGNORE INTO cursor SELECT district, street, ?, 0 FROM grant_area", err);
+            o, OS_CURSOR_ADD, "INSERT OR IGNORE INTO cursor SELECT district, street, ?, 0, 0 FROM grant_area", err);
         if (!s)
             return tz_office_code(err);
         tz_stmt_bind_int(s, 1, tier);
@@ -257,14 +258,18 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
     bool other_sight = !rc && o->st.welcomed && w->reads_secret != o->st.reads_secret;
     if (!rc) {
         take_identity(o, w);
-        rc = tz_lost_take(o, w, err);
+        rc = tz_refresh_take(o, w->horizon, err); /* before anything resets a cursor for another reason */
     }
+    if (!rc)
+        rc = tz_lost_take(o, w, err);
     if (!rc)
         rc = write_areas(o, w, err);
     if (!rc && other_sight) /* every row looks different now: all of them again, at the versions they have */
         rc = tz_db_exec(o->db, "DELETE FROM cursor", err);
     if (!rc)
         rc = write_cursors(o, &gone, &news, err);
+    if (!rc)
+        rc = tz_refresh_begun(o, w->horizon, err);
     if (!rc)
         rc = write_users(o, w, err);
     if (!rc && (gone || other_sight)) /* the latter took the cursors that would have told */

@@ -56,8 +56,7 @@ static int keep_row(struct tz_office *o, const struct tz_type *t, const struct t
     return rc;
 }
 
-/** The confirmed record goes; own edits of it stay on top of nothing until the server sends what it has. */
-static int forget_row(struct tz_office *o, const struct tz_type *t, struct tz_id id, bool shadowed, struct tz_err *err)
+int tz_lost_forget(struct tz_office *o, const struct tz_type *t, struct tz_id id, bool shadowed, struct tz_err *err)
 {
     struct tz_image none;
     const struct tz_area nowhere = {0};
@@ -83,7 +82,7 @@ static int put_aside(struct tz_office *o, uint32_t type, struct tz_id id, const 
     if (!rc && im->state != TZ_IMAGE_NONE && im->row.ver > r->above && im->row.ver <= r->upto) {
         rc = keep_row(o, t, im, err);
         if (!rc)
-            rc = forget_row(o, t, id, shadowed, err);
+            rc = tz_lost_forget(o, t, id, shadowed, err);
     }
     tz_arena_deinit(&a);
     return rc;

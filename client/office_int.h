@@ -7,7 +7,7 @@
  *
  *   save.c ──> check.c (rights, references, areas)     feed.c ──> overlay.c
  *     └──────> overlay.c (touch, replay, base)         outbox.c ──> overlay.c (leave)
- *   grant.c ──> lost.c ──> overlay.c (what a restore of the server undid)
+ *   grant.c ──> lost.c, refresh.c ──> overlay.c (what a restore of the server undid; what it purged meanwhile)
  *   confirmed.c reads through the overlay; case_view.c reads a case; office.c opens, and owns the one row of state.
  *
  * All functions here run inside a transaction of their caller unless they say otherwise.
@@ -53,7 +53,9 @@ enum tz_office_stmt {
     OS_CURSORS,
     OS_CURSOR_ADD,
     OS_CURSOR_ALL,
+    OS_CURSOR_BEGUN,
     OS_CURSOR_SET,
+    OS_CURSOR_STALE,
     OS_LOST_ADD,
     OS_LOST_CURSORS,
     OS_LOST_KNOWN,
@@ -69,6 +71,9 @@ enum tz_office_stmt {
     OS_RAW_EACH,
     OS_RAW_GET,
     OS_RAW_PUT,
+    OS_REFRESH_ASIDE,
+    OS_REFRESH_LEFT,
+    OS_REFRESH_SEEN,
     OS_SHADOW_CLEAN,
     OS_SHADOW_CLEAN_ONE,
     OS_SHADOW_DEL,
@@ -262,8 +267,23 @@ TZ_MUST_USE int tz_withdrawal_undo(struct tz_office *o, uint64_t by, struct tz_e
 /* ---- lost.c ---- */
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */
 TZ_MUST_USE int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
+/** The confirmed record goes; own edits of it (@shadowed) stay on top of nothing until the server sends what it has. */
+TZ_MUST_USE int tz_lost_forget(struct tz_office *o, const struct tz_type *t, struct tz_id id, bool shadowed,
+                               struct tz_err *err);
 /** Own saves that the server had applied and does not know any more. */
 TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err);
+
+/* ---- refresh.c ---- */
+/** Welcome named @horizon: if a cursor here is behind it, everything is to come anew. Changes o->st. */
+TZ_MUST_USE int tz_refresh_take(struct tz_office *o, tz_ver horizon, struct tz_err *err);
+/** Cursors at 0 begin under @horizon; after everything else in the Welcome that may reset one. */
+TZ_MUST_USE int tz_refresh_begun(struct tz_office *o, tz_ver horizon, struct tz_err *err);
+/** Has something yet to come again? */
+TZ_MUST_USE int tz_refresh_under_way(struct tz_office *o, bool *out, struct tz_err *err);
+/** The server has sent this record. */
+TZ_MUST_USE int tz_refresh_seen(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err);
+/** All there is has come: what did not, goes. Before st.filling is cleared. */
+TZ_MUST_USE int tz_refresh_end(struct tz_office *o, struct tz_err *err);
 
 /* ---- audit.c ---- */
 /** Is the remembered audit entry marked as changed? Zeroed when not. */

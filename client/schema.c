@@ -108,5 +108,11 @@ static const char STEP_2[] =
     " state INTEGER NOT NULL," /* enum tz_row_state */
     " body BLOB NOT NULL, PRIMARY KEY(type, id, ver)) STRICT, WITHOUT ROWID;";
 
-const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}};
+static const char STEP_3[] =
+    /* the server's purge horizon as it was when this cursor began at 0 */
+    "ALTER TABLE cursor ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"
+    /* confirmed records that the server has not sent again since everything began anew behind a purge */
+    "CREATE TABLE refresh(type INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
+
+const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}};
 const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

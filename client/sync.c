@@ -10,7 +10,8 @@
  *                      ─ filling ─> FILL job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
  * Invariants
- *  1. The lanes never wait for each other.
+ *  1. The lanes never wait for each other, but once: behind a purge the own edits are handed in before everything is
+ * fetched anew.
  *  2. Jobs of one lane run in the order they were submitted (the owner has one thread for them), so a checkpoint
  * follows its fills.
  *  3. Nothing a server sends makes this hold more than its caps: held rows, jobs under way per lane, one verify, one
@@ -54,6 +55,7 @@ struct tz_sync {
     tz_ver own_ver; /* greatest version of an own result */
     /* down */
     bool filling;
+    struct tz_buf pull;    /* kept back until the outbox is handed in; empty when it went out */
     struct tz_bytes *held; /* owned */
     size_t nheld, held_cap, held_bytes;
     size_t down_jobs;
@@ -107,6 +109,7 @@ int tz_sync_new(const struct tz_sync_config *c, const struct tz_sync_io *io, str
     if (s->cfg.held_bytes_max == 0)
         s->cfg.held_bytes_max = HELD_BYTES_DEFAULT;
     s->heard = tz_clock_mono(&s->cfg.clock);
+    tz_buf_init(&s->pull, TZ_FRAME_BODY_MAX);
     return 0;
 }
 
@@ -115,6 +118,7 @@ void tz_sync_free(struct tz_sync *s)
     if (!s)
         return;
     held_clear(s);
+    tz_buf_deinit(&s->pull);
     tz_repair_free(s->repair);
     free(s);
 }
@@ -174,9 +178,17 @@ static void up_pump(struct tz_sync *s)
     s->io.submit(s->io.ctx, j);
 }
 
+static void send_pull(struct tz_sync *s, struct tz_bytes body)
+{
+    s->io.send(s->io.ctx, TZ_MSG_PULL, TZ_LANE_DOWN, body);
+    tz_buf_clear(&s->pull);
+}
+
 static void check_caught_up(struct tz_sync *s)
 {
     bool up = s->empty && !s->loading && !s->look_again && s->in_flight == 0 && s->result_jobs == 0;
+    if (s->state == SYNC_RUNNING && up && s->pull.len)
+        send_pull(s, tz_buf_unread(&s->pull));
     if (s->caught_up || s->state != SYNC_RUNNING || !up || s->filling)
         return;
     if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
@@ -470,8 +482,10 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->count.checkpoint = j->ver;
     s->look_again = true;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
-    if (s->state == SYNC_RUNNING)
-        s->io.send(s->io.ctx, TZ_MSG_PULL, TZ_LANE_DOWN, tz_buf_unread(&j->out));
+    if (s->state == SYNC_RUNNING && !j->refreshing)
+        send_pull(s, tz_buf_unread(&j->out));
+    else if (s->state == SYNC_RUNNING && tz_buf_put(&s->pull, j->out.p + j->out.pos, j->out.len - j->out.pos))
+        sync_fail(s, TZ_E_NOMEM, NULL);
     up_pump(s);
 }
 

@@ -40,6 +40,7 @@ struct tz_cjob {
     bool unasked;                  /* RESULTS: they answer no Push */
     tz_ver head;                   /* ENTER */
     bool filling;                  /* ENTER */
+    bool refreshing;               /* ENTER: `out`, the Pull, waits until the outbox is handed in */
     uint32_t push_max, rows_max;
 };
 

@@ -51,6 +51,8 @@ static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
         rc = tz_office_cursors(o, a, &cursors, &n, &j->err);
     if (!rc)
         rc = tz_msg_put_pull(&j->out, cursors, n);
+    if (!rc)
+        rc = tz_refresh_under_way(o, &j->refreshing, &j->err);
     if (rc)
         return rc;
     j->head = w.head;

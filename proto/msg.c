@@ -57,6 +57,7 @@ static const struct tz_wire_rule hello_rules[] = {
     TZ_RULE_NUMBERS(9, TZ_MSG_LOST_MAX),
     TZ_RULE_NUMBER(10),
     TZ_RULE_NUMBER(11),
+    TZ_RULE_NUMBER(12),
 };
 static const struct tz_wire_schema hello_schema = TZ_SCHEMA("Hello", hello_rules);
 
@@ -84,6 +85,7 @@ int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m)
     put_lost(&w, 9, m->lost_seqs, m->nlost);
     tz_msg_w_u64(&w, 10, m->last_seq);
     tz_msg_w_u64(&w, 11, m->heard_seq);
+    tz_msg_w_u64(&w, 12, m->answered_seq);
     return tz_msg_end(&w, &hello_schema);
 }
 
@@ -105,7 +107,8 @@ int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hell
                                .lost_seqs = p->lost_seqs,
                                .nlost = p->n_lost_seqs,
                                .last_seq = p->last_seq,
-                               .heard_seq = p->heard_seq};
+                               .heard_seq = p->heard_seq,
+                               .answered_seq = p->answered_seq};
     return tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
 }
 
@@ -156,6 +159,8 @@ static const struct tz_wire_rule welcome_rules[] = {
     TZ_RULE_NUMBER(20),
     TZ_RULE_MESSAGES(21, TZ_MSG_LOST_RANGES_MAX, 64, lost_schema),
     TZ_RULE_NUMBER(22),
+    TZ_RULE_NUMBER(23),
+    TZ_RULE_NUMBER(24),
 };
 static const struct tz_wire_schema welcome_schema = TZ_SCHEMA("Welcome", welcome_rules);
 
@@ -214,6 +219,8 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
     for (size_t i = 0; i < m->nlost; i++)
         put_lost_range(&w, 21, &m->lost[i]);
     tz_msg_w_u64(&w, 22, (uint64_t)m->audit);
+    tz_msg_w_u64(&w, 23, m->horizon);
+    tz_msg_w_u64(&w, 24, m->settled);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -292,7 +299,9 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .audit_n = p->audit_n,
                                  .push_in_flight_max = p->push_in_flight_max,
                                  .rows_in_flight_max = p->rows_in_flight_max,
-                                 .recovery_until_ms = p->recovery_until_ms};
+                                 .recovery_until_ms = p->recovery_until_ms,
+                                 .horizon = p->horizon,
+                                 .settled = p->settled};
     rc = tz_msg_take_enum("audit", p->audit, TZ_AUDIT_UNANSWERED, TZ_AUDIT_CHANGED, err);
     if (rc == 0)
         m->audit = (enum tz_audit_answer)p->audit;

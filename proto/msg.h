@@ -63,6 +63,7 @@ struct tz_cursor {
     struct tz_area area;
     uint32_t tier;
     tz_ver ver;
+    tz_ver begun; /* Pull: the purge horizon as it was when this cursor began at 0 */
 };
 
 struct tz_msg_hello {
@@ -78,6 +79,7 @@ struct tz_msg_hello {
     size_t nlost;
     uint64_t last_seq;
     uint64_t heard_seq;
+    uint64_t answered_seq;
 };
 
 /** Versions that a restore of the server has undone: above < ver <= upto. */
@@ -117,6 +119,8 @@ struct tz_msg_welcome {
     const struct tz_lost_range *lost;
     size_t nlost;
     enum tz_audit_answer audit;
+    tz_ver horizon; /* newest version of which something was purged; 0 = never */
+    tz_ver settled; /* own saves up to here need not be kept */
 };
 
 struct tz_msg_error {

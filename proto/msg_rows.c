@@ -40,6 +40,7 @@ static const struct tz_wire_rule cursor_rules[] = {
     TZ_RULE_TEXT(2, TZ_STREET_BYTES - 1),
     TZ_RULE_NUMBER(3),
     TZ_RULE_NUMBER(4),
+    TZ_RULE_NUMBER(5),
 };
 static const struct tz_wire_schema cursor_schema = TZ_SCHEMA("Cursor", cursor_rules);
 
@@ -122,8 +123,9 @@ static int fill_cursor(void *array, size_t i, struct tz_bytes b, struct tz_err *
     const struct tz_msg_slot slots[] = {{1, TZ_SLOT_DISTRICT, c->area.district},
                                         {2, TZ_SLOT_STREET, c->area.street},
                                         {3, TZ_SLOT_U32, &c->tier},
-                                        {4, TZ_SLOT_U64, &c->ver}};
-    return tz_msg_read_slots("Cursor", b, slots, 4, err);
+                                        {4, TZ_SLOT_U64, &c->ver},
+                                        {5, TZ_SLOT_U64, &c->begun}};
+    return tz_msg_read_slots("Cursor", b, slots, 5, err);
 }
 
 int tz_msg_fill_row(void *array, size_t i, struct tz_bytes b, struct tz_err *err)
@@ -222,6 +224,7 @@ static void put_cursor(struct tz_msg_writer *w, uint32_t number, const struct tz
     tz_msg_w_area(w, 1, &c->area);
     tz_msg_w_u64(w, 3, c->tier);
     tz_msg_w_u64(w, 4, c->ver);
+    tz_msg_w_u64(w, 5, c->begun);
     tz_msg_w_close(w, number, open);
 }
 
@@ -264,7 +267,8 @@ int tz_msg_put_rows_row(struct tz_buf *out, const struct tz_msg_row *row)
 int tz_msg_put_rows_progress(struct tz_buf *out, const struct tz_cursor *c)
 {
     struct tz_msg_writer w = tz_msg_begin(out);
-    put_cursor(&w, 2, c);
+    struct tz_cursor said = {c->area, c->tier, c->ver, 0};
+    put_cursor(&w, 2, &said);
     return tz_msg_end(&w, NULL);
 }
 

@@ -15,6 +15,8 @@
 struct tz_case_subject {
     char name[TZ_NAME_MAX + 1];
     bool life;
+    bool words;     /* about no value of the record: nothing stands */
+    bool secret;    /* such words: for who may read secrets */
     uint16_t group; /* 0 = none */
     int field;      /* index, -1 when a group or life */
 };

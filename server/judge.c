@@ -155,9 +155,8 @@ int tz_judge_known_fields(struct tz_judge *j, const struct tz_op *op, const stru
     return arg ? (tz_judge_refuse(j, TZ_E_UNKNOWN_FIELD, t->name, arg), 1) : TZ_E_NOMEM;
 }
 
-/** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
-static int take_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
-                       bool *names)
+int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
+                    bool *names)
 {
     struct tz_err why = {0};
     memset(names, 0, t->nfields * sizeof *names);
@@ -337,7 +336,7 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
         return tz_judge_refuse(j, TZ_E_ID_MAKER, NULL, NULL);
     if ((op->kind == TZ_OP_APPEND) != t->append)
         return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL);
-    int rc = take_values(j, op, t, &row->rec, names);
+    int rc = tz_judge_values(j, op, t, &row->rec, names);
     if (!rc)
         rc = create_rights(j, t, &row->rec, names);
     if (!rc)
@@ -354,6 +353,8 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
     if (!old)
         return TZ_E_NOMEM;
     int exists = tz_replica_get(j->s->rep, t, op->id, j->a, old, j->err);
+    if (exists == 0)
+        exists = tz_purged_get(j->s, t, op->id, old, j->err);
     if (exists)
         return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
     row->id = op->id;
@@ -400,9 +401,11 @@ static int load_editable(struct tz_judge *j, const struct tz_op *op, const struc
     int rc = tz_judge_load(j, t, op->id, row, stamps);
     if (rc < 0)
         return rc;
-    if (rc == 0 || !tz_judge_in_area(j, &row->area))
-        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
-    return 0;
+    if (rc == 0) {
+        rc = tz_purged_op(j, op, t);
+        return rc ? rc : 1;
+    }
+    return tz_judge_in_area(j, &row->area) ? 0 : (tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1);
 }
 
 /** The record was made by this device after the edit, which waited for that: version of its birth, else 0. */
@@ -425,7 +428,7 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
         return TZ_E_NOMEM;
     int rc = load_editable(j, op, t, row, &stamps);
     if (!rc)
-        rc = take_values(j, op, t, in, names);
+        rc = tz_judge_values(j, op, t, in, names);
     if (!rc)
         rc = check_set(j, row, in, names);
     if (!rc && row->deleted)

@@ -61,7 +61,7 @@ bool tz_case_subject_secret(const struct tz_type *t, const struct tz_case_subjec
     for (size_t i = 0; i < t->nfields; i++)
         if (tz_case_in_subject(t, s, i) && t->fields[i].visibility == TZ_VIS_SECRET)
             return true;
-    return false;
+    return s->words && s->secret;
 }
 
 /* ---- JSON ---- */
@@ -256,6 +256,8 @@ int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_r
 {
     struct tz_stamps stamps;
     struct tz_value v;
+    if (s->words)
+        return 0;
     tz_stamps_init(&stamps, j->a);
     int rc = tz_stamps_decode(&stamps, row->stamps);
     json_t *json = rc ? NULL : standing_json(j, row, s, &stamps);

@@ -98,9 +98,11 @@ static int load_for_life(struct tz_judge *j, const struct tz_op *op, const struc
     int rc = tz_judge_load(j, t, op->id, row, stamps);
     if (rc < 0)
         return rc;
-    if (rc == 0 || !tz_judge_in_area(j, &row->area))
-        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
-    return 0;
+    if (rc == 0) {
+        rc = tz_purged_op(j, op, t);
+        return rc ? rc : 1;
+    }
+    return tz_judge_in_area(j, &row->area) ? 0 : (tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1);
 }
 
 static int delete_superseded(struct tz_judge *j, const struct tz_row *row)

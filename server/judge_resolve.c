@@ -72,6 +72,14 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
         rc = tz_duplicate_resolve(j, op, r->c);
         return rc ? rc : 1;
     }
+    if (rc == 1 && tz_purged_case(j, r->c)) {
+        rc = tz_purged_resolve(j, op, r->c);
+        return rc ? rc : 1;
+    }
+    if (rc == 0) {
+        rc = tz_purged_op(j, op, j->s->case_type);
+        return rc ? rc : 1;
+    }
     if (rc == 1) {
         t = tz_rows_ref_type(j->s->cat, &r->c->rec, tz_case_field(j, "target_id"));
         memcpy(target.b, r->c->rec.v[tz_case_field(j, "target_id")->index].p, TZ_ID_BYTES);
@@ -79,6 +87,11 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
     }
     if (rc < 0)
         return rc;
+    if (rc == 0 && t) { /* the record is gone, the case about it not yet */
+        struct tz_op about = {.kind = TZ_OP_RESOLVE, .id = target};
+        rc = tz_purged_op(j, &about, t);
+        return rc ? rc : 1;
+    }
     if (rc == 0 || !tz_judge_in_area(j, &r->row->area) ||
         !tz_case_subject_parse(t, r->c->rec.v[tz_case_field(j, "subject")->index], &r->s))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;

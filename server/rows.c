@@ -196,6 +196,35 @@ static int feed_left(struct tz_store *s, const struct tz_row *row, const struct 
     return tz_stmt_run(st, err);
 }
 
+int tz_rows_forget_leaving(struct tz_store *s, const struct tz_row *left, struct tz_err *err)
+{
+    return feed_returned(s, left, &left->area, err);
+}
+
+/** All areas that the record left. */
+static int forget_all_leaving(struct tz_store *s, const struct tz_row *row, struct tz_err *err)
+{
+    for (;;) {
+        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_LEFT_FIRST, err);
+        struct tz_area area = {0};
+        if (!st)
+            return TZ_E_DB;
+        tz_stmt_bind_int(st, 1, row->rec.type->id);
+        tz_stmt_bind_id(st, 2, &row->id);
+        int rc = tz_stmt_step(st, err);
+        if (rc != 1)
+            return rc;
+        const char *district = tz_stmt_text(st, 0);
+        const char *street = tz_stmt_text(st, 1);
+        memcpy(area.district, district, strnlen(district, TZ_DISTRICT_BYTES - 1));
+        memcpy(area.street, street, strnlen(street, TZ_STREET_BYTES - 1));
+        tz_stmt_reset(st);
+        rc = feed_returned(s, row, &area, err);
+        if (rc)
+            return rc;
+    }
+}
+
 /* ---- claims ---- */
 
 /** The key's hash; false when the record claims nothing by it. */
@@ -402,6 +431,19 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
     if (!rc && moved)
         rc = move_dependants(s, row, ver, a, depth, err);
     return rc;
+}
+
+int tz_rows_forget(struct tz_store *s, const struct tz_row *row, struct tz_err *err)
+{
+    int rc = feed_drop(s, row, err);
+    if (!rc)
+        rc = forget_all_leaving(s, row, err);
+    for (size_t k = 0; k < row->rec.type->nkeys && !rc; k++) {
+        int64_t key = 0;
+        if (tz_rows_claim(s, &row->rec, k, &key))
+            rc = claim_run(s, TZ_SQL_CLAIM_DROP, key, row, err);
+    }
+    return rc ? rc : tz_replica_drop(s->rep, row->rec.type, row->id, err);
 }
 
 int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver, struct tz_arena *a,

@@ -159,6 +159,13 @@ static const char STEP_5[] =
     " type INTEGER NOT NULL, id BLOB NOT NULL, only INTEGER NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(type, id, only, n)) STRICT, WITHOUT ROWID;";
 
+static const char STEP_6[] =
+    /* when the device last said that it holds a whole checkpoint durably: its lease counts from here */
+    "ALTER TABLE device ADD COLUMN acked_ms INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE device SET acked_ms = last_seen_ms WHERE checkpoint > 0;";
+/* In meta from here on: purge_aged (newest version that is old enough to be purged), purge_horizon (newest version of
+   which something was) */
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill}, {STEP_6, NULL},
 };

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GREETING_MS = 5000, IDLE_MS = 120000, READ_ARENA_BYTES = 8 * 1024 * 1024 };
+enum { GREETING_MS = 5000, IDLE_MS = 120000, ACKED_MS = 3600 * 1000, READ_ARENA_BYTES = 8 * 1024 * 1024 };
 enum { S_GREETING, S_OPENING, S_READY, S_ENROLLING, S_CLOSED, S_COUNT };
 
 static const struct tz_sm_state STATES[S_COUNT] = {
@@ -58,6 +58,10 @@ struct tz_session {
     struct frame_node *frames; /* read and not sent; owned */
     bool have_checkpoint;
     struct tz_msg_checkpoint checkpoint; /* to send after the frames */
+    unsigned ack_in;                     /* frames to be acknowledged until the peer holds `acking`; 0: none is out */
+    tz_ver acking;
+    bool acked;              /* the store was told of one; once an hour is enough for a lease */
+    struct tz_mono acked_at; /* when */
 };
 
 /* ---- ending ---- */
@@ -154,6 +158,10 @@ static void send_frames(struct tz_session *s)
     s->have_checkpoint = false;
     if (!tz_msg_put_checkpoint(&b, &s->checkpoint))
         send_down(s, TZ_MSG_CHECKPOINT, tz_buf_unread(&b));
+    if (s->ack_in == 0) {
+        s->ack_in = s->unacked;
+        s->acking = s->checkpoint.ver;
+    }
     tz_buf_deinit(&b);
 }
 
@@ -302,6 +310,22 @@ static void on_pull(struct tz_session *s, struct tz_bytes body)
     pump_down(s);
 }
 
+/** The peer holds a whole checkpoint durably: its lease begins anew. */
+static void note_acked(struct tz_session *s)
+{
+    struct tz_mono now = tz_clock_mono(&s->c.clock);
+    if (s->acked && now.ms - s->acked_at.ms < ACKED_MS)
+        return;
+    struct tz_sjob *j = job_new(s, TZ_JOB_ACKED);
+    if (!j)
+        return;
+    j->device = s->grant->device;
+    j->acked = s->acking;
+    s->acked = true;
+    s->acked_at = now;
+    submit(s, j);
+}
+
 static void on_ack(struct tz_session *s, struct tz_bytes body)
 {
     struct tz_err err = {0};
@@ -311,6 +335,9 @@ static void on_ack(struct tz_session *s, struct tz_bytes body)
         return;
     }
     s->unacked -= frames;
+    if (s->ack_in && frames >= s->ack_in)
+        note_acked(s);
+    s->ack_in = frames >= s->ack_in ? 0 : s->ack_in - frames;
     pump_down(s);
 }
 
@@ -570,7 +597,9 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         s->io.send(s->io.ctx, TZ_MSG_ENROLLED, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
         session_close(s, 0);
         break;
-    case TZ_JOB_RELEASE: /* the owner's */
+    case TZ_JOB_ACKED:
+    case TZ_JOB_RELEASE: /* the owner's, like the next */
+    case TZ_JOB_PURGE:
         break;
     }
 }

@@ -28,7 +28,9 @@ enum tz_job_kind {
     TZ_JOB_DAMAGE,
     TZ_JOB_ENROL,
     TZ_JOB_RELEASE,
-    TZ_JOB_HISTORY
+    TZ_JOB_HISTORY,
+    TZ_JOB_ACKED,
+    TZ_JOB_PURGE
 };
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };
@@ -58,6 +60,10 @@ bool tz_sjob_release_left(const struct tz_sjob *j);
 bool tz_sjob_failed(const struct tz_sjob *j);
 /** RELEASE: whose changesets were judged; 0 nobody's. Valid after settle(0). */
 uint32_t tz_sjob_released_device(const struct tz_sjob *j);
+/** A job of nobody's, too: one step of purging. The owner runs them one after another while there is more. */
+TZ_MUST_USE int tz_sjob_purge_new(const struct tz_purge_rules *rules, struct tz_sjob **out);
+/** There is more to purge. Valid after settle. */
+bool tz_sjob_purge_left(const struct tz_sjob *j);
 /** Areas a PUSH, DAMAGE or RELEASE job changed, so that the owner wakes the sessions that read them. Valid after
  * settle(0). */
 bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size_t *n);

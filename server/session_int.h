@@ -41,7 +41,9 @@ struct tz_sjob {
     struct tz_bytes ca;                   /* ENROL; borrowed from the config */
     tz_sign_fn sign;
     void *sign_ctx;
-    struct tz_cursor *cursors; /* PULL; in the arena, updated */
+    tz_ver acked;                /* ACKED */
+    struct tz_purge_rules rules; /* PURGE */
+    struct tz_cursor *cursors;   /* PULL; in the arena, updated */
     size_t ncursors;
 
     /* out */
@@ -50,7 +52,8 @@ struct tz_sjob {
     bool changed;           /* PUSH, DAMAGE, RELEASE */
     tz_ver since;           /* DIGEST: the peer must be at a checkpoint from here on */
     bool release_left;      /* PUSH, RELEASE */
-    uint32_t device;        /* RELEASE: whose */
+    uint32_t device;        /* RELEASE: whose; ACKED: in */
+    bool purge_left;        /* PURGE */
     struct tz_area areas[TZ_JOB_AREAS_MAX];
     size_t nareas;             /* > TZ_JOB_AREAS_MAX: anywhere */
     struct frame_node *frames; /* PULL: Rows; owned */

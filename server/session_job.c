@@ -80,6 +80,7 @@ static bool is_peers(enum tz_job_kind kind, int code)
     case TZ_E_REVOKED:
     case TZ_E_AREA:
     case TZ_E_PROTOCOL:
+    case TZ_E_PURGED_PAST:
         return true;
     case TZ_E_SEQ_HOLE:
         return kind == TZ_JOB_PUSH;
@@ -133,6 +134,8 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
     bool same = false;
     int rc = tz_store_users_of(s, d, &j->a, &users, &w.nusers, &j->err);
     w.users = users;
+    if (!rc)
+        rc = tz_store_horizon(s, &w.horizon, &w.settled, &j->err);
     w.lost = lost;
     w.nlost = tz_store_lost_ranges(s, lost, TZ_MSG_LOST_RANGES_MAX);
     if (!rc)
@@ -322,6 +325,32 @@ static int run_release(struct tz_sjob *j, struct tz_store *s)
     return rc;
 }
 
+/* ---- leases and purging ---- */
+
+static int run_acked(struct tz_sjob *j, struct tz_store *s)
+{
+    return tz_store_acknowledged(s, j->device, j->acked, &j->err);
+}
+
+int tz_sjob_purge_new(const struct tz_purge_rules *rules, struct tz_sjob **out)
+{
+    int rc = tz_sjob_new(TZ_JOB_PURGE, 0, out);
+    if (!rc)
+        (*out)->rules = *rules;
+    return rc;
+}
+
+bool tz_sjob_purge_left(const struct tz_sjob *j)
+{
+    return j->purge_left;
+}
+
+static int run_purge(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_purge_done done;
+    return tz_store_purge(s, &j->rules, &done, &j->purge_left, &j->err);
+}
+
 /* ---- pull, verify, compare, history ---- */
 
 static int run_pull(struct tz_sjob *j, struct tz_store *s)
@@ -398,7 +427,8 @@ static void forget_answer(struct tz_sjob *j)
     j->err = (struct tz_err){0};
     j->changed = false;
     j->release_left = false;
-    j->device = 0;
+    j->purge_left = false;
+    j->device = j->kind == TZ_JOB_ACKED ? j->device : 0;
     j->nareas = 0;
     j->nresults = 0;
     drop_frames(j);
@@ -413,7 +443,8 @@ int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
         [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
         [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
-        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history};
+        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
+        [TZ_JOB_ACKED] = run_acked,   [TZ_JOB_PURGE] = run_purge};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))
@@ -436,6 +467,7 @@ void tz_sjob_settle(struct tz_sjob *j, int code)
     j->changed = false;
     j->device = 0;
     j->release_left = j->release_left && j->kind != TZ_JOB_RELEASE; /* one that cannot work must not run for ever */
+    j->purge_left = false;
     tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
     tz_buf_clear(&j->reply); /* results of a group that did not commit never happened */
     drop_frames(j);

@@ -70,6 +70,7 @@ struct tz_device {
     uint64_t last_seq;    /* greatest judged seq of this incarnation */
     int64_t last_seen_ms; /* wall, 0 = never */
     tz_ver checkpoint;    /* as the device last said */
+    int64_t acked_ms;     /* when it last said that it holds a whole checkpoint; 0 = never */
 };
 
 /** What a device may read and do, worked out from its grant. Plain data, copied freely. */
@@ -122,6 +123,9 @@ TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, stru
 /** A session starts: remember the clock offset, the checkpoint and declared lost seqs. */
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
                                        int64_t offset_ms, struct tz_err *err);
+
+/** In a group: the device holds this checkpoint durably. Its lease counts from now. */
+TZ_MUST_USE int tz_store_acknowledged(struct tz_store *s, uint32_t device, tz_ver checkpoint, struct tz_err *err);
 
 /**
  * In a group: an incident about what a device says its repair found, in the device's area. @noted false: there are
@@ -298,6 +302,32 @@ TZ_MUST_USE int tz_store_recovery_close(struct tz_store *s, struct tz_err *err);
 /** The ranges that restores undid, ascending, the oldest ones merged when there are more than @max. Returns how many.
  */
 size_t tz_store_lost_ranges(const struct tz_store *s, struct tz_lost_range *out, size_t max);
+
+/* ---- purging ---- */
+
+struct tz_purge_rules {
+    int64_t lease_ms; /* how long a device may be away and is waited for */
+    int64_t purge_ms; /* how old must be what goes */
+};
+struct tz_purge_done {
+    uint64_t records; /* deleted ones that are gone now */
+    uint64_t leaving; /* notes about records that left an area */
+};
+/** In a group: one step of bounded work. @more: call again, in another group. */
+TZ_MUST_USE int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz_purge_done *done,
+                               bool *more, struct tz_err *err);
+/** What Welcome says of it: cursors below @horizon are stale; own saves up to @settled need not be kept. */
+TZ_MUST_USE int tz_store_horizon(struct tz_store *s, tz_ver *horizon, tz_ver *settled, struct tz_err *err);
+struct tz_purge_state {
+    tz_ver lowest;  /* checkpoint acknowledged by all devices in lease; 0 no device is */
+    tz_ver aged;    /* old enough up to here, as of the last run */
+    tz_ver horizon; /* cursors below it are sent back to the beginning */
+    int64_t purged; /* records ever purged */
+};
+TZ_MUST_USE int tz_store_purge_state(struct tz_store *s, const struct tz_purge_rules *r, struct tz_purge_state *out,
+                                     struct tz_err *err);
+/** Is the device waited for? One that never acknowledged a checkpoint holds nothing that could become stale. */
+bool tz_lease_in(const struct tz_device *d, int64_t now_ms, int64_t lease_ms);
 
 /** Waiting and held changesets. */
 struct tz_backlog_entry {

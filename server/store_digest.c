@@ -10,6 +10,7 @@
  *  3. Rows leave projected, and a key is answered only if the grant covers it. The area of a row is compared whole, so
  * the district's own rows are never part of a street's key.
  */
+#include "purge_int.h"
 #include "rowsum.h"
 #include "store_int.h"
 
@@ -66,6 +67,8 @@ static int scope_versions(struct work *w)
     struct tz_msg_checkpoint head;
     int rc = tz_feed_head(w->s, &head, w->err);
     w->m.ver = head.ver;
+    if (!rc) /* what was purged changed something once, and nobody can say where */
+        rc = tz_purge_horizon(w->s, &w->m.since, w->err);
     for (size_t i = 0; i < w->s->cat->ntypes && !rc; i++) {
         unsigned tier = w->s->cat->types[i].tier;
         if (tier >= 256 || done[tier])

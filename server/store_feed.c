@@ -13,6 +13,7 @@
  */
 #include "log.h"
 #include "planted.h"
+#include "purge_int.h"
 #include "rowsum.h"
 #include "store_int.h"
 
@@ -215,6 +216,21 @@ static int by_tier(const void *a, const void *b)
     return ca->tier < cb->tier ? -1 : ca->tier > cb->tier;
 }
 
+/** A cursor below the horizon has missed what was purged, unless it began at 0 since. */
+static int check_horizon(struct page *p, size_t n)
+{
+    tz_ver horizon = 0;
+    int rc = tz_purge_horizon(p->s, &horizon, p->err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct tz_cursor *c = &p->cursors[i];
+        if (c->ver == 0)
+            c->begun = horizon;
+        else if (c->ver < horizon && c->begun < horizon)
+            rc = tz_err_set(p->err, TZ_E_PURGED_PAST, NULL, NULL, NULL, NULL);
+    }
+    return rc;
+}
+
 static int page_all(struct page *p, size_t n, bool *done)
 {
     size_t i = 0;
@@ -252,6 +268,8 @@ int tz_store_changes(struct tz_store *s, const struct tz_grant *g, struct tz_cur
     p.cursors = cursors;
     rc = tz_feed_head(s, head, err);
     p.head = head->ver;
+    if (!rc)
+        rc = check_horizon(&p, ncursors);
     if (!rc)
         rc = page_all(&p, ncursors, done);
     tz_buf_deinit(&p.frame);

@@ -13,6 +13,7 @@
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store.c  open, groups, seeding
+ *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
  */
 
 #include "hash.h"
@@ -20,7 +21,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 5, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 6, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -36,6 +37,17 @@ enum tz_sql {
 #include "sql.def"
 #undef TZ_SQL
     TZ_SQL_COUNT
+};
+
+/** Where a walk through a table ended. */
+struct tz_purge_at {
+    uint32_t type;
+    struct tz_id id;
+    struct tz_area area;
+    bool done; /* at its end */
+};
+struct tz_purge_walk {
+    struct tz_purge_at records, leaving;
 };
 
 struct tz_store {
@@ -67,6 +79,7 @@ struct tz_store {
     int (*journal)(void *ctx, struct tz_bytes line, struct tz_err *err);
     void *journal_ctx;
     struct tz_buf entries;      /* of the open group, for the journal */
+    struct tz_purge_walk purge; /* how far the present run of purge steps is */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
     struct tz_stmt stmts[TZ_SQL_COUNT];
@@ -134,6 +147,9 @@ bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f);
 /** The op carries nothing that this catalogue lacks. 0 good, 1 refused, negative. */
 int tz_judge_known_fields(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
                           const struct tz_record *in);
+/** Decode and check the op's values and cleared list. 0 good, 1 refused, negative. */
+int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
+                    bool *names);
 /** Could every reader be sent it? 0 good, 1 refused. */
 int tz_judge_size(struct tz_judge *j, const struct tz_record *rec);
 /** Write row and stamps as of this commit. */
@@ -183,6 +199,17 @@ TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone,
 /* judge_resolve.c */
 TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
 
+/* judge_purged.c */
+/** Was it purged? 1 and what is known of it (area, version of its deletion) in @ghost, 0 no, negative. */
+int tz_purged_get(struct tz_store *s, const struct tz_type *t, struct tz_id id, struct tz_row *ghost,
+                  struct tz_err *err);
+/** The op's record is not there: refused as unknown, unless it was purged and the author could read it. 0 answered,
+ * negative. */
+TZ_MUST_USE int tz_purged_op(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+bool tz_purged_case(const struct tz_judge *j, const struct tz_row *c);
+/** RESOLVE of such a case: somebody has seen the words. */
+TZ_MUST_USE int tz_purged_resolve(struct tz_judge *j, const struct tz_op *op, struct tz_row *c);
+
 /* judge_duplicate.c */
 /** The record was written (from @old, NULL: new): remember what it claims now. */
 TZ_MUST_USE int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct tz_row *old);
@@ -227,6 +254,10 @@ int tz_rows_code(const struct tz_arena *a, int rc);
 /** Store @row at version @ver: table, feed, claims, leaving entries, dependants. @old NULL = new. */
 TZ_MUST_USE int tz_rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row *old, tz_ver ver,
                             struct tz_arena *a, struct tz_err *err);
+/** The record is gone without a trace: row, place in the feed, leaving entries, claims. */
+TZ_MUST_USE int tz_rows_forget(struct tz_store *s, const struct tz_row *row, struct tz_err *err);
+/** The leaving entry of a record in @left->area goes. */
+TZ_MUST_USE int tz_rows_forget_leaving(struct tz_store *s, const struct tz_row *left, struct tz_err *err);
 /** Reference fields that point at @t (ref(any) included), into @out. Returns how many (≤ max). */
 size_t tz_rows_child_refs(const struct tz_catalogue *cat, const struct tz_type *t, struct tz_child_ref *out,
                           size_t max);
@@ -258,7 +289,7 @@ TZ_MUST_USE int tz_who_put_user(struct tz_store *s, struct tz_id id, const char 
                                 const char *role, const char *area, bool active, struct tz_err *err);
 
 /* store_journal.c */
-enum tz_journal_kind { TZ_JOURNAL_DEVICE, TZ_JOURNAL_USER, TZ_JOURNAL_INVITE, TZ_JOURNAL_KINDS };
+enum tz_journal_kind { TZ_JOURNAL_DEVICE, TZ_JOURNAL_USER, TZ_JOURNAL_INVITE, TZ_JOURNAL_PURGED, TZ_JOURNAL_KINDS };
 /** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */
 TZ_MUST_USE int tz_journal_note(struct tz_store *s, enum tz_journal_kind kind, struct tz_value key, struct tz_err *err);
 /** What the group noted goes to the journal; nothing when there is nothing. */

@@ -15,7 +15,7 @@
  * not reach so far is an older copy. audit_n cannot say so, since its group may have failed.
  *  4. A released kind keeps its words. One that has more is a new kind.
  */
-#include "store_int.h"
+#include "purge_int.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -41,6 +41,7 @@ struct kind {
 };
 
 static int user_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
+static int purge_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
 
 static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
     [TZ_JOURNAL_DEVICE] =
@@ -71,6 +72,12 @@ static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
          "INSERT OR REPLACE INTO invite(secret_hash,role,area,name,device,key_hash,made_ms) "
          "VALUES(?1,?2,?3,?4,?5,?6,?7)",
          7, NULL},
+    [TZ_JOURNAL_PURGED] = /* its key: 32 hex digits of the id, then the type */
+    {"purged", 5, "SELECT hex(id)||type FROM purged ORDER BY type,id",
+     "SELECT type,id,district,street,ver FROM purged WHERE id=unhex(substr(?1,1,32))"
+     " AND type=CAST(substr(?1,33) AS INTEGER)",
+     "SELECT 1 FROM purged WHERE type=?1 AND id=?2 AND district=?3 AND street=?4 AND ver=?5",
+     "INSERT OR REPLACE INTO purged(type,id,district,street,ver) VALUES(?1,?2,?3,?4,?5)", 5, purge_record},
 };
 
 /* ---- words ---- */
@@ -304,6 +311,15 @@ static int user_record(struct tz_store *s, const struct word_list *w, struct tz_
     if (!text[1] || !text[2] || !text[3])
         return TZ_E_FORMAT;
     return tz_who_put_user(s, id, text[1], text[5], text[2], text[3], w->v[4].i != 0, err);
+}
+
+static int purge_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_id id;
+    if (w->v[0].kind != TZ_V_INT || w->v[1].kind != TZ_V_BLOB || w->v[1].n != TZ_ID_BYTES)
+        return TZ_E_FORMAT;
+    memcpy(id.b, w->v[1].p, sizeof id.b);
+    return tz_purge_again(s, (uint32_t)w->v[0].i, id, a, err);
 }
 
 static void bind_words(struct tz_stmt *st, const struct word_list *w, size_t n)

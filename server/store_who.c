@@ -57,6 +57,7 @@ static void read_device(const struct tz_stmt *st, struct tz_device *d)
     d->last_seq = (uint64_t)tz_stmt_int(st, 6);
     d->last_seen_ms = tz_stmt_int(st, 7);
     d->checkpoint = (tz_ver)tz_stmt_int(st, 8);
+    d->acked_ms = tz_stmt_int(st, 9);
 }
 
 static int one_device(struct tz_stmt *st, struct tz_device *out, struct tz_err *err)
@@ -100,11 +101,11 @@ int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_e
 {
     struct tz_stmt st = {0};
     struct tz_device d;
-    int rc =
-        tz_db_prepare(s->db, &st,
-                      "SELECT number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint FROM device"
-                      " ORDER BY number",
-                      err);
+    int rc = tz_db_prepare(
+        s->db, &st,
+        "SELECT number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint,acked_ms FROM device"
+        " ORDER BY number",
+        err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         read_device(&st, &d);
         int go = cb(ctx, &d);
@@ -624,4 +625,15 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     if (h->nlost)
         rc = note_lost(s, &d, h, now, err);
     return rc ? rc : note_forgotten(s, &d, h, err);
+}
+
+int tz_store_acknowledged(struct tz_store *s, uint32_t device, tz_ver checkpoint, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_DEVICE_ACKED, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, device);
+    tz_stmt_bind_int(st, 2, (int64_t)checkpoint);
+    tz_stmt_bind_int(st, 3, tz_clock_wall(&s->clock).ms);
+    return tz_stmt_run(st, err);
 }

@@ -164,7 +164,7 @@ static void while_filling_rows_show_early_and_deletions_wait(void **state)
     struct tz_msg_verified v;
     fx_welcome(f, "D_CLERK", "120101", both, 2, 1);
     fx_row(f, id, 10, TZ_ROW_LIVE, "120101", "甲", NULL);
-    struct tz_cursor progress = {{"120102", ""}, 1, 5};
+    struct tz_cursor progress = {.area = {"120102", ""}, .tier = 1, .ver = 5};
     assert_int_equal(tz_msg_put_rows_progress(&f->rows, &progress), 0);
     assert_int_equal(tz_msg_read_rows(tz_buf_unread(&f->rows), &f->a, &rows, NULL), 0);
     assert_int_equal(tz_office_fill(f->o, &rows, NULL), 0);

@@ -26,7 +26,7 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name overlay save feed lost sync import entry why)
+foreach(name overlay save feed lost refresh sync import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
@@ -46,6 +46,7 @@ tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz
 tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)
 tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_store_fixture)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
+tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_store_digest LABEL unit SOURCES unit/test_store_digest.c LINK tz_store_fixture)

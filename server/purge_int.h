@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TZ_PURGE_INT_H
+#define TZ_PURGE_INT_H
+
+/* What is taken away for good: store_purge.c (deleted records, leaving entries), and who asks about what went. */
+
+#include "store_int.h"
+
+/** The newest version of which something was purged; 0: never. */
+TZ_MUST_USE int tz_purge_horizon(struct tz_store *s, tz_ver *out, struct tz_err *err);
+TZ_MUST_USE int tz_purge_horizon_raise(struct tz_store *s, tz_ver to, struct tz_err *err);
+/** Everything that hangs on this record goes, whatever state it is in. */
+TZ_MUST_USE int tz_purge_record(struct tz_store *s, const struct tz_row *row, struct tz_err *err);
+/** The journal says that it was purged: in a restore, before the commit that begins the epoch's work. */
+TZ_MUST_USE int tz_purge_again(struct tz_store *s, uint32_t type, struct tz_id id, struct tz_arena *a,
+                               struct tz_err *err);
+
+#endif
