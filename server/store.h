@@ -120,7 +120,8 @@ TZ_MUST_USE int tz_store_device_revoke(struct tz_store *s, uint32_t device, stru
 TZ_MUST_USE int tz_store_user_add(struct tz_store *s, const char *code, const char *name, const char *role,
                                   const char *area, struct tz_id *out, struct tz_err *err);
 TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err);
-/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. */
+/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. TZ_E_SERVER_OLDER: the device
+ * has seen versions that this database never had. */
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
                                        int64_t offset_ms, struct tz_err *err);
 
