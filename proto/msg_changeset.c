@@ -35,6 +35,7 @@ static const struct tz_wire_rule op_rules[] = {
     TZ_RULE_NUMBER(16),
     TZ_RULE_NUMBER(17),
     TZ_RULE_BYTES(18, TZ_HASH_BYTES),
+    TZ_RULE_BYTES(19, TZ_ROW_BYTES_MAX),
 };
 static const struct tz_wire_schema op_schema = TZ_SCHEMA("Op", op_rules);
 
@@ -108,6 +109,7 @@ static void put_op(struct tz_msg_writer *w, uint32_t number, const struct tz_op 
     tz_msg_w_u64(w, 16, op->target_seq);
     tz_msg_w_u64(w, 17, op->deleted);
     tz_msg_w_bytes(w, 18, op->target_hash);
+    tz_msg_w_bytes(w, 19, op->note);
     tz_msg_w_close(w, number, open);
 }
 
@@ -165,7 +167,8 @@ static int take_op(const Taizhang__Op *p, struct tz_arena *a, struct tz_op *op, 
                          .expected_seq = p->expected_seq,
                          .target_seq = p->target_seq,
                          .deleted = p->deleted != 0,
-                         .target_hash = tz_msg_bytes(p->target_hash)};
+                         .target_hash = tz_msg_bytes(p->target_hash),
+                         .note = tz_msg_bytes(p->note)};
     rc = tz_msg_take_id_opt("op id", tz_msg_bytes(p->id), &op->id, err);
     if (rc == 0)
         rc = tz_msg_take_id_opt("other_id", tz_msg_bytes(p->other_id), &op->other_id, err);

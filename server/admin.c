@@ -102,10 +102,27 @@ static int user_add(struct tz_store *s, const struct tz_admin_env *env, const js
                                err);
     if (rc)
         return rc;
+    if (text_of(q, "unit")[0] && (rc = tz_store_user_unit(s, text_of(q, "code"), text_of(q, "unit"), err)) != 0)
+        return rc;
     tz_id_print(id, hex);
     out->rows = true;
     out->reply = json_pack("{s:s,s:s,s:s,s:s,s:s}", "id", hex, "code", text_of(q, "code"), "name", text_of(q, "name"),
                            "role", text_of(q, "role"), "area", text_of(q, "area"));
+    return 0;
+}
+
+static int user_unit(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
+                     struct tz_err *err)
+{
+    static const char *const keys[] = {"code", "unit", NULL};
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc)
+        rc = tz_store_user_unit(s, text_of(q, "code"), text_of(q, "unit"), err);
+    if (rc)
+        return rc;
+    out->rows = true;
+    out->reply = json_pack("{s:s,s:s}", "code", text_of(q, "code"), "unit", text_of(q, "unit"));
     return 0;
 }
 
@@ -144,11 +161,8 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
         const char *name;
         int (*run)(struct tz_store *, const struct tz_admin_env *, const json_t *, struct tz_admin_outcome *,
                    struct tz_err *);
-    } commands[] = {{"invite", invite},
-                    {"device revoke", device_revoke},
-                    {"user add", user_add},
-                    {"user disable", user_disable},
-                    {"restore close", restore_close}};
+    } commands[] = {{"invite", invite},       {"device revoke", device_revoke}, {"user add", user_add},
+                    {"user unit", user_unit}, {"user disable", user_disable},   {"restore close", restore_close}};
     const char *name = text_of(request, "command");
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

@@ -10,6 +10,7 @@
  *   {"command":"invite","role":…,"area":…,"name":…,"address":…?}  → {"code":…,"name":…}
  *   {"command":"device revoke","name":…}                          → {"device":…,"name":…}
  *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
+ *   {"command":"user unit","code":…,"unit":…}                     → {"code":…,"unit":…}
  *   {"command":"user disable","code":…}                           → {"code":…}
  *   {"command":"restore close"}                                   → {"recovery_open":false}
  */

@@ -25,6 +25,7 @@ enum tz_opt {
     TZ_OPT_NAME,
     TZ_OPT_ROLE,
     TZ_OPT_AREA,
+    TZ_OPT_UNIT,
     TZ_OPT_ADDRESS,
     TZ_OPT_DEVICE,
     TZ_OPT_AS_DEVICE,
@@ -101,6 +102,7 @@ int tz_cmd_device_list(struct tz_cli *c);
 int tz_cmd_device_show(struct tz_cli *c);
 int tz_cmd_device_revoke(struct tz_cli *c);
 int tz_cmd_user_add(struct tz_cli *c);
+int tz_cmd_user_unit(struct tz_cli *c);
 int tz_cmd_user_list(struct tz_cli *c);
 int tz_cmd_user_disable(struct tz_cli *c);
 int tz_cmd_backlog(struct tz_cli *c);

@@ -183,10 +183,25 @@ int tz_cmd_user_add(struct tz_cli *c)
     put_opt(c, q, "name", TZ_OPT_NAME);
     put_opt(c, q, "role", TZ_OPT_ROLE);
     put_opt(c, q, "area", TZ_OPT_AREA);
+    put_opt(c, q, "unit", TZ_OPT_UNIT);
     int rc = change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     (void)printf("%s\n", text_of(r, "id"));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_user_unit(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "user unit", "code", c->arg);
+    json_t *r = NULL;
+    put_opt(c, q, "unit", TZ_OPT_UNIT);
+    int rc = change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(c, tr(c, "用户“%s”的所属单位现在是 %s", "user \"%s\" now acts for unit %s"), text_of(r, "code"),
+               text_of(r, "unit"));
     json_decref(r);
     return 0;
 }

@@ -11,6 +11,7 @@
  *  5. What follows from the data alone is an answer to the op, never a LOCAL error: that would undo everybody's group,
  *     and the same bytes would do it again.
  */
+#include "event_rule.h"
 #include "set.h"
 #include "store_int.h"
 
@@ -309,6 +310,8 @@ static int create_rights(struct tz_judge *j, const struct tz_type *t, const stru
             continue;
         if (t->district_field == (int)i) /* where it belongs is judged by area */
             continue;
+        if (tz_event_is_link(t, f)) /* judged as a step */
+            continue;
         return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, f->name, NULL), 1;
     }
     return 0;
@@ -359,6 +362,8 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
         return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
     row->id = op->id;
     row->born = j->edit.ver;
+    if (t->nsteps)
+        return tz_judge_opening(j, row);
     struct tz_stamps none;
     tz_stamps_init(&none, j->a);
     return tz_judge_put(j, row, &none);
@@ -558,7 +563,7 @@ static int judge_known(struct tz_judge *j, const struct tz_op *op, const struct 
     case TZ_OP_RESOLVE:
         return tz_judge_resolve(j, op);
     case TZ_OP_EVENT:
-        return tz_judge_refuse(j, TZ_E_EVENTS_LATER, t->name, NULL);
+        return tz_judge_event(j, op, t);
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
         return judge_elements(j, op, t);

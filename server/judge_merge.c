@@ -22,7 +22,7 @@
 
 bool tz_merge_right(const struct tz_judge *j, const struct tz_type *t)
 {
-    bool kind = !t || (!t->append && !t->local && (t->creators & (TZ_ED_F | TZ_ED_D | TZ_ED_C)));
+    bool kind = !t || (!t->append && !t->local && t->nsteps == 0 && (t->creators & (TZ_ED_F | TZ_ED_D | TZ_ED_C)));
     return kind && j->role->supervises;
 }
 

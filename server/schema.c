@@ -166,6 +166,14 @@ static const char STEP_6[] =
 /* In meta from here on: purge_aged (newest version that is old enough to be purged), purge_horizon (newest version of
    which something was) */
 
+static const char STEP_7[] =
+    /* the last number given in a series (year and district): in the transaction of the record that got it, so there are
+       no gaps */
+    "CREATE TABLE numbering("
+    " type INTEGER NOT NULL, series TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(type, series)"
+    ") STRICT, WITHOUT ROWID;";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill}, {STEP_6, NULL},
+    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+    {STEP_6, NULL}, {STEP_7, NULL},
 };

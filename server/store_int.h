@@ -8,6 +8,7 @@
  *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge → result, audit, backlog
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join         judge_resolve.c  cases decided
+ *   judge_event.c  steps of procedures, openings and their numbers
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
@@ -21,7 +22,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 6, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 7, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -148,7 +149,7 @@ bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f);
 /** The op carries nothing that this catalogue lacks. 0 good, 1 refused, negative. */
 int tz_judge_known_fields(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
                           const struct tz_record *in);
-/** Decode and check the op's values and cleared list. 0 good, 1 refused, negative. */
+/** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
 int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
                     bool *names);
 /** Could every reader be sent it? 0 good, 1 refused. */
@@ -165,6 +166,12 @@ int tz_judge_area(struct tz_judge *j, struct tz_row *row);
  * cleared, as an edit of the same moment; what that hits unseen joins @out's losses. */
 TZ_MUST_USE int tz_judge_leave_street(struct tz_judge *j, struct tz_row *row, struct tz_stamps *stamps,
                                       const struct tz_value *before, const bool *names, struct tz_merge_out *out);
+
+/* judge_event.c */
+TZ_MUST_USE int tz_judge_event(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
+/** @row, a new record of a type with a procedure, is complete and its author's: open it, with its number, and write it.
+ */
+TZ_MUST_USE int tz_judge_opening(struct tz_judge *j, struct tz_row *row);
 
 /* judge_life.c */
 TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
@@ -289,8 +296,19 @@ bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user
 TZ_MUST_USE int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const char *name,
                                 const char *role, const char *area, bool active, struct tz_err *err);
 
+/* store_unit.c */
+/** The unit in a user's record; NULL: none of his own. */
+TZ_MUST_USE int tz_who_put_unit(struct tz_store *s, struct tz_id user, const struct tz_id *unit, struct tz_err *err);
+
 /* store_journal.c */
-enum tz_journal_kind { TZ_JOURNAL_DEVICE, TZ_JOURNAL_USER, TZ_JOURNAL_INVITE, TZ_JOURNAL_PURGED, TZ_JOURNAL_KINDS };
+enum tz_journal_kind {
+    TZ_JOURNAL_DEVICE,
+    TZ_JOURNAL_USER,
+    TZ_JOURNAL_INVITE,
+    TZ_JOURNAL_PURGED,
+    TZ_JOURNAL_UNIT,
+    TZ_JOURNAL_KINDS
+};
 /** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */
 TZ_MUST_USE int tz_journal_note(struct tz_store *s, enum tz_journal_kind kind, struct tz_value key, struct tz_err *err);
 /** What the group noted goes to the journal; nothing when there is nothing. */

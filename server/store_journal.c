@@ -36,13 +36,14 @@ struct kind {
     const char *each; /* keys of all rows */
     const char *get;  /* the words of the row with key ?1 */
     const char *same; /* a row when the words ?1… say what is there already */
-    const char *put;  /* of the words ?1…, as many as it names */
+    const char *put;  /* of the words ?1…, as many as it names; NULL: `after` does it all */
     size_t nput;
     int (*after)(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
 };
 
 static int user_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
 static int purge_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
+static int unit_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err);
 
 static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
     [TZ_JOURNAL_DEVICE] =
@@ -79,6 +80,9 @@ static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
      " AND type=CAST(substr(?1,33) AS INTEGER)",
      "SELECT 1 FROM purged WHERE type=?1 AND id=?2 AND district=?3 AND street=?4 AND ver=?5",
      "INSERT OR REPLACE INTO purged(type,id,district,street,ver) VALUES(?1,?2,?3,?4,?5)", 5, purge_record},
+    [TZ_JOURNAL_UNIT] = {"unit", 2, "SELECT _id FROM \"user\" WHERE unit IS NOT NULL ORDER BY _id",
+                         "SELECT _id,unit FROM \"user\" WHERE _id=?1",
+                         "SELECT 1 FROM \"user\" WHERE _id=?1 AND unit IS ?2", NULL, 0, unit_record},
 };
 
 /* ---- words ---- */
@@ -326,6 +330,20 @@ static int purge_record(struct tz_store *s, const struct word_list *w, struct tz
     return tz_purge_again(s, (uint32_t)w->v[0].i, id, a, err);
 }
 
+static int unit_record(struct tz_store *s, const struct word_list *w, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_id id[2];
+    (void)a;
+    for (size_t i = 0; i < 2; i++) {
+        if (w->v[i].kind == TZ_V_NULL && i == 1)
+            break;
+        if (w->v[i].kind != TZ_V_BLOB || w->v[i].n != TZ_ID_BYTES)
+            return TZ_E_FORMAT;
+        memcpy(id[i].b, w->v[i].p, TZ_ID_BYTES);
+    }
+    return tz_who_put_unit(s, id[0], w->v[1].kind == TZ_V_NULL ? NULL : &id[1], err);
+}
+
 static void bind_words(struct tz_stmt *st, const struct word_list *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -345,8 +363,8 @@ static int put_row(struct tz_store *s, const struct kind *k, const struct word_l
     tz_stmt_finalize(&st);
     if (rc)
         return rc < 0 ? rc : 0;
-    rc = tz_db_prepare(s->db, &st, k->put, err);
-    if (!rc) {
+    rc = k->put ? tz_db_prepare(s->db, &st, k->put, err) : 0;
+    if (!rc && k->put) {
         bind_words(&st, w, k->nput);
         rc = tz_stmt_run(&st, err);
     }

@@ -50,6 +50,8 @@ static int each_write(struct apply *p, const struct tz_op *op, touch_fn fn, void
         const struct tz_field *f = tz_type_field_id(t, op->field);
         return f ? fn(p, op->type, op->id, subject_id(t, f), ctx) : 0;
     }
+    if (t && op->kind == TZ_OP_EVENT && t->nsteps) /* the next step builds on where this one leads */
+        return fn(p, op->type, op->id, t->fields[t->state_field].id, ctx);
     if (!t || op->kind != TZ_OP_SET)
         return rc;
     while (!rc && tz_wire_next(&it, &w) == 1) {

@@ -105,6 +105,34 @@ const struct tz_field *tz_type_field_heading(const struct tz_type *t, const char
     return found;
 }
 
+const struct tz_step *tz_type_step(const struct tz_type *t, int from, const char *action)
+{
+    for (size_t i = 0; i < t->nsteps; i++) {
+        const struct tz_step *s = &t->steps[i];
+        bool here = from < 0 ? s->from == 0 : (s->from >> from & 1) != 0;
+        if (here && strcmp(s->action, action) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+const struct tz_step *tz_type_step_new(const struct tz_type *t)
+{
+    for (size_t i = 0; i < t->nsteps; i++)
+        if (t->steps[i].to == TZ_STEP_NEW)
+            return &t->steps[i];
+    return NULL;
+}
+
+int tz_type_state(const struct tz_type *t, struct tz_value code)
+{
+    const struct tz_enum *en = t->nsteps ? t->fields[t->state_field].en : NULL;
+    for (size_t i = 0; en != NULL && i < en->nvalues; i++)
+        if (tz_value_is_text(code, en->values[i].code))
+            return (int)i;
+    return -1;
+}
+
 const struct tz_enum_value *tz_enum_code(const struct tz_enum *e, struct tz_value code)
 {
     for (size_t i = 0; e != NULL && i < e->nvalues; i++)

@@ -89,6 +89,78 @@ struct tz_key {
     size_t nwhen;
 };
 
+/* ---- procedures (transitions.csv) ---- */
+
+enum {
+    TZ_STATES_MAX = 64,
+    TZ_STEP_SAME = -1, /* tz_step.to: the state stays */
+    TZ_STEP_BACK = -2, /* the state in which the last `back` was taken */
+    TZ_STEP_NEW = -3,  /* nothing happens to the record: another one is opened that names it in `link` */
+};
+/** Who may take a step. */
+struct tz_step_who {
+    const struct tz_role *role;
+    int field; /* index; -1 none. ref(unit): the user's unit is this one; enum C/D: the level of the user's role is it
+                */
+};
+/** A field of the record that a step may say. */
+struct tz_step_gives {
+    uint16_t field;
+    bool must;
+};
+enum tz_guard {
+    TZ_GUARD_OPINION,  /* an opinion is given */
+    TZ_GUARD_NOT,      /* the user did not take the last `action` */
+    TZ_GUARD_CHILDREN, /* every record that names this one in `field` is in a final state */
+    TZ_GUARD_OPEN,     /* the record of this type in `field` is in no final state */
+    TZ_GUARD_UNTIL,    /* today is not after date `field` */
+    TZ_GUARD_LATER,    /* date `field` becomes later than it was */
+    TZ_GUARD_ORDER,    /* date `field` is not after date `other` */
+    TZ_GUARD_PENDING,  /* the last `action` was not answered by a step with this same guard */
+    TZ_GUARD_SETTLED,  /* it was, or was never taken */
+    TZ_GUARD_FEWER,    /* `action` was taken fewer times than parameter `param` says */
+};
+struct tz_step_guard {
+    enum tz_guard kind;
+    const char *action; /* NOT, PENDING, SETTLED, FEWER */
+    uint16_t field, other;
+    const char *param;
+};
+enum tz_effect {
+    TZ_EFFECT_NULL,
+    TZ_EFFECT_TODAY,  /* the day on which it happens */
+    TZ_EFFECT_LEVEL,  /* C or D: the level of the user's role */
+    TZ_EFFECT_NUMBER, /* the next number of the year and district behind `prefix`; the server gives it */
+    TZ_EFFECT_COPY,   /* what `other` holds */
+    TZ_EFFECT_COUNT,  /* one more */
+    TZ_EFFECT_DAYS,   /* later by as many days as have passed since date `other` */
+};
+struct tz_step_effect {
+    enum tz_effect kind;
+    uint16_t field, other;
+    const char *prefix; /* NUMBER */
+};
+enum tz_evidence { TZ_EVIDENCE_NO, TZ_EVIDENCE_YES, TZ_EVIDENCE_FIELD };
+
+/** A row of transitions.csv: what may happen to a record in some states. */
+struct tz_step {
+    const char *action; /* a code of the event type's `action` */
+    uint64_t from;      /* states, as bits by index in the state's enum; 0: the opening */
+    int to;             /* index, or TZ_STEP_* */
+    const char *back;   /* TZ_STEP_BACK: the action */
+    uint16_t link;      /* TZ_STEP_NEW: index of the new record's reference */
+    const struct tz_step_who *who;
+    size_t nwho;
+    const struct tz_step_gives *gives;
+    size_t ngives;
+    const struct tz_step_guard *guards;
+    size_t nguards;
+    enum tz_evidence evidence;
+    uint16_t evidence_field;              /* TZ_EVIDENCE_FIELD: wanted unless this has its default */
+    const struct tz_step_effect *effects; /* in their order */
+    size_t neffects;
+};
+
 struct tz_type {
     uint32_t id;    /* 1.., stable */
     uint16_t index; /* position in tz_catalogue.types */
@@ -111,6 +183,11 @@ struct tz_type {
     size_t ngroups;
     const struct tz_key *keys;
     size_t nkeys;
+    const struct tz_step *steps;      /* its procedure; the opening first */
+    size_t nsteps;                    /* 0: it has none */
+    uint16_t state_field;             /* with a procedure */
+    uint64_t final_states;            /* from which no step leads on */
+    const struct tz_type *event_type; /* records each step */
 };
 
 enum tz_level { TZ_LEVEL_CITY, TZ_LEVEL_DISTRICT, TZ_LEVEL_STREET };
@@ -168,6 +245,12 @@ const struct tz_field *tz_type_field(const struct tz_type *t, const char *name);
 const struct tz_field *tz_type_field_id(const struct tz_type *t, uint32_t id);
 /** By name, either label or an alias, after name folding (imports). */
 const struct tz_field *tz_type_field_heading(const struct tz_type *t, const char *heading);
+/** The step @action from state index @from (-1: the opening). */
+const struct tz_step *tz_type_step(const struct tz_type *t, int from, const char *action);
+/** The step by which another record may be opened for one of @t; NULL when there is none. */
+const struct tz_step *tz_type_step_new(const struct tz_type *t);
+/** Index of a state by its code, -1 unknown. */
+int tz_type_state(const struct tz_type *t, struct tz_value code);
 const struct tz_enum_value *tz_enum_code(const struct tz_enum *e, struct tz_value code);
 
 /** Does a record of @t with the values @v (by field index) claim the key? Not when a condition fails, all parts are

@@ -109,6 +109,7 @@ int tz_link_fields(struct tz_loader *ld, const struct tz_table *fields);
 int tz_link_types(struct tz_loader *ld, const struct tz_table *types);
 int tz_load_keys(struct tz_loader *ld);
 int tz_load_roles(struct tz_loader *ld);
+int tz_load_steps(struct tz_loader *ld);
 int tz_load_rows(struct tz_loader *ld);
 
 #endif

@@ -3,7 +3,7 @@
  * Loading: files to tables, tables to structs, in passes, so that files may refer to each other in any direction:
  *
  *   version → enums → types → groups (names) → fields → as-of fields, refs, area parents, titles → keys → roles →
- * shipped rows
+ * procedures → shipped rows
  *
  * 1. Types and fields stand in the files in ascending id order; so an id that is used twice is seen at once, and
  * look-ups by id can halve. A row taken out leaves a gap, which is how an id is never reused.
@@ -347,7 +347,7 @@ int tz_load_roles(struct tz_loader *ld)
 static int check_files(struct tz_loader *ld)
 {
     static const char *const known[] = {"catalogue.csv", "types.csv", "fields.csv", "enums.csv",
-                                        "groups.csv",    "keys.csv",  "roles.csv"};
+                                        "groups.csv",    "keys.csv",  "roles.csv",  "transitions.csv"};
     size_t bytes = 0;
     for (size_t i = 0; i < ld->nfiles; i++) {
         const char *name = ld->files[i].name;
@@ -392,6 +392,8 @@ static int load_all(struct tz_loader *ld)
         rc = tz_load_keys(ld);
     if (rc == 0)
         rc = tz_load_roles(ld);
+    if (rc == 0)
+        rc = tz_load_steps(ld);
     return rc == 0 ? tz_load_rows(ld) : rc;
 }
 

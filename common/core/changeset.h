@@ -65,6 +65,7 @@ struct tz_op {
     uint64_t target_seq;
     bool deleted;
     struct tz_bytes target_hash; /* TZ_HASH_BYTES, or empty */
+    struct tz_bytes note;        /* EVENT: body of the type that records the steps; empty = none */
 };
 
 struct tz_changeset {

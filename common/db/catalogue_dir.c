@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES_MAX = 7 + TZ_TYPES_MAX, FILE_BYTES_MAX = 16 * 1024 * 1024, NAME_BYTES = 300, PATH_BYTES = 4096 };
+enum { FILES_MAX = 8 + TZ_TYPES_MAX, FILE_BYTES_MAX = 16 * 1024 * 1024, NAME_BYTES = 300, PATH_BYTES = 4096 };
 
 struct folder {
     char (*names)[NAME_BYTES]; /* FILES_MAX of them: "types.csv", "rows/unit.csv" */

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record types are data: a new type and a new field reach everybody without a line of C, and old and new clients work on the same rows.
 
-The catalogue of the source is copied; version 3 of it has a type `volunteer_team` and the fields `organisation.slogan` and `organisation.mascot` more. The server
-and one office move to version 3, another office stays behind, a third was ahead of the server.
+The catalogue of the source is copied; the next version of it has a type `volunteer_team` and the fields `organisation.slogan` and `organisation.mascot` more. The server
+and one office move to it, another office stays behind, a third was ahead of the server.
 """
 import os
+import re
 import shutil
 
 import world as w
@@ -21,7 +22,7 @@ AREA = "120101"
 
 
 def next_catalogue(folder):
-    """Version 3, in @folder."""
+    """The version after the shipped one, in @folder."""
     shutil.copytree(w.CATALOGUE, folder)
     for name, more in (("types.csv", NEW_TYPE), ("fields.csv", NEW_FIELDS)):
         with open(os.path.join(folder, name), "a", encoding="utf-8") as f:
@@ -29,9 +30,10 @@ def next_catalogue(folder):
     path = os.path.join(folder, "catalogue.csv")
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    w.check("version,2\n" in text, "the shipped catalogue is not version 2:", text)
+    found = re.search(r"^version,(\d+)$", text, re.M)
+    w.check(found, "the shipped catalogue has no version:", text)
     with open(path, "w", encoding="utf-8") as f:
-        f.write(text.replace("version,2\n", "version,3\n"))
+        f.write(text.replace(found[0], f"version,{int(found[1]) + 1}"))
     return folder
 
 

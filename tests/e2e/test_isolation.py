@@ -43,6 +43,7 @@ BYTES = {
     "Op.other_id": (ROW, ""),
     "Op.values": (BODY, ""),
     "Op.target_hash": (NO, "hash of an own changeset"),
+    "Op.note": (NO, "what the author of a step says: a text and a list of file names and hashes"),
     "Op.elements": (BODY, "elements of refs fields are ids in hex"),
 }
 

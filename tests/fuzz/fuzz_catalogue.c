@@ -24,6 +24,29 @@ static void check_field(const struct tz_type *t, const struct tz_field *f, size_
     FUZZ_CHECK(tz_value_check(f, f->dflt, true, NULL) == 0);
 }
 
+/** Every index and pointer of a step leads somewhere; every state can be left or is final. */
+static void check_step(const struct tz_type *t, const struct tz_step *s)
+{
+    size_t states = t->fields[t->state_field].en->nvalues;
+    FUZZ_CHECK((s == t->steps) == (s->from == 0) && (states == 64 || s->from >> states == 0));
+    FUZZ_CHECK(s->to >= 0 ? (size_t)s->to < states : s->to >= TZ_STEP_NEW && s->from != 0);
+    FUZZ_CHECK((s->to == TZ_STEP_BACK) == (s->back != NULL) && s->nwho > 0);
+    FUZZ_CHECK(tz_enum_code(tz_type_field(t->event_type, "action")->en, tz_value_text(s->action)) != NULL);
+    FUZZ_CHECK(s->to != TZ_STEP_NEW || (t->fields[s->link].ref == t && s->neffects == 0));
+    FUZZ_CHECK(s->evidence != TZ_EVIDENCE_FIELD || s->evidence_field < t->nfields);
+    for (size_t i = 0; i < s->nwho; i++)
+        FUZZ_CHECK(s->who[i].role != NULL && s->who[i].field < (int)t->nfields);
+    for (size_t i = 0; i < s->ngives; i++)
+        FUZZ_CHECK(s->gives[i].field < t->nfields && s->gives[i].field != t->state_field);
+    for (size_t i = 0; i < s->nguards; i++)
+        FUZZ_CHECK(s->guards[i].field < t->nfields && s->guards[i].other < t->nfields);
+    for (size_t i = 0; i < s->neffects; i++)
+        FUZZ_CHECK(s->effects[i].field < t->nfields && s->effects[i].other < t->nfields &&
+                   s->effects[i].field != t->state_field);
+    for (size_t i = 0; i < states; i++)
+        FUZZ_CHECK((s->from >> i & 1) == 0 || tz_type_step(t, (int)i, s->action) == s);
+}
+
 static void check_type(const struct tz_catalogue *c, const struct tz_type *t, size_t i)
 {
     FUZZ_CHECK(t->index == i && tz_catalogue_type(c, t->name) == t && tz_catalogue_type_id(c, t->id) == t);
@@ -33,6 +56,8 @@ static void check_type(const struct tz_catalogue *c, const struct tz_type *t, si
     FUZZ_CHECK(t->area != TZ_AREA_OWN || t->district_field >= 0 || t->street_field >= 0);
     for (size_t k = 0; k < t->nfields; k++)
         check_field(t, &t->fields[k], k);
+    for (size_t k = 0; k < t->nsteps; k++)
+        check_step(t, &t->steps[k]);
     for (size_t k = 0; k < t->ngroups; k++)
         FUZZ_CHECK(t->fields[t->groups[k].as_of].group == k + 1);
     for (size_t k = 0; k < t->nkeys; k++)

@@ -75,7 +75,7 @@ static void other_files_of_the_folder_are_ignored(void **state)
     write_text("README.md", "not a table");
     write_text(".types.csv", "an editor's");
     assert_int_equal(tz_catalogue_load_dir(dir, &c, &err), 0);
-    assert_int_equal(c.ntypes, 3);
+    assert_int_equal(c.ntypes, 5);
     assert_int_equal(c.nrows, 2);
     tz_catalogue_deinit(&c);
     remove_name("README.md");

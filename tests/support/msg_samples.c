@@ -138,7 +138,8 @@ struct tz_changeset a_changeset(void)
                             .expected_state = "draft",
                             .expected_seq = 9,
                             .target_seq = 4,
-                            .deleted = true};
+                            .deleted = true,
+                            .note = tz_bytes_str("note bytes")};
     ops[1] = (struct tz_op){.kind = TZ_OP_WITHDRAW,
                             .action = "",
                             .expected_state = "",

@@ -330,6 +330,38 @@ void sx_op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, .
     va_end(ap);
 }
 
+/** Body of the type of steps. */
+static struct tz_bytes note_of(struct sx *f, const struct tz_type *e, const char *opinion, const char *evidence)
+{
+    struct tz_record *rec = tz_arena_alloc(&f->a, sizeof *rec);
+    struct tz_buf body;
+    tz_record_init(rec, e);
+    rec->v[tz_type_field(e, "opinion")->index] = tz_value_text(opinion);
+    rec->v[tz_type_field(e, "evidence")->index] = tz_value_text(evidence);
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
+    check(f, tz_record_encode(rec, &body));
+    struct tz_bytes b = tz_buf_unread(&body);
+    struct tz_bytes out = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.n), b.n);
+    tz_buf_deinit(&body);
+    return out;
+}
+
+void sx_op_event(struct sx_cs *c, const char *type, struct tz_id id, const char *action, const char *state,
+                 uint64_t seq, const char *opinion, const char *evidence, ...)
+{
+    const struct tz_type *t = sx_type(c->dev->f, type);
+    struct tz_op *op = sx_op(c, TZ_OP_EVENT, type, id);
+    va_list ap;
+    va_start(ap, evidence);
+    op_fields(c, op, t, ap);
+    va_end(ap);
+    op->action = action;
+    op->expected_state = state;
+    op->expected_seq = seq;
+    if (t->event_type && (opinion || evidence))
+        op->note = note_of(c->dev->f, t->event_type, opinion, evidence);
+}
+
 void sx_op_withdraw(struct sx_cs *c, uint64_t seq)
 {
     struct tz_op *op = sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}});

@@ -93,6 +93,10 @@ void sx_op_create_as(struct sx_cs *c, struct tz_id id, const char *type, ...) __
 void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...) __attribute__((sentinel));
 /** As sx_resolve below. */
 void sx_op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, ...) __attribute__((sentinel));
+/** A step as the author sees it: what its record is and the number of its last step. Texts may be NULL; then "f=v", …,
+ * NULL of the record. */
+void sx_op_event(struct sx_cs *c, const char *type, struct tz_id id, const char *action, const char *state,
+                 uint64_t seq, const char *opinion, const char *evidence, ...) __attribute__((sentinel));
 /** The own save @seq, one of the last few. */
 void sx_op_withdraw(struct sx_cs *c, uint64_t seq);
 struct tz_op *sx_op(struct sx_cs *c, enum tz_op_kind kind, const char *type, struct tz_id id);

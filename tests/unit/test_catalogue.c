@@ -19,9 +19,9 @@
 static struct tz_catalogue cat; /* the fixture, loaded */
 static struct tz_catalogue shipped;
 
-static const char *const shipped_names[] = {"catalogue.csv", "types.csv",      "fields.csv",   "enums.csv",
-                                            "groups.csv",    "keys.csv",       "roles.csv",    "rows/division.csv",
-                                            "rows/unit.csv", "rows/param.csv", "rows/form.csv"};
+static const char *const shipped_names[] = {"catalogue.csv",     "types.csv",     "fields.csv",     "enums.csv",
+                                            "groups.csv",        "keys.csv",      "roles.csv",      "transitions.csv",
+                                            "rows/division.csv", "rows/unit.csv", "rows/param.csv", "rows/form.csv"};
 enum { SHIPPED = sizeof shipped_names / sizeof *shipped_names, SHIPPED_BYTES_MAX = 1024 * 1024 };
 
 static uint8_t *read_shipped(const char *name, size_t *n)
@@ -77,7 +77,7 @@ static void tables_become_types_and_fields(void **state)
 {
     (void)state;
     assert_int_equal(cat.version, 7);
-    assert_int_equal(cat.ntypes, 3);
+    assert_int_equal(cat.ntypes, 5);
     const struct tz_type *thing = type("thing");
     assert_int_equal(thing->id, 2);
     assert_int_equal(thing->index, 1);
@@ -134,7 +134,7 @@ static void look_ups_find_by_name_and_id(void **state)
     assert_ptr_equal(tz_catalogue_type_id(&cat, 5), type("mark"));
     assert_null(tz_catalogue_type_id(&cat, 3));
     assert_null(tz_catalogue_type_id(&cat, 0));
-    assert_null(tz_catalogue_type_id(&cat, 6));
+    assert_null(tz_catalogue_type_id(&cat, 8));
     assert_null(tz_catalogue_type(&cat, "thin"));
     assert_string_equal(tz_type_field_id(type("place"), 4)->name, "parent");
     assert_null(tz_type_field_id(type("place"), 3));
@@ -252,6 +252,41 @@ static const struct broken broken[] = {
     {"roles.csv", "F,district", "FD,district", "2:4:", "one editor"},
     {"roles.csv", "F,district", "S,district", "2:4:", "no role"},
     {"roles.csv", "F,district", "F,county", "2:5:", "'county'"},
+    {"transitions.csv", "job,-", "jab,-", "2:1:", "unknown type 'jab'"},
+    {"transitions.csv", "job,-", "mark,-", "2:1:", "no field state"},
+    {"transitions.csv", "job,open,take", "thing,open,take", "3:1:", "become one"},
+    {"transitions.csv", "job,open,take", "job,opened,take", "3:2:", "no state"},
+    {"transitions.csv", "job,open,take", "job,open||busy,take", "3:2:", "one '|'"},
+    {"transitions.csv", "job,open,take", "job,,take", "3:2:", "a state"},
+    {"transitions.csv",
+     "job,-,open,open,F_ONE|D_TWO,,open:above order:held_on:due_on,no,level=level number=number:J,\n", "",
+     "2:2:", "opening (-) comes first"},
+    {"transitions.csv", "job,open,take", "job,-,take", "3:3:", "twice for one state"},
+    {"transitions.csv", "open,take", "open,steal", "3:3:", "no code of job_action"},
+    {"transitions.csv", "busy,end", "busy,hold", "6:3:", "twice for one state"},
+    {"transitions.csv", "open,open,F_ONE", "open,=,F_ONE", "2:4:", "no state"},
+    {"transitions.csv", "<hold", "<halt", "5:4:", "no code of job_action"},
+    {"transitions.csv", "take,busy,F_ONE", "take,busy,", "3:5:", "somebody"},
+    {"transitions.csv", "take,busy,F_ONE", "take,busy,F_TWO", "3:5:", "unknown role"},
+    {"transitions.csv", "held,D_TWO:level", "held,D_TWO:title", "4:5:", "neither"},
+    {"transitions.csv", "due_on!", "due!", "4:6:", "no field"},
+    {"transitions.csv", "due_on!", "state!", "4:6:", "follows"},
+    {"transitions.csv", ",F_ONE,again_of", ",F_ONE,above again_of", "7:6:", "one field"},
+    {"transitions.csv", ",F_ONE,again_of", ",F_ONE,title", "7:6:", "one field"},
+    {"transitions.csv", "opinion until", "opinions until", "4:7:", "unknown guard"},
+    {"transitions.csv", "opinion until", "opinion:x until", "4:7:", "too few or too many"},
+    {"transitions.csv", "until:due_on", "until:title", "4:7:", "no date"},
+    {"transitions.csv", "children:above", "children:title", "6:7:", "no reference to a job"},
+    {"transitions.csv", "fewer:hold:job.most", "fewer:hold", "6:7:", "too few or too many"},
+    {"transitions.csv", "weight,,", "title,,", "6:8:", "neither yes, no"},
+    {"transitions.csv", "held_on=today", "held_on", "4:9:", "no effect"},
+    {"transitions.csv", "held_on=today", "title=today", "4:9:", "does not fit"},
+    {"transitions.csv", "times+1", "times+2", "4:9:", "no effect"},
+    {"transitions.csv", "times+1", "state=null", "4:9:", "follows"},
+    {"transitions.csv", "due_on+days:held_on", "due_on+days:title", "5:9:", "do not go together"},
+    {"transitions.csv", "number=number:J", "number=number:j", "2:9:", "does not fit"},
+    {"transitions.csv", "level=level", "level=title", "2:9:", "do not go together"},
+    {"transitions.csv", "again_of,,no,", "again_of,,no,times+1", "7:9:", "leaves the record"},
     {"rows/place.csv", "code,name,parent", "code,name,parents", "1:3:", "unknown column"},
     {"rows/place.csv", "120101", "12010", "3:1:", "12010"},
     {"rows/place.csv", "120101", "", "3:1:", "'code' is required"},
@@ -337,6 +372,49 @@ static void files_are_known_present_and_single(void **state)
     tz_catalogue_deinit(&c);
 }
 
+/** A procedure as its table says it. */
+static void procedures_are_linked(void **state)
+{
+    (void)state;
+    const struct tz_type *job = type("job");
+    const struct tz_step *s = tz_type_step(job, -1, "open");
+    assert_int_equal(job->nsteps, 6);
+    assert_ptr_equal(job->event_type, type("job_step"));
+    assert_string_equal(job->fields[job->state_field].name, "state");
+    assert_int_equal(type("thing")->nsteps, 0);
+    int busy = tz_type_state(job, tz_value_text("busy"));
+    int held = tz_type_state(job, tz_value_text("held"));
+    int done = tz_type_state(job, tz_value_text("done"));
+    assert_int_equal(job->final_states, 1U << done); /* another job may follow, this one stays */
+    assert_ptr_equal(s, job->steps);
+    assert_int_equal(s->nwho, 2);
+    assert_int_equal(s->guards[0].kind, TZ_GUARD_OPEN);
+    assert_int_equal(s->guards[1].kind, TZ_GUARD_ORDER);
+    assert_string_equal(s->effects[1].prefix, "J");
+    assert_null(tz_type_step(job, busy, "take"));
+    assert_null(tz_type_step(job, -1, "take"));
+    s = tz_type_step(job, busy, "hold");
+    assert_int_equal(s->to, held);
+    assert_ptr_equal(s->who[0].role, tz_catalogue_role(&cat, "D_TWO"));
+    assert_int_equal(s->who[0].field, tz_type_field(job, "level")->index);
+    assert_true(s->gives[0].must);
+    assert_int_equal(s->effects[0].kind, TZ_EFFECT_TODAY);
+    assert_int_equal(s->effects[1].kind, TZ_EFFECT_COUNT);
+    s = tz_type_step(job, held, "go_on");
+    assert_int_equal(s->to, TZ_STEP_BACK);
+    assert_string_equal(s->back, "hold");
+    assert_int_equal(s->effects[0].kind, TZ_EFFECT_DAYS);
+    assert_int_equal(s->effects[1].kind, TZ_EFFECT_NULL);
+    s = tz_type_step(job, busy, "end");
+    assert_int_equal(s->nguards, 5);
+    assert_string_equal(s->guards[0].action, "take");
+    assert_string_equal(s->guards[4].param, "job.most");
+    assert_int_equal(s->evidence, TZ_EVIDENCE_FIELD);
+    s = tz_type_step_new(job);
+    assert_string_equal(s->action, "again");
+    assert_int_equal(s->link, tz_type_field(job, "again_of")->index);
+}
+
 /* the shipped folder */
 
 static const struct tz_type *shipped_type(const char *name)
@@ -419,7 +497,9 @@ static void shipped_fields_have_labels_and_unique_ids(void **state)
         }
         total += t->nfields;
     }
-    assert_int_equal(total, 337 + 1 + 21 + 7); /* the source, fund.receiver_type, case, incident and redirect */
+    assert_int_equal(total,
+                     337 + 1 + 2 + 21 +
+                         7); /* the source, fund.receiver_type, a ledger item's suspension, case, incident, redirect */
 }
 
 static void shipped_organisation_is_as_the_domain_says(void **state)
@@ -581,6 +661,7 @@ int main(void)
         cmocka_unit_test(every_mistake_is_named_with_file_line_and_column),
         cmocka_unit_test(area_parents_in_a_circle_are_refused),
         cmocka_unit_test(files_are_known_present_and_single),
+        cmocka_unit_test(procedures_are_linked),
         cmocka_unit_test(shipped_types_keep_their_ids),
         cmocka_unit_test(shipped_fields_have_labels_and_unique_ids),
         cmocka_unit_test(shipped_organisation_is_as_the_domain_says),

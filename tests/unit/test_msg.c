@@ -460,6 +460,7 @@ static void assert_op(const struct tz_op *r, const struct tz_op *op)
     assert_int_equal(r->target_seq, op->target_seq);
     assert_int_equal(r->deleted, op->deleted);
     assert_true(tz_bytes_eq(r->target_hash, op->target_hash));
+    assert_true(tz_bytes_eq(r->note, op->note));
 }
 
 static void changeset_round_trip(void **state)

@@ -361,7 +361,7 @@ static void new_type_gets_its_table(void **state)
     struct fx *f = *state;
     struct tz_catalogue next;
     put(f, thing(f, 1, "甲"));
-    grown(f, "6,note,便条,note,1,own,,no,no,no,D,D,text\n",
+    grown(f, "8,note,便条,note,1,own,,no,no,no,D,D,text\n",
           "note,1,text,内容,text,text,,yes,,D,no,field,,open,,,,\n"
           "note,2,district_code,所属区,district,code6,,yes,,D,no,field,,open,,,,\n",
           &next);

@@ -31,6 +31,7 @@ static void administer(struct sx *f, struct sx_dev *late)
     assert_int_equal(tz_store_device_revoke(f->s, f->d2.d.number, &f->err), 0);
     assert_int_equal(tz_store_user_add(f->s, "u9", "某 人%", "D_CLERK", "120102", &user, &f->err), 0);
     assert_int_equal(tz_store_user_disable(f->s, "fi", &f->err), 0);
+    assert_int_equal(tz_store_user_unit(f->s, "u9", "CY005", &f->err), 0);
     assert_int_equal(tz_store_invite_add(f->s, &spec, secret, &f->err), 0);
     sx_commit(f);
 }
@@ -48,6 +49,9 @@ static void assert_administered(struct sx *f, const struct sx_dev *late)
     assert_int_equal(sx_query(f, "SELECT active FROM user WHERE code='fi'"), 0);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM user_grant WHERE code='u9' AND area='120102'"), 1);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM user WHERE name='某 人%' AND active=1"), 1);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM user JOIN unit ON unit._id=user.unit WHERE user.code='u9'"
+                                 " AND unit.code='CY005'"),
+                     1);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM invite WHERE name='open' AND device IS NULL"), 1);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM invite WHERE name='late' AND device IS NOT NULL"), 1);
 }

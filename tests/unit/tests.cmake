@@ -45,6 +45,7 @@ tz_test(NAME test_store_life LABEL unit SOURCES unit/test_store_life.c LINK tz_s
 tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz_store_fixture)
 tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)
 tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_store_fixture)
+tz_test(NAME test_ledger LABEL unit SOURCES unit/test_ledger.c LINK tz_store_fixture)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
