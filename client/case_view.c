@@ -63,9 +63,12 @@ int tz_case_read(struct tz_office *o, const struct tz_row *row, struct tz_case_v
     out->type = target ? tz_check_any_type(o->cat, &row->rec, target) : NULL;
     struct tz_value other = value_of(row, "other_id");
     out->duplicate = tz_value_is_text(value_of(row, "kind"), "duplicate") && other.kind == TZ_V_BLOB;
+    out->words = tz_value_is_text(value_of(row, "kind"), "purged");
     if (!out->type || id.kind != TZ_V_BLOB || id.n != TZ_ID_BYTES ||
-        (!out->duplicate && !name_subject(out, value_of(row, "subject"))))
+        (!out->duplicate && !out->words && !name_subject(out, value_of(row, "subject"))))
         return tz_err_set(err, TZ_E_BAD_OP, "case", NULL, NULL, NULL);
+    for (size_t i = 0; out->words && i < out->type->nfields; i++)
+        out->names[i] = true;
     if (out->duplicate)
         memcpy(out->other.b, other.p, TZ_ID_BYTES);
     memcpy(out->target.b, id.p, TZ_ID_BYTES);

@@ -305,6 +305,7 @@ struct tz_case_view {
     struct tz_id target;
     bool life;      /* about the record's deletion */
     bool duplicate; /* two records claim one key: no values */
+    bool words;     /* about a record that was purged: nothing stands, candidates may name any field */
     struct tz_id other;
     bool names[TZ_FIELDS_MAX];
     uint32_t field; /* id for the op */

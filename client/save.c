@@ -570,15 +570,23 @@ static int load_case(struct tz_save *s, struct tz_id case_id, struct tz_arena *a
         return rc;
     if (!cv->open)
         return tz_err_set(err, TZ_E_CASE_STALE, NULL, NULL, NULL, NULL);
+    if (cv->words) /* there is none */
+        return 0;
     rc = tz_replica_get(s->o->rep, cv->type, cv->target, a, target, err);
     if (rc == 0)
         return tz_err_set(err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
     return rc < 0 ? rc : 0;
 }
 
-/** Two records claim one key, and both stay. */
-static int keep_both(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv, enum tz_choice choice,
-                     struct tz_err *err)
+/** May the author close a case that is about no value? */
+static bool may_close(const struct tz_save *s, const struct tz_case_view *cv)
+{
+    return cv->duplicate ? s->who.role->supervises : (cv->type->deleters & s->who.role->editor) != 0;
+}
+
+/** Two records claim one key, and both stay; or the words about a record that is gone were seen. */
+static int keep_as_is(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv, enum tz_choice choice,
+                      struct tz_err *err)
 {
     struct tz_op op = {.kind = TZ_OP_RESOLVE,
                        .type = row->rec.type->id,
@@ -587,9 +595,11 @@ static int keep_both(struct tz_save *s, const struct tz_row *row, const struct t
                        .generation = cv->generation,
                        .base_ver = row->ver,
                        .base_seq = s->cs.seq};
+    if (choice != TZ_CHOICE_MINE && cv->words)
+        return tz_err_set(err, TZ_E_PURGED, NULL, NULL, NULL, NULL);
     if (choice != TZ_CHOICE_MINE)
         return tz_check_wrong(TZ_E_BAD_OP, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
-    if (!s->who.role->supervises || !tz_check_in_area(&s->who, &row->area))
+    if (!may_close(s, cv) || !tz_check_in_area(&s->who, &row->area))
         return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
     int rc = tz_save_room(s, 1, 0, err);
     return rc ? rc : show_op(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
@@ -607,8 +617,8 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
     struct tz_row *target = tz_arena_alloc(&a, sizeof *target);
     struct tz_record *chosen = tz_arena_alloc(&a, sizeof *chosen);
     int rc = row && target && chosen ? load_case(s, case_id, &a, row, target, &cv, err) : tz_office_nomem(err);
-    if (!rc && cv.duplicate) {
-        rc = keep_both(s, row, &cv, choice, err);
+    if (!rc && (cv.duplicate || cv.words)) {
+        rc = keep_as_is(s, row, &cv, choice, err);
         tz_arena_deinit(&a);
         return rc;
     }

@@ -154,6 +154,23 @@ static int restore_close(struct tz_store *s, const struct tz_admin_env *env, con
     return 0;
 }
 
+static int purge(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
+                 struct tz_err *err)
+{
+    struct tz_purge_done done;
+    tz_ver horizon = 0;
+    tz_ver settled = 0;
+    bool more = false;
+    (void)q;
+    int rc = tz_store_purge(s, &env->purge, &done, &more, err);
+    if (!rc)
+        rc = tz_store_horizon(s, &horizon, &settled, err);
+    if (!rc)
+        out->reply = json_pack("{s:I,s:I,s:I,s:b}", "records", (json_int_t)done.records, "leaving",
+                               (json_int_t)done.leaving, "horizon", (json_int_t)horizon, "more", (int)more);
+    return rc;
+}
+
 int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_t *request,
                  struct tz_admin_outcome *out, struct tz_err *err)
 {
@@ -162,7 +179,8 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
         int (*run)(struct tz_store *, const struct tz_admin_env *, const json_t *, struct tz_admin_outcome *,
                    struct tz_err *);
     } commands[] = {{"invite", invite},       {"device revoke", device_revoke}, {"user add", user_add},
-                    {"user unit", user_unit}, {"user disable", user_disable},   {"restore close", restore_close}};
+                    {"user unit", user_unit}, {"user disable", user_disable},   {"restore close", restore_close},
+                    {"purge", purge}};
     const char *name = text_of(request, "command");
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

@@ -12,6 +12,7 @@
  *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
  *   {"command":"user unit","code":…,"unit":…}                     → {"code":…,"unit":…}
  *   {"command":"user disable","code":…}                           → {"code":…}
+ *   {"command":"purge"}, one step                                 → {"records":…,"more":…}
  *   {"command":"restore close"}                                   → {"recovery_open":false}
  */
 
@@ -23,6 +24,7 @@
 struct tz_admin_env {
     const char *address; /**< public address; "" = none that a device could use */
     uint8_t pin[32];
+    struct tz_purge_rules purge;
 };
 
 struct tz_admin_outcome {

@@ -35,7 +35,6 @@ enum tz_opt {
     TZ_OPT_VERIFY,
     TZ_OPT_CLOSE,
     TZ_OPT_RECOVERY_DAYS,
-    TZ_OPT_EPOCH,
     TZ_OPT_ORIGIN,
     TZ_OPT_PROTO,
     TZ_OPT_JSON,
@@ -93,6 +92,12 @@ const char *tz_cli_time(int64_t ms, char out[32]);
 /** Ask the running server "status" or "online". TZ_E_NOT_RUNNING when there is none. The reply is the caller's. */
 TZ_MUST_USE int tz_cli_ask(struct tz_cli *c, const char *command, json_t **reply);
 
+/** Have the running server carry out @q (taken), or do it here under the lock. The reply is the caller's. */
+TZ_MUST_USE int tz_cli_change(struct tz_cli *c, json_t *q, json_t **reply);
+struct tz_purge_rules;
+/** How long devices are waited for, and how old must be what goes; after tz_cli_open. */
+void tz_cli_purge_rules(const struct tz_cli *c, struct tz_purge_rules *out);
+
 /* cmd_*.c */
 int tz_cmd_init(struct tz_cli *c);
 int tz_cmd_serve(struct tz_cli *c);
@@ -111,6 +116,7 @@ int tz_cmd_dump(struct tz_cli *c);
 int tz_cmd_verify(struct tz_cli *c);
 int tz_cmd_backup(struct tz_cli *c);
 int tz_cmd_restore(struct tz_cli *c);
+int tz_cmd_purge(struct tz_cli *c);
 /** restore --close: cmd_admin.c. */
 int tz_cmd_restore_close(struct tz_cli *c);
 int tz_cmd_config(struct tz_cli *c);

@@ -76,6 +76,12 @@ static int run_in_group(struct tz_cli *c, struct tz_store *s, const struct tz_ad
     return rc;
 }
 
+void tz_cli_purge_rules(const struct tz_cli *c, struct tz_purge_rules *out)
+{
+    *out = tz_purge_rules_of(tz_config_number(&c->config, TZ_CONFIG_LEASE_DAYS),
+                             tz_config_number(&c->config, TZ_CONFIG_PURGE_DAYS));
+}
+
 static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)
 {
     const char *public_address = tz_config_text(&c->config, TZ_CONFIG_PUBLIC_ADDRESS);
@@ -90,6 +96,7 @@ static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)
         rc = tz_journal_open(&c->dir, &journal, &c->err);
     o.journal_ctx = &journal;
     o.known = journal.known;
+    tz_cli_purge_rules(c, &env.purge);
     if (!rc)
         rc = tz_store_open(tz_datadir_file(&c->dir, "server.db", path), &o, &s, &c->err);
     if (!rc)
@@ -99,8 +106,7 @@ static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)
     return rc;
 }
 
-/** Takes @q. */
-static int change(struct tz_cli *c, json_t *q, json_t **reply)
+int tz_cli_change(struct tz_cli *c, json_t *q, json_t **reply)
 {
     int rc = tz_cli_open(c, false);
     bool loaded = false;
@@ -147,7 +153,7 @@ int tz_cmd_invite(struct tz_cli *c)
     put_opt(c, q, "area", TZ_OPT_AREA);
     put_opt(c, q, "name", TZ_OPT_NAME);
     put_opt(c, q, "address", TZ_OPT_ADDRESS);
-    int rc = change(c, q, &r);
+    int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     (void)printf("%s\n", text_of(r, "code"));
@@ -166,7 +172,7 @@ int tz_cmd_device_revoke(struct tz_cli *c)
 {
     json_t *q = json_pack("{s:s,s:s}", "command", "device revoke", "name", c->arg);
     json_t *r = NULL;
-    int rc = change(c, q, &r);
+    int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(
@@ -184,7 +190,7 @@ int tz_cmd_user_add(struct tz_cli *c)
     put_opt(c, q, "role", TZ_OPT_ROLE);
     put_opt(c, q, "area", TZ_OPT_AREA);
     put_opt(c, q, "unit", TZ_OPT_UNIT);
-    int rc = change(c, q, &r);
+    int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     (void)printf("%s\n", text_of(r, "id"));
@@ -197,7 +203,7 @@ int tz_cmd_user_unit(struct tz_cli *c)
     json_t *q = json_pack("{s:s,s:s}", "command", "user unit", "code", c->arg);
     json_t *r = NULL;
     put_opt(c, q, "unit", TZ_OPT_UNIT);
-    int rc = change(c, q, &r);
+    int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(c, tr(c, "用户“%s”的所属单位现在是 %s", "user \"%s\" now acts for unit %s"), text_of(r, "code"),
@@ -210,7 +216,7 @@ int tz_cmd_user_disable(struct tz_cli *c)
 {
     json_t *q = json_pack("{s:s,s:s}", "command", "user disable", "code", c->arg);
     json_t *r = NULL;
-    int rc = change(c, q, &r);
+    int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(c, tr(c, "已停用用户“%s”", "user \"%s\" is disabled"), text_of(r, "code"));
@@ -221,7 +227,7 @@ int tz_cmd_user_disable(struct tz_cli *c)
 int tz_cmd_restore_close(struct tz_cli *c)
 {
     json_t *r = NULL;
-    int rc = change(c, json_pack("{s:s}", "command", "restore close"), &r);
+    int rc = tz_cli_change(c, json_pack("{s:s}", "command", "restore close"), &r);
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(c, "%s", tr(c, "恢复期已结束", "the recovery window is closed"));

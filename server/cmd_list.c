@@ -13,6 +13,8 @@
 
 struct listing {
     struct tz_cli *c;
+    struct tz_purge_rules rules;
+    int64_t now_ms;
     json_t *online; /* {"devices":[…]}, or NULL without a server */
     struct tz_recovery recovery;
 };
@@ -27,6 +29,35 @@ static void say_recovery(const struct tz_cli *c, int64_t until_ms)
 
 /* ---- status ---- */
 
+static int add_holder(void *ctx, const struct tz_device *d)
+{
+    return json_array_append_new(ctx, json_string(d->name)) ? TZ_E_NOMEM : 1;
+}
+
+/** How far purging is, and whom it waits for: from the database, beside the server. */
+static int add_purge(struct tz_cli *c, json_t *o)
+{
+    json_t *waits = json_array();
+    struct tz_purge_rules rules;
+    struct tz_purge_state st;
+    struct tz_store *s = NULL;
+    int rc = tz_cli_store(c, &s);
+    tz_cli_purge_rules(c, &rules);
+    if (!rc)
+        rc = tz_store_purge_state(s, &rules, &st, &c->err);
+    if (!rc)
+        rc = tz_store_purge_holders(s, &rules, add_holder, waits, &c->err);
+    tz_store_close(s);
+    if (rc) {
+        json_decref(waits);
+        return rc;
+    }
+    (void)json_object_set_new(o, "purge_waits_for", waits);
+    (void)json_object_set_new(o, "purge_horizon", json_integer((json_int_t)st.horizon));
+    (void)json_object_set_new(o, "purged", json_integer(st.purged));
+    return 0;
+}
+
 int tz_cmd_status(struct tz_cli *c)
 {
     json_t *r = NULL;
@@ -35,8 +66,12 @@ int tz_cmd_status(struct tz_cli *c)
     int rc = tz_cli_open(c, false);
     if (!rc)
         rc = tz_cli_ask(c, "status", &r);
-    if (rc)
+    if (!rc)
+        rc = add_purge(c, r);
+    if (rc) {
+        json_decref(r);
         return rc;
+    }
     if (c->json)
         return tz_cli_json(c, r);
     json_object_foreach(r, key, v)
@@ -61,13 +96,23 @@ static const char *online_state(const struct listing *l, uint32_t device)
     return l->online ? "offline" : "unknown";
 }
 
+/** Until when the device is waited for with purging; 0: it never acknowledged anything. */
+static int64_t lease_until(const struct listing *l, const struct tz_device *d)
+{
+    return d->checkpoint && d->acked_ms ? d->acked_ms + l->rules.lease_ms : 0;
+}
+
 static json_t *device_json(const struct listing *l, const struct tz_device *d)
 {
-    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name, "role",
-                     d->role, "area", d->area, "revoked", d->revoked, "state", online_state(l, d->number),
-                     "incarnation", (int)d->incarnation, "last_seq", (json_int_t)d->last_seq, "last_seen_ms",
-                     (json_int_t)d->last_seen_ms, "checkpoint", (json_int_t)d->checkpoint, "recovery_until_ms",
-                     (json_int_t)(l->recovery.open ? l->recovery.until_ms : 0));
+    json_t *o = json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name,
+                          "role", d->role, "area", d->area, "revoked", d->revoked, "state", online_state(l, d->number),
+                          "incarnation", (int)d->incarnation, "last_seq", (json_int_t)d->last_seq, "last_seen_ms",
+                          (json_int_t)d->last_seen_ms, "checkpoint", (json_int_t)d->checkpoint, "recovery_until_ms",
+                          (json_int_t)(l->recovery.open ? l->recovery.until_ms : 0));
+    (void)json_object_set_new(o, "acked_ms", json_integer(d->acked_ms));
+    (void)json_object_set_new(o, "lease_until_ms", json_integer(lease_until(l, d)));
+    (void)json_object_set_new(o, "in_lease", json_boolean(tz_lease_in(d, l->now_ms, l->rules.lease_ms)));
+    return o;
 }
 
 static int print_device(void *ctx, const struct tz_device *d)
@@ -78,17 +123,21 @@ static int print_device(void *ctx, const struct tz_device *d)
         int rc = tz_cli_json(l->c, device_json(l, d));
         return rc ? rc : 1;
     }
+    bool lapsed = lease_until(l, d) && !tz_lease_in(d, l->now_ms, l->rules.lease_ms);
     (void)printf("%6u  %-24s %-10s %-9s  %-8s %-20s %s\n", d->number, d->name, d->role, d->area,
                  online_state(l, d->number), tz_cli_time(d->last_seen_ms, when),
-                 d->revoked ? tr(l->c, "已停用", "revoked") : "");
+                 d->revoked ? tr(l->c, "已停用", "revoked")
+                 : lapsed   ? tr(l->c, "已超过租期", "past its lease")
+                            : "");
     return 1;
 }
 
 static int open_listing(struct tz_cli *c, struct listing *l, struct tz_store **s)
 {
     struct tz_err quiet;
-    *l = (struct listing){.c = c};
+    *l = (struct listing){.c = c, .now_ms = tz_clock_wall(&tz_clock_system).ms};
     int rc = tz_cli_store(c, s);
+    tz_cli_purge_rules(c, &l->rules);
     if (!rc)
         rc = tz_store_recovery(*s, &l->recovery, &c->err);
     if (rc) {

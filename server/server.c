@@ -24,6 +24,7 @@
 #include <string.h>
 
 enum { TICK_MS = 1000, DRAIN_MS = 3500, CUT_MS = 1000, RELEASE_RETRY_MS = 30000 };
+enum { PURGE_FIRST_MS = 60 * 1000, PURGE_EVERY_MS = 24 * 3600 * 1000, PURGE_RETRY_MS = 3600 * 1000 };
 
 /* ---- stopping ---- */
 
@@ -196,6 +197,30 @@ static void release_more(struct tz_server *s)
         s->releasing = true;
 }
 
+/** Once a day, step by step: a step is a short group among the others. */
+static void purge_more(struct tz_server *s)
+{
+    struct tz_sjob *job = NULL;
+    int64_t now = tz_clock_mono(&tz_clock_system).ms;
+    s->purge_at.ms = now + PURGE_RETRY_MS;
+    if (s->draining || tz_sjob_purge_new(&s->env.purge, &job))
+        return;
+    if (tz_exec_submit(s->exec, job))
+        tz_sjob_free(job);
+    else
+        s->purge_at.ms = 0;
+}
+
+static void on_purged(struct tz_server *s, struct tz_sjob *job)
+{
+    int64_t wait = tz_sjob_failed(job) ? PURGE_RETRY_MS : PURGE_EVERY_MS;
+    bool more = tz_sjob_purge_left(job);
+    s->purge_at.ms = tz_clock_mono(&tz_clock_system).ms + wait;
+    tz_sjob_free(job);
+    if (more)
+        purge_more(s);
+}
+
 static void on_tick_cb(uv_timer_t *t)
 {
     struct tz_server *s = t->data;
@@ -206,6 +231,8 @@ static void on_tick_cb(uv_timer_t *t)
         s->release_at.ms = 0;
         release_more(s);
     }
+    if (s->purge_at.ms && tz_clock_mono(&tz_clock_system).ms >= s->purge_at.ms)
+        purge_more(s);
     tz_conn_deadlines(s);
 }
 
@@ -220,6 +247,8 @@ static void on_sjob_done(void *ctx, struct tz_sjob *job)
         if (tz_sjob_failed(job))
             s->release_at.ms = tz_clock_mono(&tz_clock_system).ms + RELEASE_RETRY_MS;
         tz_conn_released(s, job);
+    } else if (tz_sjob_kind(job) == TZ_JOB_PURGE) {
+        on_purged(s, job);
     } else {
         tz_conn_job_done(s, job);
     }
@@ -285,6 +314,8 @@ static int make_tls(struct tz_server *s, struct tz_err *err)
     for (size_t i = 0; i < TZ_PKI_PIN_BYTES; i++)
         (void)snprintf(s->pin_hex + 2 * i, 3, "%02x", s->id.pin[i]);
     memcpy(s->env.pin, s->id.pin, sizeof s->env.pin);
+    s->env.purge = tz_purge_rules_of(tz_config_number(s->o->config, TZ_CONFIG_LEASE_DAYS),
+                                     tz_config_number(s->o->config, TZ_CONFIG_PURGE_DAYS));
     const struct tz_tls_server_opts opts = {.ca_cert = tz_buf_unread(&s->id.ca_cert),
                                             .cert = tz_buf_unread(&s->id.server_cert),
                                             .key = tz_buf_unread(&s->id.server_key)};
@@ -325,6 +356,7 @@ static int start_exec(struct tz_server *s, struct tz_err *err)
     s->parts += !rc;
     if (!rc)
         release_more(s); /* what a stop left */
+    s->purge_at.ms = tz_clock_mono(&tz_clock_system).ms + PURGE_FIRST_MS;
     return rc;
 }
 

@@ -122,8 +122,7 @@ TZ_MUST_USE int tz_store_user_add(struct tz_store *s, const char *code, const ch
 /** The unit that a user acts for, by codes. TZ_E_NOT_FOUND, TZ_E_VALUE. */
 TZ_MUST_USE int tz_store_user_unit(struct tz_store *s, const char *code, const char *unit, struct tz_err *err);
 TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err);
-/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. TZ_E_SERVER_OLDER: the device
- * has seen versions that this database never had. */
+/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. */
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
                                        int64_t offset_ms, struct tz_err *err);
 
@@ -312,6 +311,11 @@ struct tz_purge_rules {
     int64_t lease_ms; /* how long a device may be away and is waited for */
     int64_t purge_ms; /* how old must be what goes */
 };
+static inline struct tz_purge_rules tz_purge_rules_of(unsigned lease_days, unsigned purge_days)
+{
+    static const int64_t day_ms = 24 * 3600 * 1000;
+    return (struct tz_purge_rules){lease_days * day_ms, purge_days * day_ms};
+}
 struct tz_purge_done {
     uint64_t records; /* deleted ones that are gone now */
     uint64_t leaving; /* notes about records that left an area */
@@ -329,6 +333,9 @@ struct tz_purge_state {
 };
 TZ_MUST_USE int tz_store_purge_state(struct tz_store *s, const struct tz_purge_rules *r, struct tz_purge_state *out,
                                      struct tz_err *err);
+/** Devices in lease that have not acknowledged what is old enough: purging waits for them. */
+TZ_MUST_USE int tz_store_purge_holders(struct tz_store *s, const struct tz_purge_rules *r, tz_device_cb cb, void *ctx,
+                                       struct tz_err *err);
 /** Is the device waited for? One that never acknowledged a checkpoint holds nothing that could become stale. */
 bool tz_lease_in(const struct tz_device *d, int64_t now_ms, int64_t lease_ms);
 

@@ -81,7 +81,6 @@ struct tz_store {
     void *journal_ctx;
     struct tz_buf entries;      /* of the open group, for the journal */
     struct tz_purge_walk purge; /* how far the present run of purge steps is */
-    bool journal_ahead;         /* it was told of a group that is not committed */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
     struct tz_stmt stmts[TZ_SQL_COUNT];

@@ -103,6 +103,31 @@ int tz_store_purge_state(struct tz_store *s, const struct tz_purge_rules *r, str
     return rc;
 }
 
+struct holders {
+    int64_t now_ms;
+    const struct tz_purge_rules *r;
+    tz_ver aged;
+    tz_device_cb cb;
+    void *ctx;
+};
+
+static int on_device(void *ctx, const struct tz_device *d)
+{
+    struct holders *h = ctx;
+    bool holds = tz_lease_in(d, h->now_ms, h->r->lease_ms) && d->checkpoint < h->aged;
+    return holds ? h->cb(h->ctx, d) : 1;
+}
+
+int tz_store_purge_holders(struct tz_store *s, const struct tz_purge_rules *r, tz_device_cb cb, void *ctx,
+                           struct tz_err *err)
+{
+    struct holders h = {tz_clock_wall(&s->clock).ms, r, 0, cb, ctx};
+    int64_t aged = 0;
+    int rc = tz_store_meta_int(s, "purge_aged", &aged, err);
+    h.aged = (tz_ver)aged;
+    return rc ? rc : tz_store_devices(s, on_device, &h, err);
+}
+
 /* ---- the horizon ---- */
 
 int tz_purge_horizon(struct tz_store *s, tz_ver *out, struct tz_err *err)

@@ -125,6 +125,8 @@ static const char *subject_label(struct desk *d, const struct case_item *c)
         return tr("删除与修改", "deletion and edit");
     if (c->view.duplicate)
         return tr("重复登记", "registered twice");
+    if (c->view.words)
+        return tr("记录已清除后的修改", "edited after it was purged");
     const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
     if (f && f->group)
         return group_label(c->view.type, f->group);
@@ -141,6 +143,9 @@ static const char *rule_text(const char *rule)
         {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
         {"resolved", {"已处理的值为准", "the resolved value stands"}},
         {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
+        {"purged",
+         {"记录很久以前已删除并清除，不会自行恢复",
+          "the record was deleted long ago and purged; it does not come back"}},
         {"revived", {"删除后送到的修改恢复了记录", "an edit that arrived after the deletion brought the record back"}},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -274,8 +279,9 @@ static int print_text(struct desk *d, const struct case_item *c)
         json_decref(list);
         return 0;
     }
-    (void)printf(tr("    现值    %s\n            %s\n", "    stands  %s\n            %s\n"),
-                 values_text(d, c, -1, json_object_get(standing, "values")), author_text(d, standing));
+    if (standing)
+        (void)printf(tr("    现值    %s\n            %s\n", "    stands  %s\n            %s\n"),
+                     values_text(d, c, -1, json_object_get(standing, "values")), author_text(d, standing));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *j = json_array_get(list, i);
         const char *rule = json_string_value(json_object_get(j, "rule"));
@@ -483,12 +489,14 @@ static int decide(struct desk *d, const struct case_item *c, const struct resolv
 {
     const char *const *args = in->words;
     size_t n = in->nwords;
-    if (!c->known || !c->target)
+    if (!c->known || (!c->target && !c->view.words))
         return tz_err_set(&d->err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
     if (n == 1 && strcmp(args[0], "keep") == 0) {
         out->choice = TZ_CHOICE_MINE;
         return 0;
     }
+    if (c->view.words)
+        return tz_err_set(&d->err, TZ_E_PURGED, NULL, NULL, NULL, NULL);
     if (c->view.duplicate)
         return tz_err_set(&d->err, TZ_E_USAGE,
                           tr("重复登记只能写 keep（两条都留），或用 taizhang merge 合为一条",
@@ -514,6 +522,8 @@ static const char *chosen_text(struct desk *d, const struct case_item *c, const 
         return tr("填写的值", "what was typed");
     if (c->view.duplicate)
         return tr("两条都留", "both stay");
+    if (c->view.words)
+        return tr("已阅，不恢复", "seen; it stays gone");
     if (what->choice == TZ_CHOICE_MINE) {
         from = json_of(c->row, "standing", "standing_secret");
     } else {
@@ -553,7 +563,7 @@ static int resolve(struct desk *d, const struct resolve_args *in)
     desk_warn(what->warnings);
     if (out_json_mode())
         return out_json(json_pack("{s:s,s:I}", "case", c.hex, "seq", (json_int_t)seq));
-    out_note(tr("%s · %s：采用 %s", "%s · %s: took %s"), desk_title(d, c.target), subject_label(d, &c),
+    out_note(tr("%s · %s：采用 %s", "%s · %s: took %s"), c.target ? desk_title(d, c.target) : "", subject_label(d, &c),
              chosen_text(d, &c, what));
     out_note(tr("已保存（第 %llu 次保存，等待送出）", "saved (save %llu, waiting to be sent)"),
              (unsigned long long)seq);
