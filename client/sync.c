@@ -42,6 +42,7 @@ struct tz_sync {
     struct tz_sync_config cfg;
     struct tz_sync_io io;
     enum sync_state state;
+    struct tz_cjob_chain *chain;
     struct tz_sync_counters count;
     struct tz_mono heard; /* last frame */
     bool pinged;
@@ -101,9 +102,16 @@ static void sync_fail(struct tz_sync *s, int code, const char *arg)
 int tz_sync_new(const struct tz_sync_config *c, const struct tz_sync_io *io, struct tz_sync **out)
 {
     struct tz_sync *s = calloc(1, sizeof *s);
-    *out = s;
-    if (!s)
+    struct tz_cjob_chain *chain = calloc(1, sizeof *chain);
+    *out = NULL;
+    if (!s || !chain) {
+        free(s);
+        free(chain);
         return TZ_E_NOMEM;
+    }
+    *out = s;
+    atomic_init(&chain->refs, 1);
+    s->chain = chain;
     s->cfg = *c;
     s->io = *io;
     if (s->cfg.held_bytes_max == 0)
@@ -120,6 +128,7 @@ void tz_sync_free(struct tz_sync *s)
     held_clear(s);
     tz_buf_deinit(&s->pull);
     tz_repair_free(s->repair);
+    tz_cjob_chain_unref(s->chain);
     free(s);
 }
 
@@ -129,6 +138,8 @@ static struct tz_cjob *job_new(struct tz_sync *s, enum tz_cjob_kind kind, const 
     struct tz_cjob *j = calloc(1, sizeof *j);
     if (j) {
         j->kind = kind;
+        j->chain = s->chain;
+        atomic_fetch_add(&s->chain->refs, 1);
         tz_buf_init(&j->out, TZ_FRAME_BODY_MAX);
     }
     if (j && frame) {

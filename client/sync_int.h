@@ -6,6 +6,8 @@
 
 #include "sync.h"
 
+#include <stdatomic.h>
+
 struct tz_repair_step;
 
 enum tz_cjob_kind {
@@ -18,9 +20,19 @@ enum tz_cjob_kind {
     TZ_CJOB_REPAIR
 };
 
+/**
+ * The jobs of one session, in order. What a job does holds only after those before it: a checkpoint that follows rows
+ * which could not be stored would put the cursors behind them. So after one that failed no other of the session runs.
+ */
+struct tz_cjob_chain {
+    atomic_uint refs; /* the session and each job */
+    int broken;       /* code of the job that failed; the office's thread */
+};
+
 struct tz_cjob {
     void *node[4]; /* the executor's; first */
     enum tz_cjob_kind kind;
+    struct tz_cjob_chain *chain; /* a reference; NULL: stands alone */
     int code;
     struct tz_err err;
     /* in */
@@ -43,5 +55,7 @@ struct tz_cjob {
     bool refreshing;               /* ENTER: `out`, the Pull, waits until the outbox is handed in */
     uint32_t push_max, rows_max;
 };
+
+void tz_cjob_chain_unref(struct tz_cjob_chain *c);
 
 #endif

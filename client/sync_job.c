@@ -4,6 +4,7 @@
  * on the thread that owns the office; touches nothing of the session. Whatever a peer sent is read here for the first
  * time: a damaged message is the job's error, and nothing of it was taken in.
  */
+#include "planted.h"
 #include "repair_int.h"
 
 #include <stdlib.h>
@@ -15,10 +16,17 @@ void *tz_cjob_node(struct tz_cjob *j)
     return j->node;
 }
 
+void tz_cjob_chain_unref(struct tz_cjob_chain *c)
+{
+    if (c && atomic_fetch_sub(&c->refs, 1) == 1)
+        free(c);
+}
+
 void tz_cjob_free(struct tz_cjob *j)
 {
     if (!j)
         return;
+    tz_cjob_chain_unref(j->chain);
     for (size_t i = 0; i < j->nframes; i++)
         free((void *)(uintptr_t)j->frames[i].p);
     free(j->frames);
@@ -120,35 +128,35 @@ static int run_checkpoint(struct tz_cjob *j, struct tz_office *o)
     return rc;
 }
 
+static int run_kind(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    switch (j->kind) {
+    case TZ_CJOB_HELLO:
+        return run_hello(j, o, a);
+    case TZ_CJOB_ENTER:
+        return run_enter(j, o, a);
+    case TZ_CJOB_LOAD:
+        return run_load(j, o, a);
+    case TZ_CJOB_RESULTS:
+        return run_results(j, o, a);
+    case TZ_CJOB_FILL:
+        return run_fill(j, o, a);
+    case TZ_CJOB_REPAIR:
+        return tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, a, &j->err);
+    case TZ_CJOB_CHECKPOINT:
+    default:
+        return run_checkpoint(j, o);
+    }
+}
+
 void tz_cjob_run(struct tz_cjob *j, struct tz_office *o)
 {
     struct tz_arena a;
     tz_arena_init(&a, JOB_ARENA_BYTES);
-    switch (j->kind) {
-    case TZ_CJOB_HELLO:
-        j->code = run_hello(j, o, &a);
-        break;
-    case TZ_CJOB_ENTER:
-        j->code = run_enter(j, o, &a);
-        break;
-    case TZ_CJOB_LOAD:
-        j->code = run_load(j, o, &a);
-        break;
-    case TZ_CJOB_RESULTS:
-        j->code = run_results(j, o, &a);
-        break;
-    case TZ_CJOB_FILL:
-        j->code = run_fill(j, o, &a);
-        break;
-    case TZ_CJOB_REPAIR:
-        j->code = tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, &a, &j->err);
-        break;
-    case TZ_CJOB_CHECKPOINT:
-    default:
-        j->code = run_checkpoint(j, o);
-        break;
-    }
+    j->code = j->chain && j->chain->broken ? j->chain->broken : run_kind(j, o, &a);
     if (j->code && !j->err.code)
         tz_err_set(&j->err, j->code, "sync", NULL, NULL, NULL);
+    if (j->chain && !TZ_PLANTED(JOBS_GO_ON))
+        j->chain->broken = j->code;
     tz_arena_deinit(&a);
 }

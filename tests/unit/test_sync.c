@@ -652,6 +652,29 @@ static void history_is_answered_once(void **state)
     peer_free(p);
 }
 
+static void nothing_of_a_session_is_done_after_a_job_that_failed(void **state)
+{
+    struct fx *f = *state;
+    struct tz_save_options so = {.reason = ""};
+    struct tz_office_status st;
+    struct tz_save *save;
+    struct tz_err err = {0};
+    struct peer *p = greeted(f, 0, 1, 8);
+    struct tz_id id = {{1}};
+    fx_row(f, id, 5, TZ_ROW_LIVE, "120101", "甲", NULL);
+    give_rows(p);
+    give_checkpoint(p, 5);
+    give_checkpoint(p, 6); /* without a row: everything up to 6 is in the first one */
+    assert_int_equal(tz_save_begin(f->o, &so, &save, &err), 0);
+    assert_true(step(p)); /* nobody can write now: it fails, as it does on a full disk */
+    tz_save_cancel(save);
+    assert_true(p->closed);
+    run(p);
+    assert_int_equal(tz_office_status(f->o, &st, NULL), 0);
+    assert_int_equal(st.checkpoint, 1); /* else the next Pull would ask for what came after 6 only */
+    peer_free(p);
+}
+
 static void job_that_comes_back_after_closing_is_freed(void **state)
 {
     struct fx *f = *state;
@@ -687,6 +710,7 @@ int main(void)
         T(refusal_of_the_server_is_told_with_its_arguments),
         T(verification_is_answered_once),
         T(history_is_answered_once),
+        T(nothing_of_a_session_is_done_after_a_job_that_failed),
         T(job_that_comes_back_after_closing_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
