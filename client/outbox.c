@@ -19,6 +19,7 @@
 
 #include "hash.h"
 #include "log.h"
+#include "planted.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, 
     if (rc)
         return rc;
     rc = load_raw(o, after_seq, bytes_max, a, *raw, *seqs, n, err);
-    if (!rc && *n) {
+    if (!rc && *n && !TZ_PLANTED(SENT_FORGOTTEN)) {
         struct tz_stmt *s = tz_office_sql(
             o, OS_BOX_SENT,
             "UPDATE outbox SET sent = 1 WHERE sent = 0 AND outcome IN (0, 4, 5) AND seq BETWEEN ? AND ?", err);
@@ -204,7 +205,7 @@ static int follow(struct tz_office *o, const struct tz_result *r, size_t nops, s
     tz_ver now = o->st.checkpoint;
     if (!is_final(r->outcome))
         return 0;
-    if (r->outcome == TZ_OUT_REFUSED || r->outcome == TZ_OUT_WITHDRAWN || r->ver <= now)
+    if (r->outcome == TZ_OUT_REFUSED || r->outcome == TZ_OUT_WITHDRAWN || r->ver <= now || TZ_PLANTED(LEAVES_EARLY))
         return tz_overlay_leave(o, r->seq, -1, now, err);
     for (size_t i = 0; r->nops == nops && i < nops; i++) {
         if (r->ops[i].outcome != TZ_OUT_REFUSED && r->ops[i].outcome != TZ_OUT_WITHDRAWN)

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "office_int.h"
 
+#include "planted.h"
 #include "set.h"
 
 #include <string.h>
@@ -679,7 +680,7 @@ int tz_overlay_base(struct tz_office *o, const struct tz_type *t, struct tz_id i
         tz_ver base = (tz_ver)tz_stmt_int(s, 0);
         read_shown(s, 1, t, shown);
         for (size_t i = 0; i < t->nfields; i++)
-            if (shown[i])
+            if (shown[i] && !TZ_PLANTED(BASE_RAISED))
                 out->ver[i] = base < seen->ver ? base : seen->ver;
         if (base < out->least)
             out->least = base;

@@ -12,6 +12,7 @@
  *     and the same bytes would do it again.
  */
 #include "event_rule.h"
+#include "planted.h"
 #include "set.h"
 #include "store_int.h"
 
@@ -31,7 +32,7 @@ int tz_judge_refuse(struct tz_judge *j, int code, const char *arg1, const char *
 
 bool tz_judge_in_area(const struct tz_judge *j, const struct tz_area *record)
 {
-    return j->city || tz_area_covers(&j->area, record);
+    return j->city || tz_area_covers(&j->area, record) || TZ_PLANTED(AREA_UNCHECKED);
 }
 
 struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
@@ -66,7 +67,7 @@ int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, 
 {
     struct tz_id survivor;
     int rc = tz_replica_get(j->s->rep, t, id, j->a, row, j->err);
-    if (rc == 1 && row->deleted) {
+    if (rc == 1 && row->deleted && !TZ_PLANTED(ALIAS_FORGOTTEN)) {
         rc = tz_alias_get(j->s, t, id, &survivor, j->err);
         if (rc >= 0)
             rc = rc ? tz_replica_get(j->s->rep, t, survivor, j->a, row, j->err) : 1;
@@ -232,7 +233,7 @@ static int check_ref(struct tz_judge *j, const struct tz_record *rec, const stru
         return found;
     if (!found)
         return tz_judge_refuse(j, TZ_E_REF, f->name, NULL), 1;
-    if (!row->deleted || f->on_delete == TZ_OD_IGNORES)
+    if (!row->deleted || f->on_delete == TZ_OD_IGNORES || TZ_PLANTED(PARENT_STAYS_DELETED))
         return 0;
     if (saw_deletion(j, row, &stamps))
         return tz_judge_refuse(j, TZ_E_REF, f->name, NULL), 1;

@@ -16,6 +16,7 @@
  *  4. Where a record lies and what its procedure says is never merged: the survivor's stands.
  */
 #include "merge_int.h"
+#include "planted.h"
 #include "set.h"
 
 #include <string.h>
@@ -230,7 +231,7 @@ int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id k
         rc = tz_case_hand_over(j, p.gone, p.keep);
     if (!rc)
         rc = tz_case_refresh(j, p.keep);
-    if (!rc)
+    if (!rc && !TZ_PLANTED(LINKS_STAY))
         rc = tz_links_move(j, p.gone, p.keep);
     if (!rc) {
         p.gone->deleted = true;

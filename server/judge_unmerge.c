@@ -3,6 +3,7 @@
  * UNMERGE: a record that became part of another comes out again, with what nobody has changed since.
  */
 #include "merge_int.h"
+#include "planted.h"
 #include "set.h"
 
 #include <string.h>
@@ -133,7 +134,7 @@ static int come_apart(struct tz_judge *j, const struct tz_type *t, struct tz_id 
         rc = tz_judge_put(j, row, &stamps);
     if (!rc)
         rc = tz_alias_record(j, row, NULL);
-    if (!rc)
+    if (!rc && !TZ_PLANTED(LINKS_NOT_BACK))
         rc = give_back_links(j, t, keep, gone);
     if (!rc)
         rc = give_back_fields(j, t, keep, body, since);

@@ -11,6 +11,7 @@
  * TZ_E_LIMIT, never an error of this machine.
  */
 #include "area_rule.h"
+#include "planted.h"
 #include "store_int.h"
 
 #include <string.h>
@@ -415,7 +416,7 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
     if (row->rec.type == s->division_type)
         s->ndistricts = 0; /* what is known to exist may have changed */
     touch(s, &row->area);
-    if (moved)
+    if (moved && !TZ_PLANTED(LEFT_UNTOLD))
         touch(s, &old->area);
     int rc = old ? feed_drop(s, old, err) : 0;
     if (!rc && moved)
@@ -428,7 +429,7 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
         rc = claims_update(s, row, old, err);
     if (!rc)
         rc = tz_replica_put(s->rep, row, err);
-    if (!rc && moved)
+    if (!rc && moved && !TZ_PLANTED(DEPENDANTS_STAY))
         rc = move_dependants(s, row, ver, a, depth, err);
     return rc;
 }

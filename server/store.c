@@ -283,6 +283,8 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     s->random = o->random;
     s->random_ctx = o->random_ctx;
     s->readonly = o->readonly;
+    s->rows_frame_bytes =
+        o->rows_frame_bytes && o->rows_frame_bytes < TZ_ROWS_FRAME_BYTES ? o->rows_frame_bytes : TZ_ROWS_FRAME_BYTES;
     s->journal = o->journal;
     s->journal_ctx = o->journal_ctx;
     tz_buf_init(&s->entries, JOURNAL_LINE_BYTES_MAX);

@@ -17,6 +17,7 @@
  */
 #include "apply_int.h"
 #include "log.h"
+#include "planted.h"
 #include "reason.h"
 
 #include <stdio.h>
@@ -264,7 +265,7 @@ int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *relea
         rc = tz_wait_mend(p, released);
     if (!rc)
         rc = tz_results_store(p->s, p->device, &p->res, p->a, out, p->err);
-    if (!rc)
+    if (!rc && !(TZ_PLANTED(REFUSED_UNLOGGED) && p->res.outcome == TZ_OUT_REFUSED))
         rc = tz_apply_audit(p);
     return rc ? rc : note_judged(p);
 }
@@ -288,7 +289,7 @@ static int judge_all(struct apply *p)
     rc = judge_ops(p);
     if (rc)
         return undo(p, rc);
-    if (p->res.outcome == TZ_OUT_REFUSED) {
+    if (p->res.outcome == TZ_OUT_REFUSED && !TZ_PLANTED(REFUSED_HALF_DONE)) {
         p->s->ndistricts = 0; /* one of them may have been its own */
         return tz_db_rollback_to(p->s->db, p->err);
     }

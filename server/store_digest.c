@@ -192,7 +192,7 @@ static int send_row(void *ctx, const struct tz_row *row)
     int rc = tz_rowsum_range(&w->h, row->id, &range);
     if (rc || !tz_bucket_map_has(w->ask->ranges, range))
         return rc ? rc : 1;
-    if (w->out->len >= TZ_ROWS_FRAME_BYTES || w->rows == TZ_MSG_ROWS_MAX) {
+    if (w->out->len >= w->s->rows_frame_bytes || w->rows == TZ_MSG_ROWS_MAX) {
         w->m.more = true;
         return 0;
     }

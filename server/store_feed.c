@@ -30,7 +30,7 @@ bool tz_feed_readable(const struct tz_grant *g, const struct tz_area *area)
 
 void tz_feed_project(const struct tz_grant *g, struct tz_record *rec)
 {
-    if (g->reads_secret)
+    if (g->reads_secret || TZ_PLANTED(SECRET_FED))
         return;
     rec->extra = (struct tz_bytes){0};
     for (size_t i = 0; i < rec->type->nfields; i++)
@@ -109,7 +109,7 @@ static int page_entry(struct page *p, const struct entry *e)
     if (rc <= 0)
         return rc;
     if (e->leaving)
-        return tz_feed_readable(p->g, &row->area) ? 0 : put_row(p, &m);
+        return tz_feed_readable(p->g, &row->area) || TZ_PLANTED(LEAVING_KEPT) ? 0 : put_row(p, &m);
     tz_feed_project(p->g, &row->rec);
     tz_buf_clear(&p->body);
     rc = tz_record_encode(&row->rec, &p->body);
@@ -145,7 +145,7 @@ static int read_entry(struct tz_stmt *st, const struct tz_cursor *c, struct entr
 static int version_ended(struct page *p, size_t i, tz_ver at)
 {
     p->cursors[i].ver = at;
-    int rc = p->frame.len >= TZ_ROWS_FRAME_BYTES ? page_flush(p, i + 1) : 0;
+    int rc = p->frame.len >= p->s->rows_frame_bytes ? page_flush(p, i + 1) : 0;
     return rc ? rc : p->frames < p->frames_max;
 }
 
@@ -168,12 +168,12 @@ static int page_cursor(struct page *p, size_t i)
     tz_ver at = c->ver;
     int rc;
     while ((rc = read_entry(st, c, &e, p->err)) == 1) {
-        int go = e.ver != at ? version_ended(p, i, at) : 1;
+        int go = e.ver != at ? version_ended(p, i, TZ_PLANTED(VERSION_SPLIT) ? e.ver : at) : 1;
         at = e.ver;
-        if (go == 1 &&
-            (p->frame.len >= 2 * TZ_ROWS_FRAME_BYTES || p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
+        if (go == 1 && (p->frame.len >= 2 * p->s->rows_frame_bytes ||
+                        p->rows >= TZ_MSG_ROWS_MAX)) /* a version of very many rows */
             go = go_on(page_flush(p, i));
-        if (go == 1 && (tz_area_covers(&c->area, &e.area) || TZ_PLANTED(3)))
+        if (go == 1 && (tz_area_covers(&c->area, &e.area) || TZ_PLANTED(OTHER_AREA)))
             go = go_on(page_entry(p, &e));
         if (go != 1) {
             tz_stmt_reset(st);
@@ -240,7 +240,7 @@ static int page_all(struct page *p, size_t n, bool *done)
         if (rc < 0)
             return rc;
         *done = rc == 1;
-        if (rc == 1 && p->frame.len >= TZ_ROWS_FRAME_BYTES && (rc = page_flush(p, i + 1)) != 0)
+        if (rc == 1 && p->frame.len >= p->s->rows_frame_bytes && (rc = page_flush(p, i + 1)) != 0)
             return rc;
     }
     return p->frame.len ? page_flush(p, i) : 0;

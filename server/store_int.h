@@ -59,6 +59,7 @@ struct tz_store {
     void (*random)(void *ctx, uint8_t *p, size_t n);
     void *random_ctx;
     bool readonly;
+    size_t rows_frame_bytes;
 
     uint32_t epoch;
     uint8_t mac_key[32], claim_key[32];

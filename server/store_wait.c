@@ -14,6 +14,7 @@
  * What this does not do: judging. See store_apply.c.
  */
 #include "apply_int.h"
+#include "planted.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -265,7 +266,7 @@ int tz_wait_mark(struct apply *p)
 {
     for (size_t i = 0; i < p->cs->nops; i++) {
         enum tz_outcome o = p->ops[i].outcome;
-        if (o != TZ_OUT_REFUSED && o != TZ_OUT_WAITING && o != TZ_OUT_HELD)
+        if (o != TZ_OUT_REFUSED && (o != TZ_OUT_WAITING || TZ_PLANTED(WAITING_BLOCKS_NOBODY)) && o != TZ_OUT_HELD)
             continue;
         int rc = made_already(p, &p->cs->ops[i]);
         if (rc == 0)
@@ -361,7 +362,7 @@ int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, st
         return tz_results_withdraw_held(p, op->target_seq, op->target_hash, out);
     if (was.outcome == TZ_OUT_WAITING)
         rc = end_as_withdrawn(p, op->target_seq, was.hash, out);
-    if (!rc)
+    if (!rc && !TZ_PLANTED(WITHDRAWAL_FREES_NOBODY))
         rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, op->target_seq);
     *released = *released || tz_db_changes(p->s->db) > 0;
     return rc;

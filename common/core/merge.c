@@ -239,7 +239,7 @@ static int agree(struct merge *m, size_t i, const struct standing *s)
 
 static int conflict(struct merge *m, size_t i, const struct standing *s, bool edit_wins, const char *rule)
 {
-    if (s->stamp.resolved) {
+    if (s->stamp.resolved && !TZ_PLANTED(DECISION_BEATEN)) {
         edit_wins = false;
         rule = "resolved";
     }
@@ -248,7 +248,8 @@ static int conflict(struct merge *m, size_t i, const struct standing *s, bool ed
         lose(m, i, true, edit_as_commit(m->e), rule);
         return 0;
     }
-    lose(m, i, false, s->author, rule);
+    if (!TZ_PLANTED(LOSS_DROPPED))
+        lose(m, i, false, s->author, rule);
     return write_field(m, i);
 }
 
@@ -299,7 +300,7 @@ static int merge_as_of(struct merge *m, size_t i, int by_date)
 static int merge_group(struct merge *m, uint16_t group)
 {
     size_t as_of = m->type->groups[group - 1].as_of;
-    int by_date = m->names[as_of] ? date_order(m->in->v[as_of], m->cur->v[as_of]) : 0;
+    int by_date = m->names[as_of] && !TZ_PLANTED(AS_OF_IGNORED) ? date_order(m->in->v[as_of], m->cur->v[as_of]) : 0;
     bool concurrent = group_is_concurrent(m, group);
     for (size_t i = 0; i < m->type->nfields; i++) {
         if (!m->names[i] || m->type->fields[i].group != group)
@@ -366,7 +367,7 @@ int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born
         struct tz_stamp stamp = tz_stamps_get(stamps, f->id, tz_element_hash(el[i]), born);
         if (!add && !tz_set_has(cur, el[i]))
             continue;
-        if (add || tz_merge_saw(e, stamp, of, ctx) || TZ_PLANTED(4))
+        if (add || tz_merge_saw(e, stamp, of, ctx) || TZ_PLANTED(REMOVE_UNSEEN))
             take[ntake++] = el[i];
         else
             out->superseded = true;

@@ -4,20 +4,54 @@
 
 /*
  * Bugs planted on purpose, to prove that the simulator finds them. They exist only in builds with TZ_PLANTED_BUGS and
- * act only when the simulator selects one:
- *
- *   1 cursor stored before its rows              2 results told before the commit
- *   3 a row of another district in the feed      4 a REMOVE takes an element that its author had not seen
- *
- * The last number is TZ_PLANTED_MAX; tests/sim/tests.cmake reads it here.
+ * act only when the simulator selects one by number. A new one is a line here (never a new meaning for an old number),
+ * a TZ_PLANTED(…) at its place, a line in tests/sim/README.md, and tests/sim/find_seeds.sh for its stored seed.
  */
-enum { TZ_PLANTED_MAX = 4 };
+#define TZ_PLANTED_LIST(X)                                                \
+    X(1, CURSOR_FIRST, "the cursor is durable before its rows")           \
+    X(2, TOLD_BEFORE_COMMIT, "results leave, the commit never happens")   \
+    X(3, OTHER_AREA, "rows of another area are fed")                      \
+    X(4, REMOVE_UNSEEN, "a REMOVE takes an element it had not seen")      \
+    X(5, LOSS_DROPPED, "a value that is overwritten unseen has no case")  \
+    X(6, AS_OF_IGNORED, "the as-of date of a group has no say")           \
+    X(7, DECISION_BEATEN, "a later clock beats an unseen decision")       \
+    X(8, DELETE_UNSEEN, "a DELETE buries what it had not seen")           \
+    X(9, LEAVING_KEPT, "nobody is told that a record left the area")      \
+    X(10, VERSION_SPLIT, "a cursor stands behind a version half sent")    \
+    X(11, CLOCK_TRUSTED, "a fast clock is not clamped")                   \
+    X(12, SECRET_FED, "secret fields go to everybody")                    \
+    X(13, AREA_UNCHECKED, "edits outside the author's area are taken")    \
+    X(14, DEPENDANTS_STAY, "a move does not take dependants along")       \
+    X(15, LEFT_UNTOLD, "sessions of the area left are not woken")         \
+    X(16, CLASH_STAYS_OPEN, "a case outlives the clash it is about")      \
+    X(17, LINKS_STAY, "a merge leaves links at the record that went")     \
+    X(18, LINKS_NOT_BACK, "an unmerge does not give links back")          \
+    X(19, COMMIT_UNSYNCED, "commits are not synced")                      \
+    X(20, SENT_FORGOTTEN, "what was sent may still be changed")           \
+    X(21, BASE_RAISED, "an edit claims to have seen what its own hid")    \
+    X(22, LEAVES_EARLY, "an own edit leaves the screen before its row")   \
+    X(23, NEVER_LEAVES, "an own edit never leaves the screen")            \
+    X(24, WITHDRAWAL_FREES_NOBODY, "what waited for it goes on waiting")  \
+    X(25, WAITING_BLOCKS_NOBODY, "what needs a waiting save goes ahead")  \
+    X(26, RESEND_FORKS, "a resend is taken for a copy's save")            \
+    X(27, REFUSED_UNLOGGED, "a refused save has no audit entry")          \
+    X(28, REFUSED_HALF_DONE, "a refused save leaves its first ops")       \
+    X(29, PARENT_STAYS_DELETED, "a child does not bring its parent back") \
+    X(30, ALIAS_FORGOTTEN, "an edit of a merged record is lost")          \
+    X(31, REPAIR_KEEPS_EXTRA, "a repair leaves rows nobody has")          \
+    X(32, JOBS_GO_ON, "a checkpoint is taken after its rows failed")
 
 #ifdef TZ_PLANTED_BUGS
+enum tz_planted {
+    TZ_PLANTED_NONE,
+#define X(number, name, what) TZ_PLANTED_##name = (number),
+    TZ_PLANTED_LIST(X)
+#undef X
+};
 extern int tz_planted_bug;
-#define TZ_PLANTED(n) (tz_planted_bug == (n))
+#define TZ_PLANTED(name) (tz_planted_bug == TZ_PLANTED_##name)
 #else
-#define TZ_PLANTED(n) 0
+#define TZ_PLANTED(name) 0
 #endif
 
 #endif

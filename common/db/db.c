@@ -18,6 +18,7 @@
  * It does not know any table, does not retry (busy_timeout does), and does not log.
  */
 #include "db.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -473,7 +474,7 @@ static int set_pragma(struct tz_db *db, const struct pragma *p, struct tz_err *e
 static int set_pragmas(struct tz_db *db, const struct tz_db_options *opt, struct tz_err *err)
 {
     const struct pragma pragmas[] = {
-        {"synchronous", 2}, /* FULL */
+        {"synchronous", TZ_PLANTED(COMMIT_UNSYNCED) ? 1 : 2}, /* FULL */
         {"foreign_keys", 1},
         {"busy_timeout", BUSY_TIMEOUT_MS},
         {"trusted_schema", 0},

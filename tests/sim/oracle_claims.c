@@ -374,7 +374,7 @@ static void remember(struct oracle *o, struct oracle_row *r)
 
 void ora_check_claims(struct oracle *o)
 {
-    for (int round = 0; round < 64; round++) {
+    for (size_t round = 0; round < 64 + 4 * o->nrows; round++) {
         struct oracle_row *todo = NULL;
         bool all = false;
         for (size_t i = 0; i < o->nrows && !todo; i++) {
@@ -467,7 +467,7 @@ int ora_op_merge(struct oracle *o, const struct tz_op *op, const struct tz_type 
     for (size_t i = 0; i < a->nlinks; i++) {
         struct oracle_row *r = a->links[i].row;
         size_t f = a->links[i].field;
-        if (!r->deleted && r->stamp[f].ver == a->since && points_at(o, r, f, keep))
+        if (r->stamp[f].ver == a->since && points_at(o, r, f, keep)) /* a deleted one too: it may come back */
             turn(o, r, f, back);
     }
     for (size_t i = 0; i < o->naliases; i++)

@@ -591,7 +591,8 @@ static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolvi
             x->c = o->cases[i];
     if (x->r && x->c && strcmp(x->c->kind, "duplicate") == 0)
         return 0;
-    if (!x->r || !x->c || !ora_in_area(o, &x->r->area))
+    const struct oracle_row *about = ora_find(o, t, target); /* the case lies where that is, also when it went */
+    if (!x->r || !x->c || !ora_in_area(o, &x->r->area) || (about->area.district[0] && !ora_in_area(o, &about->area)))
         return TZ_E_UNKNOWN_RECORD;
     return op->generation == generation ? 0 : TZ_E_CASE_STALE;
 }

@@ -21,7 +21,7 @@
 #include <string.h>
 
 enum { SIM_START_MS_DAYS = 17167 }; /* 2017-01-01 */
-enum { SIM_QUIET_LIMIT_MS = 10 * 60 * 1000, SIM_EVENTS_MAX = 400000 };
+enum { SIM_QUIET_LIMIT_MS = 10 * 60 * 1000, SIM_EVENTS_MAX = 400000, SIM_EVENTS_PER_OP = 200 };
 
 /* ---- delays ---- */
 
@@ -151,20 +151,30 @@ static const struct {
 } PLAN[] = {
     {SIM_ACT_USER, 760},       {SIM_ACT_RAW, 60},        {SIM_ACT_CUT, 55},          {SIM_ACT_DUPLICATE, 25},
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
-    {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 8},         {SIM_ACT_WITHDRAW, 15},
-    {SIM_ACT_DAMAGE, 10},
+    {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 12},        {SIM_ACT_WITHDRAW, 15},
+    {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},
 };
 
-static enum sim_action_kind pick_kind(struct sim_rng *r)
+static bool is_fault(enum sim_action_kind kind)
+{
+    return kind != SIM_ACT_USER && kind != SIM_ACT_RAW && kind != SIM_ACT_WITHDRAW;
+}
+
+static unsigned weight_of(enum sim_mode mode, size_t i)
+{
+    return PLAN[i].weight * (mode == SIM_SAFETY && is_fault(PLAN[i].kind) ? 3 : 1);
+}
+
+static enum sim_action_kind pick_kind(struct sim_rng *r, enum sim_mode mode)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof PLAN / sizeof *PLAN; i++)
-        sum += PLAN[i].weight;
+        sum += weight_of(mode, i);
     uint64_t at = sim_below(r, sum);
     for (size_t i = 0; i < sizeof PLAN / sizeof *PLAN; i++) {
-        if (at < PLAN[i].weight)
+        if (at < weight_of(mode, i))
             return PLAN[i].kind;
-        at -= PLAN[i].weight;
+        at -= weight_of(mode, i);
     }
     return SIM_ACT_USER;
 }
@@ -173,6 +183,8 @@ static void plan_actions(struct sim *w)
 {
     struct sim_rng r = sim_rng_of(w->opt.seed, 2);
     w->nactions = 100 + sim_below(&r, 400);
+    if (w->opt.ops) /* an upper bound: the seed ends when so many ops were made */
+        w->nactions = w->opt.ops * 8;
     w->actions = calloc(w->nactions, sizeof *w->actions);
     if (!w->actions)
         abort();
@@ -181,10 +193,12 @@ static void plan_actions(struct sim *w)
     for (size_t i = 0; i < w->nactions; i++) {
         at += (int64_t)sim_below(&r, (uint64_t)gap * 2);
         int64_t days = sim_below(&r, 150) == 0 ? (int64_t)sim_below(&r, 60) : 0;
-        w->actions[i] =
-            (struct sim_action){at, pick_kind(&r), (unsigned)sim_below(&r, w->nclients), sim_rand(&r), days};
+        w->actions[i] = (struct sim_action){at, pick_kind(&r, w->opt.mode), (unsigned)sim_below(&r, w->nclients),
+                                            sim_rand(&r), days};
     }
     w->end_ms = at + 1000;
+    if (w->opt.mode == SIM_LIVENESS)
+        w->calm_ms = at / 2;
     for (size_t i = 0; i < w->nactions; i++)
         if (!w->opt.mask || (i < w->opt.nmask && w->opt.mask[i]))
             sim_at(w, w->actions[i].at_ms, SIM_EV_ACTION, i, 0);
@@ -198,8 +212,10 @@ static void pick_clients(struct sim *w, bool chosen[SIM_DEVICES])
     unsigned want = 2 + (unsigned)sim_below(&r, 5);
     if (sim_below(&r, 16) == 0)
         want = 12;
+    if (w->opt.clients)
+        want = w->opt.clients;
     for (unsigned n = 0; n < want;) {
-        unsigned d = (unsigned)sim_below(&r, sim_chance(&r, 60) ? 5 : SIM_DEVICES);
+        unsigned d = (unsigned)sim_below(&r, sim_chance(&r, 60) ? 5 : w->tpl->ndevices);
         n += !chosen[d];
         chosen[d] = true;
     }
@@ -291,6 +307,8 @@ static void act(struct sim *w, size_t index)
     struct sim_client *c = &w->clients[a->client];
     struct sim_rng r = {a->seed | 1};
     w->n.actions++;
+    if (w->calm_ms && w->now_ms > w->calm_ms && is_fault(a->kind))
+        return;
     w->warp_ms += a->days_before * 86400000; /* days in which nothing happened, on every clock */
     sim_trace(w, "action %zu kind %d client %u", index, (int)a->kind, a->client);
     switch (a->kind) {
@@ -336,6 +354,9 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_DAMAGE:
         sim_damage_act(c, &r);
         break;
+    case SIM_ACT_DISK_FULL:
+        sim_disk_full(w, c, &r);
+        break;
     case SIM_ACT_KINDS:
         break;
     }
@@ -373,6 +394,9 @@ static void dispatch(struct sim *w, const struct sim_event *e)
     case SIM_EV_FORM_SAVE:
         sim_user_form_save(&w->clients[e->a], (unsigned)e->b);
         break;
+    case SIM_EV_ROOM_AGAIN:
+        sim_room_again(w, e->a);
+        break;
     case SIM_EV_CHECK:
         break;
     }
@@ -388,7 +412,7 @@ static bool step(struct sim *w)
     uint64_t h[4] = {(uint64_t)e.at_ms, (uint64_t)e.kind, e.a, e.b};
     sim_hash(w, h, sizeof h);
     w->n.events++;
-    if (w->n.events > SIM_EVENTS_MAX)
+    if (w->n.events > SIM_EVENTS_MAX + w->opt.ops * SIM_EVENTS_PER_OP)
         sim_fail(w, "more than %d events: something goes round in circles; %s", (int)SIM_EVENTS_MAX, w->noise);
     dispatch(w, &e);
     return !w->failed;
@@ -404,9 +428,9 @@ static bool all_quiet(struct sim *w)
     return true;
 }
 
+/** From now on everything works. */
 static void heal(struct sim *w)
 {
-    w->draining = true;
     tz_memdisk_crash_at(w->server.disk, 0, 0);
     for (size_t i = 0; i < w->nclients; i++) {
         struct sim_client *c = &w->clients[i];
@@ -414,20 +438,34 @@ static void heal(struct sim *w)
         c->live = true;
         if (c->disk)
             tz_memdisk_crash_at(c->disk, 0, 0);
-        for (unsigned f = 0; f < SIM_FORMS_MAX; f++)
-            c->forms[f].open = false;
+        sim_room_again(w, i);
         sim_client_connect_later(c, 1);
     }
+    sim_room_again(w, w->nclients);
+}
+
+/** Nobody makes anything new; what is under way goes to its end. */
+static void drain(struct sim *w)
+{
+    w->draining = true;
+    for (size_t i = 0; i < w->nclients; i++)
+        for (unsigned f = 0; f < SIM_FORMS_MAX; f++)
+            w->clients[i].forms[f].open = false;
+    heal(w);
 }
 
 static void run_until_quiet(struct sim *w)
 {
-    int64_t limit = w->now_ms + SIM_QUIET_LIMIT_MS;
+    int64_t since = w->now_ms;
+    int64_t limit = since + SIM_QUIET_LIMIT_MS;
     int64_t next = 0;
     while (!w->failed) {
         if (w->now_ms >= next) {
-            if (all_quiet(w))
+            if (all_quiet(w)) {
+                uint64_t took = (uint64_t)(w->now_ms - since);
+                w->n.quiet_ms_max = took > w->n.quiet_ms_max ? took : w->n.quiet_ms_max;
                 return;
+            }
             next = w->now_ms + 50;
             sim_at(w, 60, SIM_EV_CHECK, 0, 0);
         }
@@ -466,14 +504,29 @@ static int start(struct sim *w, struct sim_template *tpl, const struct sim_optio
     return 0;
 }
 
+/** Did people make as many ops as they were asked to? */
+static bool enough(const struct sim *w)
+{
+    return w->opt.ops && w->n.ops + w->n.raw_ops >= w->opt.ops;
+}
+
 int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *opt)
 {
     memset(w, 0, sizeof *w);
     if (start(w, tpl, opt))
         return -1;
-    while (!w->failed && w->now_ms < w->end_ms && step(w))
-        ;
-    heal(w);
+    bool calm = false;
+    while (!w->failed && w->now_ms < w->end_ms && !enough(w) && step(w))
+        if (w->calm_ms && w->now_ms > w->calm_ms && !calm) {
+            calm = true;
+            heal(w);
+        }
+    if (opt->mode == SIM_SAFETY) {
+        if (!w->failed)
+            sim_check_safe(w);
+        return w->failed ? -1 : 0;
+    }
+    drain(w);
     run_until_quiet(w);
     if (!w->failed)
         sim_check_end(w, false);

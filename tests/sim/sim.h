@@ -12,11 +12,14 @@
  *   sim_server.c  sessions, commit groups, readers, crashes
  *   sim_client.c  sync over a connection, jobs, crashes, clocks
  *   sim_raw.c     a peer that pushes hand-made changesets past every check of the client
- *   sim_users.c   what people do
+ *   sim_users.c   what people do; sim_values.c what they write
+ *   sim_faults.c  disks without room
+ *   sim_screen.c  what must be on a person's screen
  *   sim_damage.c  rows that change beside every rule, and their repair
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
+ *   main.c        the command line; shrink.c, stored.c (sim_cli.h)
  */
 
 #include "catalogue.h"
@@ -28,18 +31,18 @@
 #include "sync.h"
 
 enum {
-    SIM_DEVICES = 14,
-    SIM_CLIENTS_MAX = SIM_DEVICES,
+    SIM_DEVICES_USUAL = 14, /* what seeds choose from */
+    SIM_DEVICES = 40,       /* with --clients; a bit each in sim_record.readers */
     SIM_CONNS_MAX = 96,
     SIM_FORMS_MAX = 4,
     SIM_USERS_MAX = 4,
-    SIM_RECORDS_MAX = 4096,
     SIM_WHY_BYTES = 1024,
 };
 
 /* ---- devices, the same in every seed ---- */
 struct sim_device {
-    const char *name, *role, *area;
+    char name[TZ_NAME_BYTES];
+    const char *role, *area;
     bool raw; /* no office behind it: hand-made changesets */
     uint32_t number;
     struct tz_id users[SIM_USERS_MAX]; /* [0] the device's own */
@@ -52,11 +55,12 @@ struct sim_template {
     struct tz_catalogue cat;
     struct tz_memdisk *server;
     struct sim_device devices[SIM_DEVICES];
+    size_t ndevices;
 };
 /** The shipped catalogue, cut down. */
 int sim_catalogue_load(struct tz_catalogue *cat);
 /** Once per process. */
-int sim_template_init(struct sim_template *t);
+int sim_template_init(struct sim_template *t, size_t ndevices);
 void sim_template_deinit(struct sim_template *t);
 struct tz_memdisk *sim_template_office(struct sim_template *t, struct sim_device *d);
 
@@ -90,6 +94,7 @@ enum sim_event_kind {
     SIM_EV_CLIENT_BACK, /* a: client, b: its sync number */
     SIM_EV_CLIENT_UP,   /* a: client, b: its life */
     SIM_EV_FORM_SAVE,   /* a: client, b: form slot */
+    SIM_EV_ROOM_AGAIN,  /* a: client, or nclients for the server */
     SIM_EV_CHECK,       /* looks for quiescence while draining */
 };
 
@@ -115,6 +120,7 @@ enum sim_action_kind {
     SIM_ACT_CLOCK,
     SIM_ACT_WITHDRAW,
     SIM_ACT_DAMAGE,
+    SIM_ACT_DISK_FULL,
     SIM_ACT_KINDS,
 };
 
@@ -166,6 +172,7 @@ struct sim_server {
     struct sim_jobs writer, reader, back;
     bool group_due;
     bool releasing; /* a RELEASE job is under way */
+    bool disk_full;
     size_t crash_in_ops;
     uint64_t audit_seen;
     tz_ver ver_seen;
@@ -186,6 +193,7 @@ struct sim_saved { /* one changeset as the device stored it */
     size_t n;
     bool acknowledged; /* the person was told "saved" */
     bool audited;      /* seen in the server's audit log */
+    bool withdrawn;    /* the person took it back */
 };
 
 struct sim_raw {
@@ -200,6 +208,7 @@ struct sim_raw {
 };
 
 struct sim;
+struct sim_write;
 struct sim_client {
     struct sim *w;
     unsigned index;
@@ -225,6 +234,12 @@ struct sim_client {
     struct sim_form forms[SIM_FORMS_MAX];
     struct sim_saved *saved;
     size_t nsaved, saved_cap;
+    struct sim_write *writes; /* what it saved, by field */
+    size_t nwrites, writes_cap;
+    uint64_t resolved;             /* seq of its newest decision */
+    uint64_t emptied, emptied_ops; /* saves that never left it, and what had been in them */
+    bool disk_full;
+    bool saving;           /* a save is open, which shows itself */
     uint64_t acknowledged; /* greatest seq a person was told is saved */
     uint64_t judged;       /* greatest seq the oracle was fed */
     struct sim_raw raw;
@@ -234,20 +249,29 @@ struct sim_client {
 };
 
 /* ---- what the seed did ---- */
-#define SIM_COUNTERS(X)                                                                                                \
-    X(seeds)                                                                                                           \
-    X(events)                                                                                                          \
-    X(actions)                                                                                                         \
-    X(saves)                                                                                                           \
-    X(raw_saves)                                                                                                       \
-    X(ops)                                                                                                             \
-    X(applied)                                                                                                         \
-    X(superseded)                                                                                                      \
-    X(refused) X(waiting) X(withdrawn) X(cases_opened) X(cases_closed) X(revived) X(disconnects) X(half_open)          \
-        X(duplicates) X(partitions) X(server_crashes) X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) \
-            X(groups) X(group_jobs) X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints)                  \
-                X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent)  \
-                    X(rows_damaged) X(rows_repaired) X(repairs) X(merges)
+#define SIM_COUNTERS(X)                                                                                           \
+    X(seeds)                                                                                                      \
+    X(events)                                                                                                     \
+    X(actions)                                                                                                    \
+    X(saves)                                                                                                      \
+    X(raw_saves)                                                                                                  \
+    X(ops)                                                                                                        \
+    X(applied)                                                                                                    \
+    X(superseded)                                                                                                 \
+    X(refused)                                                                                                    \
+    X(waiting)                                                                                                    \
+    X(withdrawn)                                                                                                  \
+    X(cases_opened)                                                                                               \
+    X(cases_closed)                                                                                               \
+    X(revived)                                                                                                    \
+    X(disconnects)                                                                                                \
+    X(half_open) X(duplicates) X(partitions) X(server_crashes) X(server_kills) X(client_crashes) X(client_kills)  \
+        X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints)  \
+            X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent) \
+                X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(unmerges) X(adds) X(removes) X(resolves)  \
+                    X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(quiet_ms_max)
+/* of these the greatest is kept, not the sum */
+#define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
 
 struct sim_counters {
 #define X(name) uint64_t name;
@@ -262,8 +286,17 @@ struct sim_record { /* every id anybody made */
     unsigned maker;   /* client */
 };
 
+enum sim_mode {
+    SIM_BOTH,     /* faults to the end, then all is healed and must converge */
+    SIM_SAFETY,   /* three times the faults and no healing: what must hold at any time holds */
+    SIM_LIVENESS, /* healed half-way; people go on, and everything must converge soon after */
+};
+
 struct sim_options {
     uint64_t seed;
+    enum sim_mode mode;
+    unsigned clients;    /* 0: as the seed has it */
+    uint64_t ops;        /* people go on until they have made so many; 0: as the seed has it */
     bool trace;          /* print events */
     const uint8_t *mask; /* per action: 0 leaves it out; NULL = all */
     size_t nmask;
@@ -288,7 +321,8 @@ struct sim {
     char noise[256]; /* who was not quiet when last asked */
     struct sim_action *actions;
     size_t nactions;
-    int64_t end_ms; /* when healing starts */
+    int64_t end_ms;  /* when healing starts */
+    int64_t calm_ms; /* no faults from then on, while people go on; 0 never */
     struct sim_server server;
     struct sim_client *clients;
     size_t nclients;
@@ -314,6 +348,14 @@ struct tz_wall sim_server_wall(const struct sim *w);
 struct tz_clock sim_server_clock(struct sim *w);
 /** 0 … @max_ms, mostly short. */
 int64_t sim_delay(struct sim *w, int64_t max_ms);
+
+/* sim_faults.c */
+/** The disk of @c, or the server's, takes no byte more for a while. */
+void sim_disk_full(struct sim *w, struct sim_client *c, struct sim_rng *r);
+/** Room on it again: of a client, or (@index = nclients) the server. */
+void sim_room_again(struct sim *w, size_t index);
+/** Is @code what a full disk explains? Counts. */
+bool sim_full_explains(struct sim *w, bool full, int code);
 
 /* sim_net.c */
 uint64_t sim_net_connect(struct sim *w, unsigned client);
@@ -342,6 +384,7 @@ void sim_server_tick(struct sim *w, uint64_t handle);
 
 /* sim_client.c */
 int sim_client_init(struct sim *w, unsigned index, struct sim_device *d);
+
 void sim_client_deinit(struct sim_client *c);
 void sim_client_event(struct sim *w, const struct sim_event *e);
 void sim_client_crash(struct sim_client *c, bool power);
@@ -351,6 +394,8 @@ void sim_client_tick(struct sim *w, uint64_t handle);
 void sim_client_connect_later(struct sim_client *c, int64_t delay_ms);
 /** Did the disk lose power under the last call? Then it is restarted, and true. */
 bool sim_client_power(struct sim_client *c);
+/** What was taken back before it was ever sent has other bytes now. */
+void sim_client_emptied(struct sim_client *c);
 /** Copy what the outbox holds beyond what is known. */
 void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq);
 bool sim_client_quiet(struct sim_client *c);
@@ -362,10 +407,11 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f);
 void sim_raw_act(struct sim_client *c, struct sim_rng *r);
 bool sim_raw_quiet(const struct sim_client *c);
 
-/* sim_users.c */
-void sim_user_act(struct sim_client *c, struct sim_rng *r);
-void sim_user_form_save(struct sim_client *c, unsigned slot);
-void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
+/* sim_values.c */
+/** A record that somebody made, of @type if not NULL. Few are popular: that is where people meet. */
+const struct sim_record *sim_pick(struct sim *w, struct sim_rng *r, const char *type);
+/** One of the first few of a type that is rare among the popular ones. */
+const struct sim_record *sim_pick_of(struct sim *w, struct sim_rng *r, const char *type);
 /** Random canonical value; text lives in @a. */
 struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a,
                           unsigned record);
@@ -373,6 +419,20 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
 unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker);
 unsigned sim_marker_check(unsigned number);
 int sim_record_number(const struct sim *w, struct tz_id id);
+
+/* sim_users.c */
+void sim_user_act(struct sim_client *c, struct sim_rng *r);
+void sim_user_form_save(struct sim_client *c, unsigned slot);
+void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
+
+/* sim_screen.c */
+/** A save of @c, as it was stored: what it wrote, by field. */
+void sim_screen_note(struct sim_client *c, uint64_t seq, const struct tz_changeset *cs);
+/** What @c shows of a record: own saves that have not come back yet are on top. */
+void sim_screen_check(struct sim_client *c, const struct tz_row *row, const struct tz_seen *seen);
+/** The op of an edit that was begun at @seen claims no more than the screen showed: under an own edit nobody has seen
+ * what came later. */
+void sim_screen_check_base(struct sim_client *c, const struct tz_op *op, const struct tz_seen *seen);
 
 /* sim_damage.c */
 void sim_damage_act(struct sim_client *c, struct sim_rng *r);
@@ -397,6 +457,8 @@ void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *wh
 void sim_check_checkpoint(struct sim_client *c);
 /** Nothing newer than @checkpoint happened in what @c reads. */
 bool sim_check_has_all(const struct sim_client *c, tz_ver checkpoint);
+/** No quiet needed: acknowledged saves are there, balances add up, logs and databases check out. */
+void sim_check_safe(struct sim *w);
 /** Everything is quiet. @settled: what hung was withdrawn, so the view must equal the confirmed state. */
 void sim_check_end(struct sim *w, bool settled);
 bool sim_may_read(const struct sim_client *c, const struct tz_area *a);

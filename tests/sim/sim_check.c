@@ -253,7 +253,7 @@ static int64_t number(struct sim *w, const char *sql, int64_t a, int64_t b, int6
 static struct oracle_author author_of(struct sim *w, const struct sim_client *c, struct tz_id user)
 {
     struct oracle_author a = {0};
-    for (size_t i = 0; i < SIM_DEVICES; i++) {
+    for (size_t i = 0; i < w->tpl->ndevices; i++) {
         const struct sim_device *d = &w->tpl->devices[i];
         bool within = strcmp(c->dev->area, "120000") == 0 || strncmp(d->area, c->dev->area, strlen(c->dev->area)) == 0;
         const struct tz_role *of = tz_catalogue_role(w->cat, d->role);

@@ -230,12 +230,20 @@ static int open_office(struct sim_client *c)
         sim_client_crash(c, true);
         return -1;
     }
+    if (rc && sim_full_explains(c->w, c->disk_full, rc)) {
+        tz_office_close(c->office);
+        c->office = NULL;
+        c->life++;
+        sim_at(c->w, 500 + sim_delay(c->w, 6000), SIM_EV_CLIENT_UP, c->index, c->life);
+        return -1;
+    }
     if (rc) {
         sim_fail(c->w, "%s: the office does not open: %d %s", c->dev->name, rc, err.trail);
         return -1;
     }
     c->up = true;
     sim_client_record(c, 0);
+    sim_client_emptied(c);
     return sim_client_power(c) ? -1 : 0;
 }
 
@@ -271,6 +279,19 @@ bool sim_client_power(struct sim_client *c)
 
 /* ---- what it saved ---- */
 
+static void note(struct sim_client *c, uint64_t seq, struct tz_bytes raw)
+{
+    struct tz_changeset cs;
+    struct tz_arena a;
+    struct tz_err err = {0};
+    tz_arena_init(&a, 4 << 20);
+    if (tz_msg_read_changeset(raw, &a, &cs, &err))
+        sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
+    else
+        sim_screen_note(c, seq, &cs);
+    tz_arena_deinit(&a);
+}
+
 static void keep(struct sim_client *c, uint64_t seq, struct tz_bytes raw, bool acknowledged)
 {
     if (c->nsaved == c->saved_cap) {
@@ -286,6 +307,39 @@ static void keep(struct sim_client *c, uint64_t seq, struct tz_bytes raw, bool a
     memcpy(copy, raw.p, raw.n);
     c->saved[c->nsaved++] = (struct sim_saved){.seq = seq, .raw = copy, .n = raw.n, .acknowledged = acknowledged};
     sim_hash(c->w, raw.p, raw.n);
+    note(c, seq, raw);
+}
+
+static void take_emptied(struct sim_client *c, uint64_t seq, struct tz_bytes raw, size_t nops)
+{
+    struct sim_saved *s = seq && seq <= c->nsaved ? &c->saved[seq - 1] : NULL;
+    if (!s || tz_bytes_eq(raw, tz_bytes_of(s->raw, s->n)))
+        return;
+    free(s->raw);
+    s->raw = malloc(raw.n);
+    if (!s->raw)
+        abort();
+    memcpy(s->raw, raw.p, raw.n);
+    s->n = raw.n;
+    s->withdrawn = true;
+    c->emptied++;
+    c->emptied_ops += nops;
+    c->w->n.emptied++;
+}
+
+void sim_client_emptied(struct sim_client *c)
+{
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    int rc =
+        tz_db_prepare(tz_office_db(c->office), &st, "SELECT seq, raw, nops FROM outbox WHERE withdrawn_by = seq", &err);
+    while (!rc && (rc = tz_stmt_step(&st, &err)) == 1) {
+        take_emptied(c, (uint64_t)tz_stmt_int(&st, 0), tz_stmt_blob(&st, 1), (size_t)tz_stmt_int(&st, 2));
+        rc = 0;
+    }
+    tz_stmt_finalize(&st);
+    if (rc && !tz_memdisk_is_off(c->disk))
+        sim_fail(c->w, "%s: reading the outbox: %d %s", c->dev->name, rc, err.trail);
 }
 
 void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq)
@@ -405,6 +459,7 @@ void sim_client_deinit(struct sim_client *c)
     for (size_t i = 0; i < c->nsaved; i++)
         free(c->saved[i].raw);
     free(c->saved);
+    free(c->writes);
     free(c->jobs);
     free(c->done);
 }
@@ -420,11 +475,11 @@ bool sim_client_quiet(struct sim_client *c)
     bool idle = c->up && c->sync && !c->sync_closed && !c->njobs && !c->ndone && tz_sync_caught_up(c->sync);
     struct tz_office_status st = {0};
     struct tz_err err = {0};
-    if (c->up && tz_office_status(c->office, &st, &err))
+    if (idle && !c->damaged && tz_office_status(c->office, &st, &err)) /* it counts every table: not before the rest */
         sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
     (void)snprintf(w->noise, sizeof w->noise,
-                   "%s up %d sync %d caught up %d jobs %zu unsent %llu filling %d at %llu of %llu", c->dev->name, c->up,
-                   c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs,
+                   "%s up %d sync %d caught up %d jobs %zu damaged %d unsent %llu filling %d at %llu of %llu",
+                   c->dev->name, c->up, c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs, c->damaged,
                    (unsigned long long)st.unsent_changesets, st.filling, (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);
     return idle && !c->damaged && st.unsent_changesets == 0 && !st.filling && sim_check_has_all(c, st.checkpoint);

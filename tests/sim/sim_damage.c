@@ -115,7 +115,7 @@ void sim_damage_act(struct sim_client *c, struct sim_rng *r)
     }
     if (sim_client_power(c))
         return;
-    if (rc)
+    if (rc && !sim_full_explains(c->w, c->disk_full, rc))
         sim_fail(c->w, "%s: damaging it: %d %s", c->dev->name, rc, err.trail);
     sim_trace(c->w, "  %u is damaged", c->index);
     sim_damage_repair(c);

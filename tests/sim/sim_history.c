@@ -160,6 +160,19 @@ unsigned sim_marker_check(unsigned number)
     return ((number + 1) * 2654435761U) >> 16;
 }
 
+/** Was the record, under any number that was given to its id, made by @c or once in an area it may read? */
+static bool may_know(const struct sim_client *c, const struct sim_record *r)
+{
+    const struct sim *w = c->w;
+    if (r->maker == c->index || (r->readers >> c->index & 1))
+        return true;
+    for (size_t i = 0; i < w->nrecords; i++) /* a device may try to make what is there already */
+        if (tz_id_eq(w->records[i].id, r->id) &&
+            (w->records[i].maker == c->index || (w->records[i].readers >> c->index & 1)))
+            return true;
+    return false;
+}
+
 void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *where)
 {
     const uint8_t *p = bytes.p;
@@ -168,7 +181,7 @@ void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *wh
     while (p && end - p > 12 && (p = memchr(p, 'M', (size_t)(end - p) - 12)) != NULL) {
         if (marker_at(p, &number) && number < c->w->nrecords) {
             const struct sim_record *r = &c->w->records[number];
-            if (r->maker != c->index && !(r->readers >> c->index & 1))
+            if (!may_know(c, r))
                 sim_fail(c->w, "P6: %s of %s carries the marker of record %u (%s of %s), which it never could read",
                          where, c->dev->name, number, r->type->name, c->w->clients[r->maker].dev->name);
         }

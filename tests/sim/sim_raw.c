@@ -102,7 +102,7 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
         struct tz_msg_error e;
         tz_arena_init(&a, 65536);
         if (tz_msg_read_error(f->body, &a, &e, &err) == 0 && e.fatal && e.code != TZ_E_TIMEOUT &&
-            e.code != TZ_E_DRAINING)
+            (e.code != TZ_E_SERVER_TROUBLE || !c->w->n.disk_full) && e.code != TZ_E_DRAINING)
             sim_fail(c->w, "%s was told %d %s", c->dev->name, e.code, e.nargs ? e.args[0] : "");
         tz_arena_deinit(&a);
     } else if (f->type == TZ_MSG_PING) {
@@ -305,6 +305,7 @@ void sim_raw_act(struct sim_client *c, struct sim_rng *r)
     memcpy(copy, u.p, u.n);
     c->saved[c->nsaved++] = (struct sim_saved){.seq = cs.seq, .raw = copy, .n = u.n, .acknowledged = true};
     w->n.raw_saves++;
+    w->n.raw_ops += cs.nops;
     tz_buf_deinit(&b);
     tz_arena_deinit(&a);
     push(c);

@@ -20,7 +20,7 @@ static const char *const DIVISIONS[] = {"120000",    "120101",    "120102",    "
 static const struct {
     const char *name, *role, *area;
     bool raw;
-} DEVICES[SIM_DEVICES] = {
+} DEVICES[SIM_DEVICES_USUAL] = {
     {"clerk101", "D_CLERK", "120101", false},     {"insp101", "F_INSP", "120101", false},
     {"super101", "D_SUPER", "120101", false},     {"csuper", "C_SUPER", "120000", false},
     {"street101", "S_CLERK", "120101001", false}, {"clerk102", "D_CLERK", "120102", false},
@@ -197,8 +197,8 @@ static bool role_fits(const struct sim_template *t, const struct sim_device *d, 
 /** Whoever works within a device's area, with rights that the device has, may use it. */
 static void share_devices(struct sim_template *t)
 {
-    for (size_t i = 0; i < SIM_DEVICES; i++)
-        for (size_t k = 0; k < SIM_DEVICES; k++) {
+    for (size_t i = 0; i < t->ndevices; i++)
+        for (size_t k = 0; k < t->ndevices; k++) {
             struct sim_device *d = &t->devices[i];
             const struct sim_device *o = &t->devices[k];
             bool within = strcmp(d->area, "120000") == 0 || strncmp(o->area, d->area, strlen(d->area)) == 0;
@@ -222,7 +222,7 @@ static int make_server(struct sim_template *t, struct tz_err *err)
         rc = tz_store_open(path, &o, &s, err);
     if (!rc)
         rc = tz_store_group_begin(s, err);
-    for (unsigned i = 0; i < SIM_DEVICES && !rc; i++)
+    for (unsigned i = 0; i < t->ndevices && !rc; i++)
         rc = enrol(s, &t->devices[i], i, err);
     if (!rc)
         rc = tz_store_group_commit(s, err);
@@ -232,25 +232,37 @@ static int make_server(struct sim_template *t, struct tz_err *err)
     return rc;
 }
 
-int sim_template_init(struct sim_template *t)
+/** Beyond the usual ones, more of the same: many districts' offices are alike. */
+static void name_devices(struct sim_template *t)
+{
+    for (size_t i = 0; i < t->ndevices; i++) {
+        struct sim_device *d = &t->devices[i];
+        size_t like = i < SIM_DEVICES_USUAL ? i : (i - SIM_DEVICES_USUAL) % (SIM_DEVICES_USUAL - 3); /* none by hand */
+        d->role = DEVICES[like].role;
+        d->area = DEVICES[like].area;
+        d->raw = DEVICES[like].raw;
+        if (i < SIM_DEVICES_USUAL)
+            (void)snprintf(d->name, sizeof d->name, "%s", DEVICES[like].name);
+        else
+            (void)snprintf(d->name, sizeof d->name, "%s-%zu", DEVICES[like].name, i);
+    }
+}
+
+int sim_template_init(struct sim_template *t, size_t ndevices)
 {
     struct tz_err err = {0};
     memset(t, 0, sizeof *t);
+    t->ndevices = ndevices;
     template_rng = sim_rng_of(1, 1);
     tz_memvfs_register();
     tz_memvfs_seed(1);
     tz_memvfs_time_set(template_time.wall.ms);
-    for (size_t i = 0; i < SIM_DEVICES; i++) {
-        t->devices[i].name = DEVICES[i].name;
-        t->devices[i].role = DEVICES[i].role;
-        t->devices[i].area = DEVICES[i].area;
-        t->devices[i].raw = DEVICES[i].raw;
-    }
+    name_devices(t);
     int rc = sim_catalogue_load(&t->cat);
     if (!rc)
         rc = make_server(t, &err);
     share_devices(t);
-    for (size_t i = 0; i < SIM_DEVICES && !rc; i++)
+    for (size_t i = 0; i < t->ndevices && !rc; i++)
         if (!t->devices[i].raw && !sim_template_office(t, &t->devices[i]))
             rc = TZ_E_DB;
     if (rc)
@@ -292,7 +304,7 @@ struct tz_memdisk *sim_template_office(struct sim_template *t, struct sim_device
 
 void sim_template_deinit(struct sim_template *t)
 {
-    for (size_t i = 0; i < SIM_DEVICES; i++)
+    for (size_t i = 0; i < t->ndevices; i++)
         tz_memdisk_free(t->devices[i].image);
     tz_memdisk_free(t->server);
     tz_catalogue_deinit(&t->cat);

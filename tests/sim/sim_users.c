@@ -1,142 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What people do at an office: new records, edits (some long after they opened the form), deletions, restores,
- * decisions about cases, imports, and mistakes. Every text carries a marker with the number of its record, so that a
- * leak shows.
+ * decisions about cases, imports, and mistakes. sim_values.c says what they write.
  */
-#include "set.h"
 #include "sim.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- records ---- */
-
-unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker)
-{
-    if (w->nrecords == w->records_cap) {
-        w->records_cap = w->records_cap ? w->records_cap * 2 : 128;
-        w->records = realloc(w->records, w->records_cap * sizeof *w->records);
-        if (!w->records)
-            abort();
-    }
-    w->records[w->nrecords] = (struct sim_record){.type = t, .id = id, .maker = maker};
-    return (unsigned)w->nrecords++;
-}
-
-/** Few records are popular: that is where people meet. */
-static const struct sim_record *pick(struct sim *w, struct sim_rng *r, const char *type)
-{
-    for (int tries = 0; tries < 12 && w->nrecords; tries++) {
-        size_t top = sim_chance(r, 50) ? 4 : sim_chance(r, 50) ? 12 : w->nrecords;
-        if (top > w->nrecords)
-            top = w->nrecords;
-        const struct sim_record *x = &w->records[sim_below(r, top)];
-        if (!tz_id_is_zero(x->id) && (!type || strcmp(x->type->name, type) == 0))
-            return x;
-    }
-    return NULL;
-}
-
-/** One of the first few of a type that is rare among the popular ones. */
-static const struct sim_record *pick_of(struct sim *w, struct sim_rng *r, const char *type)
-{
-    const struct sim_record *found[3];
-    size_t n = 0;
-    for (size_t i = 0; i < w->nrecords && n < 3; i++)
-        if (!tz_id_is_zero(w->records[i].id) && strcmp(w->records[i].type->name, type) == 0)
-            found[n++] = &w->records[i];
-    return n ? found[sim_below(r, n)] : NULL;
-}
-
-/* ---- values ---- */
-
-static struct tz_value text(struct tz_arena *a, const char *s)
-{
-    return tz_value_text(tz_arena_strdup(a, s));
-}
-
-static struct tz_value some_ref(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
-{
-    if (f->ref && strcmp(f->ref->name, "user") == 0) {
-        struct tz_id *id = tz_arena_dup(a, &w->tpl->devices[sim_below(r, SIM_DEVICES)].users[0], sizeof *id);
-        return tz_value_blob(id->b, TZ_ID_BYTES);
-    }
-    const struct sim_record *x = f->ref ? pick(w, r, f->ref->name) : NULL;
-    if (!x)
-        return tz_value_null();
-    struct tz_id *id = tz_arena_dup(a, &x->id, sizeof *id);
-    return tz_value_blob(id->b, TZ_ID_BYTES);
-}
-
-static struct tz_value some_code(struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
-{
-    static const char *const D[] = {"120101", "120102", "120103"};
-    static const char *const S[] = {"120101001", "120101002", "120102001", "120103001"};
-    if (f->limit == 6)
-        return text(a, D[sim_below(r, 3)]);
-    return text(a, S[sim_below(r, 4)]);
-}
-
-/** At least one of the choices: an empty set is an empty field. */
-static struct tz_value some_set(struct sim_rng *r, const struct tz_field *f, struct tz_arena *a)
-{
-    struct tz_value v = tz_value_null();
-    size_t first = sim_below(r, f->en->nvalues);
-    for (size_t i = 0; i < f->en->nvalues; i++) {
-        struct tz_bytes code = tz_bytes_str(f->en->values[i].code);
-        if ((i == first || sim_chance(r, 40)) && tz_set_put(v, &code, 1, true, a, &v))
-            abort();
-    }
-    return v;
-}
-
-struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_field *f, struct tz_arena *a,
-                          unsigned record)
-{
-    static const char *const DATES[] = {"2016", "2016-12", "2016-12-31", "2017", "2017-03", "2017-03-01", "2017-03-05"};
-    char s[64];
-    if (strcmp(f->name, "usci") == 0) { /* few firms: people meet in them. No marker, whoever knows it */
-        (void)snprintf(s, sizeof s, "91120101MA0T%05dX%d", 0, (int)sim_below(r, 9));
-        s[18] = '\0';
-        return text(a, s);
-    }
-    if (strcmp(f->name, "name") == 0 && sim_chance(r, 35)) /* the same firm, written down twice */
-        return text(a, sim_chance(r, 50) ? "同一（家）公司" : "同一(家) 公司");
-    switch (f->ftype) {
-    case TZ_FT_ENUM:
-        return text(a, f->en->values[sim_below(r, f->en->nvalues)].code);
-    case TZ_FT_CODE:
-        return some_code(r, f, a);
-    case TZ_FT_STR:
-    case TZ_FT_TEXT:
-    case TZ_FT_SECRET:
-        (void)snprintf(s, sizeof s, "MK%06u%04x%c", record, sim_marker_check(record), (char)('A' + sim_below(r, 4)));
-        return text(a, s);
-    case TZ_FT_DATE:
-        return text(a, DATES[sim_below(r, sizeof DATES / sizeof *DATES)]);
-    case TZ_FT_BOOL:
-        return tz_value_int((int64_t)sim_below(r, 2));
-    case TZ_FT_INT:
-    case TZ_FT_DEC1:
-    case TZ_FT_MONEY:
-    case TZ_FT_INSTANT:
-        return tz_value_int((int64_t)sim_below(r, 5));
-    case TZ_FT_REF:
-        return some_ref(w, r, f, a);
-    case TZ_FT_DIGEST:
-        return tz_value_blob(tz_arena_calloc(a, 1, 32), 32);
-    case TZ_FT_JSON:
-        return text(a, "{}");
-    case TZ_FT_SET:
-        return some_set(r, f, a);
-    case TZ_FT_REF_ANY:
-    case TZ_FT_REFS:
-        break;
-    }
-    return tz_value_null();
-}
 
 /* ---- one save ---- */
 
@@ -161,6 +31,7 @@ static void begin(struct saving *x, struct sim_client *c, struct sim_rng *r, boo
     if (sim_chance(r, 15))
         o.user = c->dev->users[sim_below(r, c->dev->nusers)];
     x->rc = tz_save_begin(c->office, &o, &x->s, &x->err);
+    c->saving = true;
 }
 
 /** A mistake that the client noticed is part of life; a broken database is not. */
@@ -172,9 +43,10 @@ static void judge_failure(struct saving *x)
     case TZ_E_INTERNAL:
     case TZ_E_IO:
     case TZ_E_DB_FSYNC:
+    case TZ_E_DISK_FULL:
     case TZ_E_NOMEM:
     case TZ_E_LIMIT:
-        if (!tz_memdisk_is_off(x->c->disk))
+        if (!tz_memdisk_is_off(x->c->disk) && !sim_full_explains(x->c->w, x->c->disk_full, x->err.code))
             sim_fail(x->c->w, "%s: a save failed: %d %s %s", x->c->dev->name, x->err.code,
                      x->err.nargs ? x->err.args[0] : "", x->err.trail);
         break;
@@ -198,7 +70,10 @@ static void check_base(struct saving *x)
     if (tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &a, &cs, &err))
         sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
     else
-        for (size_t i = 0; i < cs.nops; i++)
+        for (size_t i = 0; i < cs.nops; i++) {
+            bool at_once = cs.ops[i].base_seq > x->seen.seq; /* it saw the earlier ops of its own save */
+            if (tz_id_eq(cs.ops[i].id, x->edited) && !at_once)
+                sim_screen_check_base(c, &cs.ops[i], &x->seen);
             if ((cs.ops[i].kind == TZ_OP_SET || cs.ops[i].kind == TZ_OP_ADD || cs.ops[i].kind == TZ_OP_REMOVE) &&
                 tz_id_eq(cs.ops[i].id, x->edited) &&
                 (cs.ops[i].base_ver > x->seen.ver ||
@@ -209,6 +84,7 @@ static void check_base(struct saving *x)
                          c->dev->name, (unsigned long long)s->seq, (unsigned long long)cs.ops[i].base_ver & 0xFFFFFF,
                          (unsigned long long)cs.ops[i].base_seq, (unsigned long long)x->seen.ver & 0xFFFFFF,
                          (unsigned long long)x->seen.seq, i, cs.nops);
+        }
     tz_arena_deinit(&a);
 }
 
@@ -217,6 +93,7 @@ static bool finish(struct saving *x)
     struct sim_client *c = x->c;
     uint64_t seq = 0;
     size_t ops = 0;
+    c->saving = false;
     if (x->rc) {
         if (x->s)
             tz_save_cancel(x->s);
@@ -261,7 +138,7 @@ static struct tz_id create(struct saving *x, const char *type, struct tz_id pare
             in->v[i] = sim_value(w, x->r, f, &x->a, number);
     }
     if (t->district_field >= 0)
-        in->v[t->district_field] = sim_chance(x->r, 97) ? tz_value_textn(x->c->dev->area, 6) : text(&x->a, "120103");
+        in->v[t->district_field] = sim_chance(x->r, 97) ? tz_value_textn(x->c->dev->area, 6) : tz_value_text("120103");
     if (t->street_field >= 0 && strlen(x->c->dev->area) == 9)
         in->v[t->street_field] = tz_value_textn(x->c->dev->area, 9);
     if (!tz_id_is_zero(parent)) {
@@ -297,6 +174,8 @@ static bool look(struct sim_client *c, const struct sim_record *x, struct tz_are
     int rc = tz_office_read(c->office, x->type, x->id, a, row, seen, &pending, &err);
     if (rc < 0 && !tz_memdisk_is_off(c->disk))
         sim_fail(c->w, "%s: reading: %d %s", c->dev->name, rc, err.trail);
+    if (rc == 1)
+        sim_screen_check(c, row, seen);
     return rc == 1;
 }
 
@@ -309,12 +188,12 @@ static const struct sim_record *pick_visible(struct sim_client *c, struct sim_rn
     tz_arena_init(&a, 4 << 20);
     struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
     for (int tries = 0; tries < 6 && !found && !c->w->failed; tries++) {
-        const struct sim_record *x = pick(c->w, r, type);
+        const struct sim_record *x = sim_pick(c->w, r, type);
         if (x && look(c, x, &a, row, &seen))
             found = x;
     }
     tz_arena_deinit(&a);
-    return found ? found : sim_chance(r, 5) ? pick(c->w, r, type) : NULL;
+    return found ? found : sim_chance(r, 5) ? sim_pick(c->w, r, type) : NULL;
 }
 
 static void act_child(struct sim_client *c, struct sim_rng *r)
@@ -359,7 +238,9 @@ static void edit(struct saving *x, const struct sim_record *rec, const struct tz
     tz_record_init(in, t);
     for (unsigned k = 1 + (unsigned)sim_below(x->r, 3), tries = 0; k > 0 && tries < 60; tries++) {
         const struct tz_field *f = tz_type_field(t, HOT[sim_below(x->r, sizeof HOT / sizeof *HOT)]);
-        if (!f || sim_chance(x->r, 30))
+        if (tries == 0 && tz_type_field(t, "categories") && sim_chance(x->r, 60))
+            f = tz_type_field(t, "categories");
+        else if (!f || sim_chance(x->r, 30))
             f = &t->fields[sim_below(x->r, t->nfields)];
         bool place =
             (t->street_field == (int)f->index || t->district_field == (int)f->index) && role->editor != TZ_ED_C;
@@ -379,7 +260,7 @@ static void edit(struct saving *x, const struct sim_record *rec, const struct tz
 
 static void act_edit(struct sim_client *c, struct sim_rng *r)
 {
-    const struct sim_record *rec = sim_chance(r, 20) ? pick_of(c->w, r, "weak_case") : NULL;
+    const struct sim_record *rec = sim_chance(r, 20) ? sim_pick_of(c->w, r, "weak_case") : NULL;
     if (!rec)
         rec = pick_visible(c, r, sim_chance(r, 65) || editor_of(c) == TZ_ED_C ? "organisation" : NULL);
     struct saving x;
@@ -405,14 +286,6 @@ static void act_edit(struct sim_client *c, struct sim_rng *r)
     tz_arena_deinit(&a);
 }
 
-int sim_record_number(const struct sim *w, struct tz_id id)
-{
-    for (size_t i = 0; i < w->nrecords; i++)
-        if (tz_id_eq(w->records[i].id, id))
-            return (int)i;
-    return -1;
-}
-
 void sim_user_form_save(struct sim_client *c, unsigned slot)
 {
     struct sim_form *f = &c->forms[slot];
@@ -434,7 +307,7 @@ void sim_user_form_save(struct sim_client *c, unsigned slot)
 
 static void act_life(struct sim_client *c, struct sim_rng *r, bool restore)
 {
-    const struct sim_record *rec = sim_chance(r, 25) ? pick_of(c->w, r, "weak_case") : NULL;
+    const struct sim_record *rec = sim_chance(r, 25) ? sim_pick_of(c->w, r, "weak_case") : NULL;
     struct tz_seen seen;
     struct saving x;
     if (!rec)
@@ -470,6 +343,45 @@ static void act_several(struct sim_client *c, struct sim_rng *r)
 
 /* ---- one record of two ---- */
 
+struct merged {
+    struct tz_id keep[16], gone[16];
+    size_t n;
+    const struct tz_type *t;
+};
+
+static int note_merged(void *ctx, const struct tz_row *row)
+{
+    struct merged *m = ctx;
+    struct tz_value keep = row->rec.v[tz_type_field(row->rec.type, "target_id")->index];
+    struct tz_value gone = row->rec.v[tz_type_field(row->rec.type, "old_id")->index];
+    char hex[TZ_ID_HEX + 1] = "";
+    if (m->n == 16 || keep.kind != TZ_V_BLOB || gone.kind != TZ_V_TEXT || gone.n != TZ_ID_HEX)
+        return 1;
+    memcpy(hex, gone.p, TZ_ID_HEX);
+    memcpy(m->keep[m->n].b, keep.p, TZ_ID_BYTES);
+    m->n += tz_id_parse(hex, &m->gone[m->n]) == 0;
+    return 1;
+}
+
+static void act_unmerge(struct sim_client *c, struct sim_rng *r)
+{
+    struct merged m = {.n = 0};
+    struct tz_err err = {0};
+    struct saving x;
+    if (tz_replica_each(tz_office_replica(c->office), tz_catalogue_type(c->w->cat, "redirect"), note_merged, &m,
+                        &err) &&
+        !sim_client_power(c))
+        sim_fail(c->w, "%s: redirects: %d", c->dev->name, err.code);
+    if (!c->up || m.n == 0)
+        return;
+    size_t i = sim_below(r, m.n);
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc = tz_save_merge(x.s, tz_catalogue_type(c->w->cat, "organisation"), m.keep[i], m.gone[i], false, &x.err);
+    if (finish(&x))
+        c->w->n.unmerges++;
+}
+
 static void act_merge(struct sim_client *c, struct sim_rng *r)
 {
     const struct sim_record *keep = pick_visible(c, r, "organisation");
@@ -479,7 +391,7 @@ static void act_merge(struct sim_client *c, struct sim_rng *r)
         return;
     begin(&x, c, r, false);
     if (!x.rc)
-        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, sim_chance(r, 65), &x.err);
+        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, sim_chance(r, 90), &x.err);
     if (finish(&x))
         c->w->n.merges++;
 }
@@ -516,10 +428,46 @@ static void act_resolve(struct sim_client *c, struct sim_rng *r)
         x.rc =
             tz_save_resolve(x.s, open.ids[sim_below(r, open.n)], sim_chance(r, 50) ? TZ_CHOICE_MINE : TZ_CHOICE_THEIRS,
                             (unsigned)sim_below(r, 2), NULL, NULL, &x.err);
-    finish(&x);
+    if (finish(&x))
+        c->w->n.resolves++;
 }
 
 /* ---- taking back ---- */
+
+/** Found again when the person looks for what hangs: an own save that has not left the machine. */
+static int note_unsent(void *ctx, const struct tz_outbox_entry *e)
+{
+    if (e->outcome == TZ_OUT_NONE)
+        *(uint64_t *)ctx = e->seq;
+    return 1;
+}
+
+static void withdraw_one(struct sim_client *c, struct sim_rng *r, uint64_t seq)
+{
+    struct saving x;
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc = tz_save_withdraw(x.s, seq, &x.err);
+    bool asked = !x.rc;
+    bool saved = finish(&x);
+    if (!c->up || !asked || x.rc)
+        return;
+    c->saved[seq - 1].withdrawn = true;
+    sim_client_emptied(c);
+    c->w->n.withdrawn += saved;
+    (void)sim_client_power(c);
+}
+
+/** The newest save, if it has not been handed out. */
+static void withdraw_unsent(struct sim_client *c, struct sim_rng *r)
+{
+    uint64_t seq = 0;
+    struct tz_err err = {0};
+    if (tz_office_outbox_each(c->office, false, note_unsent, &seq, &err) && !sim_client_power(c))
+        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+    if (c->up && seq)
+        withdraw_one(c, r, seq);
+}
 
 struct attention {
     uint64_t seqs[256];
@@ -540,16 +488,14 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
     struct tz_err err = {0};
     if (!c->up || c->dev->raw)
         return;
+    if (!all && sim_chance(r, 40)) {
+        withdraw_unsent(c, r);
+        return;
+    }
     if (tz_office_outbox_each(c->office, true, note_attention, &a, &err) && !sim_client_power(c))
         sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
     for (size_t i = 0; i < a.n && c->up; i++) {
-        struct saving x;
-        size_t at = all ? i : sim_below(r, a.n);
-        begin(&x, c, r, false);
-        if (!x.rc)
-            x.rc = tz_save_withdraw(x.s, a.seqs[at], &x.err);
-        if (finish(&x))
-            c->w->n.withdrawn++;
+        withdraw_one(c, r, a.seqs[all ? i : sim_below(r, a.n)]);
         if (!all)
             break;
     }
@@ -562,6 +508,10 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
     if (!c->up || c->damaged)
         return;
     uint64_t pick_what = sim_below(r, 100);
+    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 10)) {
+        (sim_chance(r, 60) ? act_merge : act_unmerge)(c, r);
+        return;
+    }
     if (editor_of(c) == TZ_ED_C)
         pick_what = 38 + pick_what * 34 / 100; /* the centre moves organisations, and seldom anything else */
     if (pick_what < 32 && c->w->nrecords > 30 && sim_chance(r, 60))
@@ -578,8 +528,6 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
         act_life(c, r, false);
     else if (pick_what < 84)
         act_life(c, r, true);
-    else if (pick_what < 86 && tz_catalogue_role(c->w->cat, c->dev->role)->supervises)
-        act_merge(c, r);
     else if (pick_what < 91)
         act_resolve(c, r);
     else if (pick_what < 97)
