@@ -508,7 +508,7 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
     if (!c->up || c->damaged)
         return;
     uint64_t pick_what = sim_below(r, 100);
-    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 10)) {
+    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 3)) {
         (sim_chance(r, 60) ? act_merge : act_unmerge)(c, r);
         return;
     }
