@@ -80,7 +80,7 @@ static int find_limit(struct tz_store *s, const struct tz_purge_rules *r, tz_ver
     int rc = lowest_in_lease(s, r, limit, err);
     if (!rc)
         rc = age(s, r, &aged, more, err);
-    if (*limit > aged || TZ_PLANTED(5))
+    if (*limit > aged || TZ_PLANTED(PURGE_PAST_LEASE))
         *limit = aged;
     return rc;
 }

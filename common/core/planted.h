@@ -39,7 +39,8 @@
     X(29, PARENT_STAYS_DELETED, "a child does not bring its parent back") \
     X(30, ALIAS_FORGOTTEN, "an edit of a merged record is lost")          \
     X(31, REPAIR_KEEPS_EXTRA, "a repair leaves rows nobody has")          \
-    X(32, JOBS_GO_ON, "a checkpoint is taken after its rows failed")
+    X(32, JOBS_GO_ON, "a checkpoint is taken after its rows failed")      \
+    X(33, PURGE_PAST_LEASE, "a purge goes past the lease of a device")
 
 #ifdef TZ_PLANTED_BUGS
 enum tz_planted {

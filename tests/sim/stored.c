@@ -36,12 +36,22 @@ static struct sim_options options_of(const struct stored *s, uint8_t mask[SIM_MA
     return o;
 }
 
-/** The first seed from @from on that fails, until the CPU time @end. 0: none did. */
-static uint64_t search(uint64_t from, double end, char why[SIM_WHY_BYTES], size_t *n)
+/** Does the seed fail with the bug, and only with it? */
+static bool finds(int bug, const struct sim_options *o, char why[SIM_WHY_BYTES], size_t *n)
 {
-    for (uint64_t seed = from; cli_cpu_s() < end; seed++) {
+    char other[SIM_WHY_BYTES];
+    cli_plant(bug);
+    bool failed = cli_run(o, why, n, NULL) != 0;
+    cli_plant(0);
+    return failed && cli_run(o, other, NULL, NULL) == 0;
+}
+
+/** The first seed that finds the bug, until the CPU time @end. 0: none did. */
+static uint64_t search(int bug, double end, char why[SIM_WHY_BYTES], size_t *n)
+{
+    for (uint64_t seed = 1; cli_cpu_s() < end; seed++) {
         struct sim_options o = {.seed = seed};
-        if (cli_run(&o, why, n, NULL))
+        if (finds(bug, &o, why, n))
             return seed;
     }
     return 0;
@@ -56,11 +66,9 @@ static int replay_bug(const struct stored *s, const struct sim_options *o, doubl
         printf("%s: there is no planted bug of this name\n", s->name);
         return 1;
     }
-    cli_plant(bug);
-    bool fresh = cli_run(o, why, NULL, NULL) != 0;
-    uint64_t seed = fresh ? s->seed : search(1, start + cpu_s, why, NULL);
+    bool fresh = finds(bug, o, why, NULL);
+    uint64_t seed = fresh ? s->seed : search(bug, start + cpu_s, why, NULL);
     double took = cli_cpu_s() - start;
-    cli_plant(0);
     if (!seed || took > cpu_s) {
         printf("planted bug %s was not found in %.1f CPU-s: run tests/sim/find_seeds.sh\n", s->name, took);
         return 1;
@@ -113,14 +121,15 @@ static int find_one(int bug, double cpu_s)
     char why[SIM_WHY_BYTES] = "";
     size_t n = 0;
     double start = cli_cpu_s();
-    cli_plant(bug);
-    uint64_t seed = search(1, start + cpu_s, why, &n);
+    uint64_t seed = search(bug, start + cpu_s, why, &n);
     double took = cli_cpu_s() - start;
     if (seed) {
         struct sim_options o = {.seed = seed};
         (void)fprintf(stderr, "planted bug %s found after %" PRIu64 " seeds, %.1f CPU-s: %s\n", cli_bug_name(bug), seed,
                       took, why);
+        cli_plant(bug);
         cli_shrink(&o, mask, n, cpu_s < 20 ? cpu_s : 20);
+        cli_plant(0);
         printf("%s %" PRIu64 " ", cli_bug_name(bug), seed);
         cli_mask_print(mask, n);
         printf("\n");
@@ -128,7 +137,6 @@ static int find_one(int bug, double cpu_s)
     } else {
         (void)fprintf(stderr, "planted bug %s was NOT found in %.0f CPU-s\n", cli_bug_name(bug), took);
     }
-    cli_plant(0);
     return seed ? 0 : 1;
 }
 
