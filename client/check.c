@@ -7,6 +7,7 @@
  * server judges again from its own tables. Nothing here writes.
  */
 #include "area_rule.h"
+#include "event_rule.h"
 #include "office_int.h"
 #include "redirect.h"
 #include "utf8.h"
@@ -54,6 +55,7 @@ int tz_check_author(struct tz_office *o, struct tz_id user, struct tz_author *ou
     if (!out->role)
         return tz_err_set(err, TZ_E_NO_RIGHT_TYPE, role, NULL, NULL, NULL);
     area_of_code(o->st.id.area, out);
+    out->user = user;
     return 0;
 }
 
@@ -148,9 +150,8 @@ static int check_refs(struct tz_office *o, const struct tz_field *f, struct tz_v
     return 0;
 }
 
-/** Values and references of the named fields; @whole is the record they belong to. */
-static int check_values(struct tz_office *o, const struct tz_record *whole, const bool *names, struct tz_arena *a,
-                        struct tz_err *err)
+int tz_check_values(struct tz_office *o, const struct tz_record *whole, const bool *names, struct tz_arena *a,
+                    struct tz_err *err)
 {
     for (size_t i = 0; i < whole->type->nfields; i++) {
         const struct tz_field *f = &whole->type->fields[i];
@@ -183,6 +184,7 @@ static int create_rights(const struct tz_author *who, const struct tz_record *re
         may = may || (f == status && tz_value_eq(rec->v[i], f->dflt)); /* naming the default is not a choice */
         may = may || (t->append && (f->editors & TZ_ED_S));            /* computed here, at the moment it happens */
         may = may || t->district_field == (int)i;                      /* where it belongs is judged by area */
+        may = may || tz_event_is_link(t, f);                           /* judged as a step */
         if (rec->v[i].kind != TZ_V_NULL && !may)
             return wrong_field(TZ_E_NO_RIGHT_FIELD, f, err);
     }
@@ -212,6 +214,24 @@ static int create_fill(const struct tz_author *who, struct tz_record *rec, struc
     return 0;
 }
 
+/** The opening of a procedure: on a copy, since what it gives is the server's to give. */
+static int check_opening(struct tz_office *o, const struct tz_author *who, const struct tz_record *rec,
+                         struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_event_author author = {.user = who->user, .role = who->role, .area = who->area, .city = who->city};
+    struct tz_event_out out;
+    char today[11];
+    struct tz_record *copy = tz_arena_dup(a, rec, sizeof *copy);
+    if (!copy)
+        return tz_office_nomem(err);
+    tz_clock_today(tz_office_now(o), today);
+    int rc = tz_event_open(o->rep, &author, copy, today, a, &out, err);
+    if (rc || !out.code)
+        return rc;
+    return tz_err_set(err, out.code, out.nargs > 0 ? out.args[0] : NULL, out.nargs > 1 ? out.args[1] : NULL,
+                      out.nargs > 2 ? out.args[2] : NULL, NULL);
+}
+
 int tz_check_create(struct tz_office *o, const struct tz_author *who, struct tz_record *rec, struct tz_arena *a,
                     struct tz_err *err)
 {
@@ -229,13 +249,15 @@ int tz_check_create(struct tz_office *o, const struct tz_author *who, struct tz_
         if (!names[i] && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && f->dflt.kind == TZ_V_NULL)
             return wrong_field(TZ_E_REQUIRED, f, err);
     }
-    rc = check_values(o, rec, names, a, err);
+    rc = tz_check_values(o, rec, names, a, err);
     if (rc)
         return rc;
     rc = tz_check_area_of(o, rec, a, &area, err);
     if (rc < 0)
         return rc;
-    return rc == 1 && tz_check_in_area(who, &area) ? 0 : wrong_type(TZ_E_AREA, t, err);
+    if (rc == 0 || !tz_check_in_area(who, &area))
+        return wrong_type(TZ_E_AREA, t, err);
+    return t->nsteps ? check_opening(o, who, rec, a, err) : 0;
 }
 
 /* ---- changes ---- */
@@ -265,7 +287,7 @@ int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct 
         whole->v[i] = in->v[i];
     }
     struct tz_area area;
-    int rc = check_values(o, whole, names, a, err);
+    int rc = tz_check_values(o, whole, names, a, err);
     bool moves = (t->district_field >= 0 && names[t->district_field]) ||
                  (t->street_field >= 0 && names[t->street_field]) || (t->area_field >= 0 && names[t->area_field]);
     if (rc || !moves)

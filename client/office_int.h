@@ -218,6 +218,7 @@ struct tz_author {
     const struct tz_role *role;
     struct tz_area area; /* where the author may write */
     bool city;
+    struct tz_id user;
 };
 TZ_MUST_USE int tz_check_author(struct tz_office *o, struct tz_id user, struct tz_author *out, struct tz_err *err);
 bool tz_check_in_area(const struct tz_author *who, const struct tz_area *area);
@@ -228,6 +229,9 @@ bool tz_check_may_edit(const struct tz_office *o, const struct tz_author *who, c
                        const struct tz_field *f);
 /** Right, completeness, values and references of a new record; fills what the device gives. */
 TZ_MUST_USE int tz_check_create(struct tz_office *o, const struct tz_author *who, struct tz_record *rec,
+                                struct tz_arena *a, struct tz_err *err);
+/** Values and references of the named fields; @whole is the record they belong to. */
+TZ_MUST_USE int tz_check_values(struct tz_office *o, const struct tz_record *whole, const bool *names,
                                 struct tz_arena *a, struct tz_err *err);
 /** Rights, values and references of the named fields of @row. */
 TZ_MUST_USE int tz_check_set(struct tz_office *o, const struct tz_author *who, const struct tz_row *row,

@@ -470,8 +470,11 @@ const struct tz_op *tz_overlay_keep_op(const struct tz_op *op, struct tz_arena *
     if (!kept)
         return NULL;
     kept->values.p = tz_arena_dup(a, op->values.p, op->values.n);
+    kept->note.p = tz_arena_dup(a, op->note.p, op->note.n);
+    kept->action = tz_arena_strdup(a, op->action ? op->action : "");
+    kept->expected_state = tz_arena_strdup(a, op->expected_state ? op->expected_state : "");
     uint32_t *cleared = tz_arena_calloc(a, op->ncleared + 1, sizeof *cleared);
-    if (!kept->values.p || !cleared)
+    if (!kept->values.p || !kept->note.p || !kept->action || !kept->expected_state || !cleared)
         return NULL;
     if (op->ncleared)
         memcpy(cleared, op->cleared, op->ncleared * sizeof *cleared);

@@ -121,7 +121,7 @@ int tz_save_room(const struct tz_save *s, size_t n, size_t bytes, struct tz_err 
     return 0;
 }
 
-static int encode(struct tz_save *s, const struct tz_record *rec, struct tz_bytes *out, struct tz_err *err)
+int tz_save_encode(struct tz_save *s, const struct tz_record *rec, struct tz_bytes *out, struct tz_err *err)
 {
     struct tz_buf b;
     tz_buf_init(&b, TZ_ROW_BYTES_MAX);
@@ -135,8 +135,7 @@ static int encode(struct tz_save *s, const struct tz_record *rec, struct tz_byte
     return 0;
 }
 
-/** Show op number @at on a record: register it and put the changed view row. */
-static int show_op(struct tz_save *s, size_t at, const struct tz_type *t, struct tz_id id, struct tz_err *err)
+int tz_save_show(struct tz_save *s, size_t at, const struct tz_type *t, struct tz_id id, struct tz_err *err)
 {
     struct tz_arena a;
     struct tz_image im = {0};
@@ -163,7 +162,7 @@ static int show_op(struct tz_save *s, size_t at, const struct tz_type *t, struct
 /** Upper estimate of what an op adds to its overhead. */
 static size_t op_bytes(const struct tz_op *op)
 {
-    size_t n = op->values.n + op->target_hash.n + op->ncleared * 4;
+    size_t n = op->values.n + op->note.n + op->target_hash.n + op->ncleared * 4;
     for (size_t i = 0; i < op->nelements; i++)
         n += op->elements[i].n + 4;
     return n;
@@ -219,7 +218,7 @@ int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *
     struct tz_op op = {.kind = in->type->append ? TZ_OP_APPEND : TZ_OP_CREATE, .type = in->type->id};
     int rc = rec ? tz_check_create(o, &s->who, rec, &a, err) : tz_office_nomem(err);
     if (!rc)
-        rc = encode(s, rec, &op.values, err);
+        rc = tz_save_encode(s, rec, &op.values, err);
     tz_arena_deinit(&a);
     if (!rc)
         rc = tz_save_room(s, 1, op.values.n, err);
@@ -231,7 +230,7 @@ int tz_save_create(struct tz_save *s, const struct tz_record *in, struct tz_id *
     o->st.id_counter = maker.counter;
     op.base_seq = s->cs.seq;
     size_t at = tz_save_push(s, &op, o->st.checkpoint);
-    rc = show_op(s, at, in->type, op.id, err);
+    rc = tz_save_show(s, at, in->type, op.id, err);
     if (!rc)
         *id = op.id;
     return rc;
@@ -319,7 +318,7 @@ static int set_op(struct tz_save *s, const struct edit *e, const struct tz_bases
         if (part->v[i].kind == TZ_V_NULL)
             cleared[op->ncleared++] = t->fields[i].id;
     }
-    return encode(s, part, &op->values, err);
+    return tz_save_encode(s, part, &op->values, err);
 }
 
 /** The elements of @v that @other lacks, copied. */
@@ -395,7 +394,7 @@ static int push_sets(struct tz_save *s, struct tz_id id, const struct edit *e, c
         p->bytes += op_bytes(&p->ops[i]);
     rc = tz_save_room(s, p->n, p->bytes, err);
     for (size_t i = 0; i < p->n && !rc; i++)
-        rc = show_op(s, tz_save_push(s, &p->ops[i], seen->checkpoint), t, id, err);
+        rc = tz_save_show(s, tz_save_push(s, &p->ops[i], seen->checkpoint), t, id, err);
     return rc;
 }
 
@@ -444,7 +443,7 @@ static int push_life(struct tz_save *s, enum tz_op_kind kind, const struct tz_ty
     if (rc)
         return rc;
     struct tz_op op = {.kind = kind, .type = t->id, .id = id, .base_ver = bases.least, .base_seq = mine.seq};
-    return show_op(s, tz_save_push(s, &op, seen->checkpoint), t, id, err);
+    return tz_save_show(s, tz_save_push(s, &op, seen->checkpoint), t, id, err);
 }
 
 int tz_save_delete(struct tz_save *s, const struct tz_type *t, struct tz_id id, const struct tz_seen *seen,
@@ -546,14 +545,14 @@ static int push_resolve(struct tz_save *s, const struct tz_row *row, const struc
         if (cv->names[i] && bases.ver[i] < seen.ver && bases.ver[i] < op->base_ver)
             op->base_ver = bases.ver[i]; /* an own pending value hides what stands */
     }
-    rc = encode(s, chosen, &op->values, err);
+    rc = tz_save_encode(s, chosen, &op->values, err);
     if (!rc)
         rc = tz_save_room(s, 1, op->values.n + 4 * cv->type->nfields, err);
     if (rc)
         return rc;
     size_t at = tz_save_push(s, op, s->o->st.checkpoint);
-    rc = show_op(s, at, row->rec.type, row->id, err);
-    return rc ? rc : show_op(s, at, cv->type, cv->target, err);
+    rc = tz_save_show(s, at, row->rec.type, row->id, err);
+    return rc ? rc : tz_save_show(s, at, cv->type, cv->target, err);
 }
 
 /** The open case, its target, and what they are about. */
@@ -602,7 +601,7 @@ static int keep_as_is(struct tz_save *s, const struct tz_row *row, const struct 
     if (!may_close(s, cv) || !tz_check_in_area(&s->who, &row->area))
         return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
     int rc = tz_save_room(s, 1, 0, err);
-    return rc ? rc : show_op(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
+    return rc ? rc : tz_save_show(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
 }
 
 int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
@@ -649,7 +648,7 @@ int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep,
     int rc = one && two ? load_view(s, t, keep, &a, one, err) : tz_office_nomem(err);
     if (!rc && together)
         rc = load_view(s, t, gone, &a, two, err);
-    if (!rc && (t->append || t->local || !s->who.role->supervises))
+    if (!rc && (t->append || t->local || t->nsteps || !s->who.role->supervises))
         rc = tz_check_wrong(TZ_E_NO_RIGHT_TYPE, t->label[TZ_LANG_ZH], t->name, err);
     if (!rc && (!tz_check_in_area(&s->who, &one->area) || (together && !tz_check_in_area(&s->who, &two->area))))
         rc = tz_check_wrong(TZ_E_AREA, t->label[TZ_LANG_ZH], t->name, err);
@@ -673,6 +672,29 @@ int tz_save_merge(struct tz_save *s, const struct tz_type *t, struct tz_id keep,
 
 /* ---- commit ---- */
 
+static int put_aside(struct tz_save *s, struct tz_err *err)
+{
+    struct tz_office *o = s->o;
+    int rc = tz_outbox_add(o, &s->cs, err);
+    if (!rc) {
+        o->st.last_seq = s->cs.seq;
+        o->st.last_hlc = s->cs.hlc;
+    }
+    return rc;
+}
+
+int tz_save_next(struct tz_save *s, const struct tz_save_options *opt, struct tz_err *err)
+{
+    int rc = s->failed ? tz_err_set(err, s->failed, "save", NULL, NULL, NULL) : 0;
+    if (!rc && s->cs.nops)
+        rc = put_aside(s, err);
+    if (!rc)
+        rc = save_init(s, s->o, opt, err);
+    if (rc)
+        s->failed = rc;
+    return rc;
+}
+
 int tz_save_commit(struct tz_save *s, uint64_t *seq, struct tz_err *err)
 {
     struct tz_office *o = s->o;
@@ -682,13 +704,8 @@ int tz_save_commit(struct tz_save *s, uint64_t *seq, struct tz_err *err)
         tz_save_cancel(s);
         return 0;
     }
-    if (!rc && s->cs.nops) {
-        rc = tz_outbox_add(o, &s->cs, err);
-        if (!rc) {
-            o->st.last_seq = s->cs.seq;
-            o->st.last_hlc = s->cs.hlc;
-        }
-    }
+    if (!rc && s->cs.nops)
+        rc = put_aside(s, err);
     uint64_t given = s->cs.nops ? s->cs.seq : 0;
     save_free(s);
     rc = tz_office_end(o, rc, err);

@@ -20,6 +20,14 @@ struct tz_save {
 
 /** Room for @n more ops of @bytes content? */
 TZ_MUST_USE int tz_save_room(const struct tz_save *s, size_t n, size_t bytes, struct tz_err *err);
+/** The body of @rec, in the save's memory. */
+TZ_MUST_USE int tz_save_encode(struct tz_save *s, const struct tz_record *rec, struct tz_bytes *out,
+                               struct tz_err *err);
+/** Show op number @at on a record: register it and put the changed view row. */
+TZ_MUST_USE int tz_save_show(struct tz_save *s, size_t at, const struct tz_type *t, struct tz_id id,
+                             struct tz_err *err);
+/** What was made so far is one save; go on with another one in the same transaction, in the name of opt->user. */
+TZ_MUST_USE int tz_save_next(struct tz_save *s, const struct tz_save_options *opt, struct tz_err *err);
 /** Append @op (room was checked). Returns its position. */
 size_t tz_save_push(struct tz_save *s, const struct tz_op *op, tz_ver checkpoint);
 

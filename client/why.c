@@ -260,10 +260,13 @@ static void judge_applied(struct walk *w, struct tz_why_value *v)
     case TZ_OP_REMOVE:
         v->rule = TZ_WHY_ELEMENTS;
         break;
+    case TZ_OP_EVENT: /* only a step that saw what stands is applied */
+        v->rule = TZ_WHY_SAW;
+        stood(w, v);
+        break;
     case TZ_OP_NONE:
     case TZ_OP_SET:
     case TZ_OP_VOID:
-    case TZ_OP_EVENT:
     case TZ_OP_DELETE:
     case TZ_OP_RESTORE:
     case TZ_OP_MERGE:

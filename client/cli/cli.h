@@ -87,6 +87,7 @@ int cmd_restore(struct cli *c, int argc, char **argv);
 int cmd_withdraw(struct cli *c, int argc, char **argv);
 int cmd_cases(struct cli *c, int argc, char **argv);
 int cmd_resolve(struct cli *c, int argc, char **argv);
+int cmd_ledger(struct cli *c, int argc, char **argv);
 int cmd_merge(struct cli *c, int argc, char **argv);
 int cmd_unmerge(struct cli *c, int argc, char **argv);
 int cmd_import(struct cli *c, int argc, char **argv);

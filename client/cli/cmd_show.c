@@ -95,21 +95,8 @@ static void print_system(struct desk *d, const struct shown *s)
 
 static void print_text(struct desk *d, const struct shown *s, const char *hex)
 {
-    size_t width = 0;
     (void)printf("%s %s\n", s->t->label[out_lang()], hex);
-    for (size_t i = 0; i < s->t->nfields; i++) {
-        size_t w = out_width(desk_label(&s->t->fields[i]));
-        if (s->row->rec.v[i].kind != TZ_V_NULL && w > width)
-            width = w;
-    }
-    for (size_t i = 0; i < s->t->nfields; i++) {
-        const struct tz_field *f = &s->t->fields[i];
-        if (s->row->rec.v[i].kind == TZ_V_NULL)
-            continue;
-        const char *label = desk_label(f);
-        (void)printf("  %s%*s  %s\n", label, (int)(width - out_width(label)), "",
-                     desk_value(d, f, &s->row->rec, s->row->rec.v[i]));
-    }
+    desk_print_fields(d, s->row);
     print_system(d, s);
 }
 

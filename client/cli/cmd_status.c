@@ -5,6 +5,7 @@
  */
 #include "agent.h"
 #include "out.h"
+#include "step.h"
 #include "told.h"
 
 #include <inttypes.h>
@@ -32,7 +33,14 @@ static void ask_agent(const char *dir, struct agent_state *s)
     json_decref(reply);
 }
 
-static void entry_error(const struct tz_outbox_entry *e, struct tz_err *err)
+/** What the listing of saves needs. */
+struct listing {
+    const struct tz_catalogue *cat;
+    struct tz_office *o;
+    json_t *list;
+};
+
+static void entry_error(const struct listing *l, const struct tz_outbox_entry *e, struct tz_err *err)
 {
     const char *a[4] = {NULL};
     char seq[24];
@@ -45,6 +53,7 @@ static void entry_error(const struct tz_outbox_entry *e, struct tz_err *err)
         (void)tz_err_set(err, TZ_E_DEPENDS, seq, NULL, NULL, NULL);
     else
         (void)tz_err_set(err, TZ_E_FORKED, NULL, NULL, NULL, NULL);
+    tz_step_words(l->cat, l->o, out_lang(), err);
 }
 
 static const char *outcome_text(enum tz_outcome o)
@@ -68,22 +77,23 @@ static bool is_partly(const struct tz_outbox_entry *e)
     return e->outcome != TZ_OUT_REFUSED && e->outcome != TZ_OUT_WAITING && e->outcome != TZ_OUT_HELD;
 }
 
-static void op_error(const struct tz_refused_op *x, struct tz_err *err)
+static void op_error(const struct listing *l, const struct tz_refused_op *x, struct tz_err *err)
 {
     const char *a[TZ_RESULT_ARGS_MAX] = {NULL};
     for (size_t i = 0; i < x->nargs && i < TZ_RESULT_ARGS_MAX; i++)
         a[i] = x->args[i];
     (void)tz_err_set(err, x->code, a[0], a[1], a[2], a[3]);
+    tz_step_words(l->cat, l->o, out_lang(), err);
 }
 
 /** The first of them, each with its record, its reason and what to do. */
-static void print_refused(const struct tz_outbox_entry *e)
+static void print_refused(const struct listing *l, const struct tz_outbox_entry *e)
 {
     char hex[TZ_ID_HEX + 1], text[512], next[256];
     for (size_t i = 0; i < e->nrefused && i < REFUSED_SHOWN_MAX; i++) {
         const struct tz_refused_op *x = &e->refused[i];
         struct tz_err err = {0};
-        op_error(x, &err);
+        op_error(l, x, &err);
         tz_id_print(x->id, hex);
         (void)printf("  %s %s (%s)：%s [%s]\n", x->type ? x->type->label[out_lang()] : "?", x->title, hex,
                      tz_err_text(&err, out_lang(), text, sizeof text), tz_err_info(err.code)->symbol);
@@ -102,16 +112,16 @@ static void print_refused(const struct tz_outbox_entry *e)
 static int print_entry(void *ctx, const struct tz_outbox_entry *e)
 {
     struct tz_err err = {0};
+    const struct listing *l = ctx;
     char when[32], text[512], next[256];
-    (void)ctx;
     if (is_partly(e)) {
         (void)printf(tr("\n第 %" PRIu64 " 次保存（%s，%zu 项修改）%s：%zu 项\n",
                         "\nsave %" PRIu64 " (%s, %zu changes) %s: %zu of them\n"),
                      e->seq, out_time(e->saved_ms, when, sizeof when), e->nops, outcome_text(e->outcome), e->nrefused);
-        print_refused(e);
+        print_refused(l, e);
         return 1;
     }
-    entry_error(e, &err);
+    entry_error(l, e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
     (void)printf(tr("\n第 %" PRIu64 " 次保存（%s，%zu 项修改）%s：%s [%s]\n",
                     "\nsave %" PRIu64 " (%s, %zu changes) %s: %s [%s]\n"),
@@ -128,14 +138,14 @@ static int print_entry(void *ctx, const struct tz_outbox_entry *e)
     return 1; /* and the next */
 }
 
-static json_t *refused_json(const struct tz_outbox_entry *e)
+static json_t *refused_json(const struct listing *l, const struct tz_outbox_entry *e)
 {
     json_t *list = json_array();
     char hex[TZ_ID_HEX + 1], text[512], next[256];
     for (size_t i = 0; i < e->nrefused; i++) {
         const struct tz_refused_op *x = &e->refused[i];
         struct tz_err err = {0};
-        op_error(x, &err);
+        op_error(l, x, &err);
         tz_id_print(x->id, hex);
         (void)json_array_append_new(list,
                                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", x->type ? x->type->name : "",
@@ -148,16 +158,17 @@ static json_t *refused_json(const struct tz_outbox_entry *e)
 
 static int add_entry(void *ctx, const struct tz_outbox_entry *e)
 {
+    const struct listing *l = ctx;
     struct tz_err err = {0};
     char text[512], next[256];
-    entry_error(e, &err);
+    entry_error(l, e, &err);
     const struct tz_err_info *info = tz_err_info(err.code);
-    json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "seq", (json_int_t)e->seq, "outcome",
-                          outcome_key(e->outcome), "code", info->symbol, "text",
-                          tz_err_text(&err, out_lang(), text, sizeof text), "next",
-                          tz_err_next(&err, out_lang(), next, sizeof next), "blocked_by", (json_int_t)e->blocked_by,
-                          "saved_ms", (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops, "refused", refused_json(e));
-    return json_array_append_new(ctx, j) == 0 ? 1 : TZ_E_NOMEM;
+    json_t *j = json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "seq", (json_int_t)e->seq, "outcome", outcome_key(e->outcome),
+        "code", info->symbol, "text", tz_err_text(&err, out_lang(), text, sizeof text), "next",
+        tz_err_next(&err, out_lang(), next, sizeof next), "blocked_by", (json_int_t)e->blocked_by, "saved_ms",
+        (json_int_t)e->saved_ms, "ops", (json_int_t)e->nops, "refused", refused_json(l, e));
+    return json_array_append_new(l->list, j) == 0 ? 1 : TZ_E_NOMEM;
 }
 
 static uint64_t attention(const struct tz_office_status *st)
@@ -230,7 +241,8 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
     if (st->open_cases > 0)
         (void)printf("%s", tr("  冲突：taizhang cases 查看，taizhang resolve 处理\n",
                               "  conflicts: see taizhang cases, settle with taizhang resolve\n"));
-    return tz_office_outbox_each(o, true, print_entry, NULL, err);
+    struct listing l = {tz_replica_catalogue(tz_office_replica(o)), o, NULL};
+    return tz_office_outbox_each(o, true, print_entry, &l, err);
 }
 
 static int print_json(struct tz_office *o, const struct tz_office_status *st, const struct agent_state *a,
@@ -239,7 +251,8 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
     char line[256];
     const struct tz_identity *id = tz_office_identity(o);
     json_t *list = json_array();
-    int rc = tz_office_outbox_each(o, true, add_entry, list, err);
+    struct listing l = {tz_replica_catalogue(tz_office_replica(o)), o, list};
+    int rc = tz_office_outbox_each(o, true, add_entry, &l, err);
     if (rc != 0) {
         json_decref(list);
         return err->code != 0 ? err->code : tz_err_set(err, rc, NULL, NULL, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "history.h"
 #include "office_int.h"
 #include "redirect.h"
+#include "step.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,7 @@ int desk_close(struct desk *d, int rc)
     if (rc < 0) {
         if (d->err.code == 0)
             (void)tz_err_set(&d->err, rc, NULL, NULL, NULL, NULL);
+        tz_step_words(d->cat, d->o, out_lang(), &d->err);
         rc = out_error(&d->err);
     }
     tz_entry_free(d->entry);
@@ -189,6 +191,25 @@ const char *desk_user(struct desk *d, const char *hex)
 const char *desk_label(const struct tz_field *f)
 {
     return f->label[out_lang()];
+}
+
+void desk_print_fields(struct desk *d, const struct tz_row *row)
+{
+    const struct tz_type *t = row->rec.type;
+    size_t width = 0;
+    for (size_t i = 0; i < t->nfields; i++) {
+        size_t w = out_width(desk_label(&t->fields[i]));
+        if (row->rec.v[i].kind != TZ_V_NULL && w > width)
+            width = w;
+    }
+    for (size_t i = 0; i < t->nfields; i++) {
+        const struct tz_field *f = &t->fields[i];
+        if (row->rec.v[i].kind == TZ_V_NULL)
+            continue;
+        const char *label = desk_label(f);
+        (void)printf("  %s%*s  %s\n", label, (int)(width - out_width(label)), "",
+                     desk_value(d, f, &row->rec, row->rec.v[i]));
+    }
 }
 
 json_t *desk_json(const struct tz_field *f, struct tz_value v)

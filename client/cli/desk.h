@@ -43,6 +43,8 @@ const char *desk_value(struct desk *d, const struct tz_field *f, const struct tz
 const char *desk_title(struct desk *d, const struct tz_row *row);
 const char *desk_user(struct desk *d, const char *hex); /* name of a user, else the id's first digits */
 const char *desk_label(const struct tz_field *f);
+/** Every field that is not empty, a line each. */
+void desk_print_fields(struct desk *d, const struct tz_row *row);
 /** Canonical JSON of a value; json_null() for NULL. */
 json_t *desk_json(const struct tz_field *f, struct tz_value v);
 void desk_warn(unsigned warnings); /* each on a line of stderr */

@@ -45,6 +45,14 @@ static const struct cli_command commands[] = {
      {"处理一件冲突：mine 本机保存的值，theirs 别人的值，theirs:N 第 N 个，keep 现值，或直接写值",
       "settle a conflict: mine = saved here, theirs = not, theirs:N the Nth, keep = what stands, or a value"},
      cmd_resolve},
+    {"ledger",
+     "list [--all] [--state STATE] | show ITEM | open field=value … | ACTION ITEM [field=value …] [--opinion TEXT] "
+     "[--evidence FILE]… [--seen TOKEN] | again SEQ",
+     {"台账：列出、查看、立账、办理（交办、签收、反馈进展、报结、核实通过、退回、销账、挂账……）、按现状重新提交",
+      "the ledger: list, show, open, take a step (assign, sign, report, submit, verify, return, write_off, hang …), "
+      "offer "
+      "a refused one again"},
+     cmd_ledger},
     {"merge",
      "TYPE KEEP GONE [--reason TEXT]",
      {"把重复登记的两条记录合为一条（主管）", "make one of two records of the same thing (supervisors)"},
