@@ -7,8 +7,9 @@
  * "_deleted". Its id follows from these, so replaying the log gives the same cases. case_head remembers the newest
  * generation.
  *
- * A candidate: {"at":ms,"by":"device.incarnation.seq","device":n,"rule":…,"since":"ver it joined","user":hex,
- * "values":{field:value…},"ver":"ver it was written"}. Values of secret fields go into the *_secret twins of the JSON
+ * A candidate: {"at":ms,"by":"device.incarnation.seq","device":n,"of":hex,"rule":…,"since":"ver it joined","user":hex,
+ * "values":{field:value…},"ver":"ver it was written"}; "of" only where it was said of another record, which became part
+ * of this one. Values of secret fields go into the *_secret twins of the JSON
  * fields, so that the ordinary projection keeps them from readers without that right.
  */
 #include "case_int.h"
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANDIDATES_MAX = 64, SUBJECTS_MAX = 64 };
+enum { CANDIDATES_MAX = 64, SUBJECTS_MAX = TZ_FIELDS_MAX + 1 };
 static const char LIFE[] = TZ_CASE_LIFE;
 
 static struct tz_case_subject subject_of_field(const struct tz_type *t, size_t i)
@@ -319,15 +320,31 @@ static int case_new(struct tz_judge *j, const struct tz_row *row, const struct t
     return 0;
 }
 
-/** A later word of the same device and user replaces their earlier one; past the cap it is counted only. */
+static tz_ver spoken_at(const json_t *cand)
+{
+    const char *ver = json_string_value(json_object_get(cand, "ver"));
+    return ver ? strtoull(ver, NULL, 10) : 0;
+}
+
+/** Words of one user on one device about one record. */
+static bool same_speaker(const json_t *a, const json_t *b)
+{
+    static const char *const WHO[] = {"device", "user", "of"};
+    bool same = true;
+    for (size_t i = 0; i < sizeof WHO / sizeof *WHO; i++) {
+        const json_t *x = json_object_get(a, WHO[i]);
+        const json_t *y = json_object_get(b, WHO[i]);
+        same = same && (x || y ? json_equal(x, y) : true);
+    }
+    return same;
+}
+
+/** A later word replaces the same speaker's earlier one; past the cap it is counted only. */
 static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, json_t *cand)
 {
-    const char *user = json_string_value(json_object_get(cand, "user"));
-    json_int_t device = json_integer_value(json_object_get(cand, "device"));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
-        const char *other = json_string_value(json_object_get(o, "user"));
-        if (json_integer_value(json_object_get(o, "device")) == device && user && other && strcmp(user, other) == 0) {
+        if (same_speaker(o, cand) && spoken_at(o) <= spoken_at(cand)) {
             json_array_set(list, i, cand);
             return;
         }
@@ -377,6 +394,29 @@ int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_c
 
 /* ---- from merges ---- */
 
+static json_t *said_of(json_t *cand, struct tz_id id)
+{
+    char hex[TZ_ID_HEX + 1];
+    tz_id_print(id, hex);
+    if (cand && json_object_set_new(cand, "of", json_string(hex))) {
+        json_decref(cand);
+        return NULL;
+    }
+    return cand;
+}
+
+static json_t *loss_candidate(const struct tz_judge *j, const struct tz_loss *l, json_t *values)
+{
+    json_t *c = tz_case_candidate(j, l->author, l->rule, values);
+    return tz_id_is_zero(l->of) ? c : said_of(c, l->of);
+}
+
+/** Members of a group that one author said in one commit of one record are one word. */
+static bool one_word(const struct tz_loss *a, const struct tz_loss *b)
+{
+    return a->author.ver == b->author.ver && tz_id_eq(a->of, b->of);
+}
+
 int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz_loss *loss, size_t n)
 {
     const struct tz_type *t = row->rec.type;
@@ -386,8 +426,8 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
             continue;
         struct tz_case_subject s = subject_of_field(t, loss[i].field);
         json_t *values = json_object();
-        for (size_t k = i; k < n; k++) { /* one word per author: all of a group that they said in that commit */
-            if (done[k] || !tz_case_in_subject(t, &s, loss[k].field) || loss[k].author.ver != loss[i].author.ver)
+        for (size_t k = i; k < n; k++) {
+            if (done[k] || !tz_case_in_subject(t, &s, loss[k].field) || !one_word(&loss[i], &loss[k]))
                 continue;
             done[k] = true;
             json_object_set_new(values, t->fields[loss[k].field].name, tz_case_value_json(loss[k].value));
@@ -395,8 +435,7 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
         if (s.group)
             json_object_set_new(values, t->fields[t->groups[s.group - 1].as_of].name,
                                 tz_case_value_json(loss[i].as_of));
-        int rc = tz_case_join(j, row, &s, "conflict", loss[i].rule,
-                              tz_case_candidate(j, loss[i].author, loss[i].rule, values));
+        int rc = tz_case_join(j, row, &s, "conflict", loss[i].rule, loss_candidate(j, &loss[i], values));
         if (rc)
             return rc;
     }
@@ -425,7 +464,7 @@ struct open_case {
     struct tz_id id;
 };
 
-/** The open cases about what people say of a record; at most SUBJECTS_MAX of them. */
+/** The open cases about what people say of a record. */
 static int open_cases(struct tz_judge *j, const struct tz_row *row, struct open_case *open, size_t *n)
 {
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_OPEN, j->err);
@@ -458,21 +497,35 @@ int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
     return rc < 0 ? rc : 0;
 }
 
-/** The candidates of one open case go into the case of the same subject of another record. */
-static int hand_over_one(struct tz_judge *j, const struct tz_row *keep, const struct tz_case_subject *s,
-                         struct tz_row *c)
+/** The candidates of one case of @gone go into the case of the same subject of @keep. */
+static int hand_over_words(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep,
+                           const struct tz_case_subject *s, const struct tz_row *c)
 {
     const char *field = tz_case_subject_secret(keep->rec.type, s) ? "candidates_secret" : "candidates";
     json_t *list = tz_case_list(c->rec.v[tz_case_field(j, field)->index]);
     int rc = 0;
     for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
-        rc = tz_case_join(j, keep, s, "conflict", "merged", tz_case_again(j, json_array_get(list, i)));
+        json_t *cand = tz_case_again(j, json_array_get(list, i));
+        if (!json_object_get(cand, "of"))
+            cand = said_of(cand, gone->id);
+        rc = tz_case_join(j, keep, s, "conflict", "merged", cand);
     }
     json_decref(list);
+    return rc;
+}
+
+static int close_as_gone(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
+                         struct tz_row *c)
+{
+    struct tz_case_head h;
     tz_case_put_text(j, c, "state", "closed");
     tz_case_put_text(j, c, "choice", "gone");
     tz_case_put_int(j, c, "closed_at", j->received.ms);
-    return rc ? rc : tz_case_store(j, c);
+    int rc = tz_case_store(j, c);
+    if (!rc)
+        rc = tz_case_head_get(j, row, s->name, &h);
+    h.open = false;
+    return rc ? rc : tz_case_head_put(j, row, s->name, &h);
 }
 
 int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep)
@@ -482,17 +535,11 @@ int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struc
     int rc = open_cases(j, gone, open, &n);
     for (size_t i = 0; i < n && !rc; i++) {
         struct tz_row *c = NULL;
-        struct tz_case_head h;
-        if (open[i].s.life)
-            continue;
         rc = tz_case_load(j, open[i].id, &c);
+        if (!rc && !open[i].s.life) /* whether it lives is no question any more, and says nothing about the survivor */
+            rc = hand_over_words(j, gone, keep, &open[i].s, c);
         if (!rc)
-            rc = hand_over_one(j, keep, &open[i].s, c);
-        if (!rc)
-            rc = tz_case_head_get(j, gone, open[i].s.name, &h);
-        h.open = false;
-        if (!rc)
-            rc = tz_case_head_put(j, gone, open[i].s.name, &h);
+            rc = close_as_gone(j, gone, &open[i].s, c);
     }
     return rc;
 }

@@ -21,8 +21,7 @@ struct children {
     const struct tz_type *target;
     const struct tz_child_ref *ref;
     tz_ver base_checkpoint;
-    uint64_t blocking;
-    bool unseen;
+    uint64_t blocking, unseen;
     struct tz_id example;
 };
 
@@ -41,7 +40,9 @@ static int on_child(void *ctx, const struct tz_row *row)
     if (!tz_judge_in_area(c->j, &row->area)) /* not the author's to see: the reference will show a tombstone */
         return 1;
     if (!saw_child(c->j, row->ver, c->base_checkpoint)) {
-        c->unseen = true;
+        c->unseen++;
+        if (!c->blocking)
+            c->example = row->id;
     } else if (c->ref->field->on_delete == TZ_OD_BLOCKS) {
         c->blocking++;
         c->example = row->id;
@@ -64,7 +65,7 @@ int tz_judge_children(struct tz_judge *j, const struct tz_type *t, struct tz_id 
         if (rc)
             return rc;
     }
-    *count = c.blocking;
+    *count = c.blocking ? c.blocking : c.unseen;
     tz_id_print(c.example, example);
     return c.blocking ? 1 : c.unseen ? 2 : 0;
 }
@@ -112,7 +113,7 @@ static int delete_superseded(struct tz_judge *j, const struct tz_row *row)
     return tz_case_deletion(j, row, tz_judge_author(j), "unseen");
 }
 
-static int refuse_children(struct tz_judge *j, uint64_t count, const char *example)
+int tz_judge_refuse_children(struct tz_judge *j, uint64_t count, const char *example)
 {
     char number[24];
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)count);
@@ -138,7 +139,7 @@ int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_
     if (rc < 0)
         return rc;
     if (rc == 1)
-        return refuse_children(j, count, example);
+        return tz_judge_refuse_children(j, count, example);
     if (rc == 2 || (!saw_all(j, row, &stamps) && !TZ_PLANTED(DELETE_UNSEEN)))
         return delete_superseded(j, row);
     row->deleted = true;

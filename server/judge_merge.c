@@ -85,9 +85,13 @@ static int merge_subject(struct tz_judge *j, struct pair *p, const bool *names, 
                  : TZ_E_NOMEM;
     if (rc)
         return rc;
+    for (size_t i = 0; i < out->nlosses; i++) {
+        struct tz_loss l = out->loss[i];
+        if (tz_value_eq(out->v[l.field], p->keep->rec.v[l.field])) /* the survivor's stands */
+            l.of = p->gone->id;
+        p->losses[p->nlosses++] = l;
+    }
     memcpy(p->keep->rec.v, out->v, p->t->nfields * sizeof *out->v);
-    for (size_t i = 0; i < out->nlosses; i++)
-        p->losses[p->nlosses++] = out->loss[i];
     return 0;
 }
 

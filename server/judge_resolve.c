@@ -97,6 +97,9 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
     if (op->generation != (uint32_t)tz_case_get_int(j, r->c, "generation"))
         return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
+    bool closed = tz_value_is_text(r->c->rec.v[tz_case_field(j, "state")->index], "closed");
+    if (!tz_id_eq(r->row->id, target) && (r->s.life || !closed)) /* it became part of another */
+        return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
     return 0;
 }
 
@@ -158,7 +161,7 @@ static int resolve_write(struct tz_judge *j, struct resolve *r)
         if (r->deleted && !r->row->deleted) {
             rc = tz_judge_children(j, t, r->row->id, tz_judge_checkpoint(j), example, &count);
             if (rc > 0)
-                return tz_judge_refuse(j, TZ_E_HAS_CHILDREN, "1", NULL), 1;
+                return tz_judge_refuse_children(j, count, example) ? TZ_E_NOMEM : 1;
         }
         r->row->deleted = r->deleted;
         if (!rc)

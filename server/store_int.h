@@ -186,9 +186,12 @@ TZ_MUST_USE int tz_judge_decision_on_life(struct tz_judge *j, struct tz_row *row
 struct tz_commit tz_judge_author(const struct tz_judge *j);
 /** What a returning record refers to comes back too: references resolve to live records again. */
 TZ_MUST_USE int tz_judge_revive_parents(struct tz_judge *j, const struct tz_row *row, unsigned depth);
-/** A live child that blocks deletion: 1 seen (@example, @count), 2 unseen, 0 none, negative. */
+/** Live children in the way of deletion: 1 seen ones block, 2 there are unseen ones, 0 none, negative. @count of them,
+ * and one as @example. */
 int tz_judge_children(struct tz_judge *j, const struct tz_type *t, struct tz_id id, tz_ver base_checkpoint,
                       char example[TZ_ID_HEX + 1], uint64_t *count);
+/** Refuse because of them. 0, negative. */
+TZ_MUST_USE int tz_judge_refuse_children(struct tz_judge *j, uint64_t count, const char *example);
 
 /* judge_case.c */
 /** Losses of one merged SET go into the cases of their fields and groups. */
@@ -201,7 +204,7 @@ TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row 
                                         const bool *names);
 /** The open cases of a record show what stands now; call after the row was put. */
 TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
-/** Open cases of @gone go on as cases of @keep. */
+/** The words in open cases of @gone go on in cases of @keep; the cases close, also that about its life. */
 TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
 
 /* judge_resolve.c */

@@ -68,6 +68,7 @@ struct tz_loss {
     struct tz_value as_of;   /* group members: the date that went with it */
     struct tz_commit author; /* of the losing value */
     const char *rule;        /* what decided: "later", "as_of", "resolved"; static */
+    struct tz_id of;         /* said of another record, that became part of this one; zero: of this one */
 };
 
 struct tz_merge_out {

@@ -47,7 +47,9 @@ struct oracle_candidate {
     uint32_t device, incarnation;
     uint64_t seq;
     struct tz_id user;
+    tz_ver ver;         /* when it was said */
     tz_ver since;       /* when it joined the case */
+    struct tz_id of;    /* said of another record, that became part of this one; zero: of this one */
     const char *values; /* "name=value;" sorted by name; text in quotes, blobs in hex */
 };
 

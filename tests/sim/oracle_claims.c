@@ -174,11 +174,13 @@ static void lay_over(struct oracle *o, struct oracle_row *keep, const struct ora
     struct ocommit author = c ? *c : (struct ocommit){0};
     author.ver = me.ver;
     o->real = &me;
+    o->laid = gone->id;
     o->me = author;
     o->base_ver = saw ? UINT64_MAX : 0;
     o->base_seq = 0;
     ora_merge_set(o, keep, gone->v, which);
     o->real = NULL;
+    o->laid = (struct tz_id){{0}};
     o->me = me;
     o->base_ver = base_ver;
     o->base_seq = base_seq;
@@ -220,12 +222,13 @@ static void hand_over_cases(struct oracle *o, struct oracle_row *gone, struct or
 {
     for (size_t i = 0, n = o->ncases; i < n; i++) {
         struct oracle_case *c = o->cases[i];
-        if (!c->open || c->type != gone->type || !tz_id_eq(c->id, gone->id) || strcmp(c->kind, "duplicate") == 0 ||
-            strcmp(c->subject, "_deleted") == 0)
+        if (!c->open || c->type != gone->type || !tz_id_eq(c->id, gone->id) || strcmp(c->kind, "duplicate") == 0)
             continue;
-        for (size_t k = 0; k < c->ncand; k++) {
+        for (size_t k = 0; k < c->ncand && strcmp(c->subject, "_deleted") != 0; k++) {
             struct oracle_candidate again = c->cand[k];
             again.since = o->me.ver;
+            if (tz_id_is_zero(again.of))
+                again.of = gone->id;
             ora_case_join(o, keep, c->subject, "conflict", again);
         }
         ora_case_close(o, c);

@@ -87,6 +87,7 @@ struct oracle {
     struct oracle_author who;
     struct ocommit me;
     const struct ocommit *real; /* while another's word is laid over a record */
+    struct tz_id laid;          /* the record whose words these are */
     bool parting;
     struct oalias *aliases;
     size_t naliases, aliases_cap;

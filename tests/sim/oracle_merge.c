@@ -181,6 +181,7 @@ struct oracle_candidate ora_candidate(const struct oracle *o, const struct ocomm
         c.incarnation = author->incarnation;
         c.seq = author->seq;
         c.user = author->user;
+        c.ver = author->ver;
     }
     return c;
 }
@@ -210,7 +211,8 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
     o->wrote = true;
     touch_case(o, c);
     for (size_t i = 0; i < c->ncand; i++)
-        if (c->cand[i].device == cand.device && tz_id_eq(c->cand[i].user, cand.user)) {
+        if (c->cand[i].device == cand.device && tz_id_eq(c->cand[i].user, cand.user) &&
+            tz_id_eq(c->cand[i].of, cand.of) && c->cand[i].ver <= cand.ver) {
             c->cand[i] = cand;
             return;
         }
@@ -378,7 +380,10 @@ static void losses_to_cases(struct oracle *o, struct oracle_row *r, const struct
             which[as_of] = true;
             v[as_of] = mine && names[as_of] ? in[as_of] : l->was_as_of[i];
         }
-        ora_case_join(o, r, ora_subject(t, i), "conflict", ora_candidate(o, author, ora_values(o, t, v, which)));
+        struct oracle_candidate word = ora_candidate(o, author, ora_values(o, t, v, which));
+        if (mine)
+            word.of = o->laid;
+        ora_case_join(o, r, ora_subject(t, i), "conflict", word);
     }
 }
 

@@ -594,7 +594,8 @@ static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolvi
     const struct oracle_row *about = ora_find(o, t, target); /* the case lies where that is, also when it went */
     if (!x->r || !x->c || !ora_in_area(o, &x->r->area) || (about->area.district[0] && !ora_in_area(o, &about->area)))
         return TZ_E_UNKNOWN_RECORD;
-    return op->generation == generation ? 0 : TZ_E_CASE_STALE;
+    bool moved_on = !tz_id_eq(x->r->id, target) && (x->c->open || strcmp(subject, "_deleted") == 0);
+    return op->generation != generation || moved_on ? TZ_E_CASE_STALE : 0;
 }
 
 static int resolve_values(struct oracle *o, const struct tz_op *op, struct resolving *x)

@@ -90,12 +90,16 @@ static bool same_candidate(const json_t *c, const struct oracle_candidate *o)
     struct tz_buf b;
     const char *sby = json_string_value(json_object_get(c, "by"));
     const char *suser = json_string_value(json_object_get(c, "user"));
+    const char *sof = json_string_value(json_object_get(c, "of"));
+    char of[TZ_ID_HEX + 1] = "";
     (void)snprintf(by, sizeof by, "%u.%u.%" PRIu64, o->device, o->incarnation, o->seq);
     hex(o->user, user);
+    if (!tz_id_is_zero(o->of))
+        hex(o->of, of);
     tz_buf_init(&b, 1 << 20);
     spell_values(json_object_get(c, "values"), &b);
-    bool same = sby && suser && strcmp(by, sby) == 0 && strcmp(user, suser) == 0 && b.len == strlen(o->values) &&
-                (b.len == 0 || memcmp(b.p, o->values, b.len) == 0);
+    bool same = sby && suser && strcmp(by, sby) == 0 && strcmp(user, suser) == 0 && strcmp(of, sof ? sof : "") == 0 &&
+                b.len == strlen(o->values) && (b.len == 0 || memcmp(b.p, o->values, b.len) == 0);
     tz_buf_deinit(&b);
     return same;
 }

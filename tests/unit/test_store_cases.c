@@ -345,6 +345,33 @@ static void decision_to_delete_does_not_bury_what_its_maker_had_not_seen(void **
     assert_true(sx_deleted(f, "organisation", id));
 }
 
+static void decision_to_delete_names_what_is_in_the_way(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    sx_applied(say(&f->fi, id, "address=一路")); /* revived */
+    struct tz_id c = sx_case(f, id, "_deleted", 1)->id;
+    sx_see(&f->d1);
+    struct tz_id seen = sx_create(&f->d1, "coverage", sx_ref(f, "org_id", id), "mode=own", "since=2020-01-01", NULL);
+    sx_see(&f->d1);
+    struct tz_id other = sx_create(&f->d1b, "coverage", sx_ref(f, "org_id", id), "mode=liaison", "since=2021", NULL);
+    const struct tz_result *r = sx_resolve(&f->d1, c, 1, "_deleted=1", NULL);
+    sx_refused(r, TZ_E_HAS_CHILDREN); /* the one he has seen */
+    assert_string_equal(r->ops[0].args[0], "1");
+    assert_string_equal(r->ops[0].args[1], sx_hex(f, seen));
+    sx_see(&f->d1);
+    sx_applied(sx_delete(&f->d1, "coverage", seen));
+    f->d1.seen = sx_row(f, "case", c)->ver; /* has seen the record, and not yet what hangs on it */
+    r = sx_resolve(&f->d1, c, 1, "_deleted=1", NULL);
+    sx_refused(r, TZ_E_HAS_CHILDREN);
+    assert_string_equal(r->ops[0].args[0], "1");
+    assert_string_equal(r->ops[0].args[1], sx_hex(f, other));
+    sx_see(&f->d1);
+    r = sx_resolve(&f->d1, c, 1, "_deleted=1", NULL);
+    assert_string_equal(r->ops[0].args[1], sx_hex(f, other));
+}
+
 static void decision_about_a_field_brings_the_record_back_whose_deletion_it_did_not_see(void **state)
 {
     struct sx *f = *state;
@@ -536,6 +563,7 @@ int main(void)
         T(resolve_needs_the_right_and_the_subject),
         T(resolve_about_life),
         T(decision_to_delete_does_not_bury_what_its_maker_had_not_seen),
+        T(decision_to_delete_names_what_is_in_the_way),
         T(decision_about_a_field_brings_the_record_back_whose_deletion_it_did_not_see),
         T(decision_about_a_field_of_a_record_known_to_be_deleted),
         T(decision_behind_a_decided_deletion_is_kept),

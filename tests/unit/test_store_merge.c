@@ -7,47 +7,7 @@
 
 #include <cmocka.h>
 
-#include "store_fixture.h"
-
-#include <string.h>
-
-#define USCI "usci=91120101MA0T000017"
-#define OTHER_USCI "usci=91120101MA0T000025"
-
-static struct tz_id org(struct sx_dev *dev, const char *name, const char *district, const char *usci)
-{
-    struct sx_cs *c = sx_begin(dev);
-    struct tz_id id = sx_op_create(c, "organisation", name, district, usci, NULL);
-    sx_applied(sx_push(c));
-    return id;
-}
-
-/** A supervisor of 120101 and one of the centre. */
-static void supervisors(struct sx *f, struct sx_dev *district, struct sx_dev *centre)
-{
-    sx_join(f, district, "super", "D_SUPER", "120101");
-    sx_join(f, centre, "csuper", "C_SUPER", "120000");
-}
-
-static const struct tz_result *merge(struct sx_dev *dev, enum tz_op_kind kind, const char *type, struct tz_id keep,
-                                     struct tz_id gone)
-{
-    struct sx_cs *c = sx_begin(dev);
-    sx_op(c, kind, type, keep)->other_id = gone;
-    return sx_push(c);
-}
-
-static const struct tz_row *duplicate_case(struct sx *f, struct tz_id first, struct tz_id second, int64_t generation)
-{
-    char subject[64] = "duplicate:";
-    memcpy(subject + 10, sx_hex(f, second), TZ_ID_HEX);
-    return sx_case(f, first, subject, generation);
-}
-
-static bool is_open(struct sx *f, const struct tz_row *c)
-{
-    return c && strcmp(sx_case_text(f, c, "state"), "open") == 0;
-}
+#include "merge_fixture.h"
 
 /* ---- clashes ---- */
 
