@@ -23,7 +23,8 @@ struct tz_case_subject {
 
 /** The newest case of (record, subject). */
 struct tz_case_head {
-    uint32_t generation; /* 0 = none yet */
+    bool known;          /* there is an entry */
+    uint32_t generation; /* 0 = no case yet */
     bool open;
     struct tz_id case_id;
 };

@@ -81,13 +81,10 @@ int tz_judge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, 
     return rc ? rc : 1;
 }
 
-/** A record that its field-level creator may still shape: made by this device and not yet taken over (status at its
- * default). */
-static bool own_unverified(const struct tz_judge *j, const struct tz_row *row)
+bool tz_judge_draft(const struct tz_row *row)
 {
     const struct tz_field *status = tz_type_field(row->rec.type, "status");
-    return status && status->dflt.kind != TZ_V_NULL && tz_id_device(row->id) == j->edit.device &&
-           tz_value_eq(row->rec.v[status->index], status->dflt);
+    return status && status->dflt.kind != TZ_V_NULL && tz_value_eq(row->rec.v[status->index], status->dflt);
 }
 
 static bool creator_exception(const struct tz_judge *j, const struct tz_type *t, const struct tz_field *f)
@@ -101,7 +98,18 @@ bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const
 {
     if (f->editors & j->role->editor)
         return true;
-    return creator_exception(j, row->rec.type, f) && own_unverified(j, row);
+    return creator_exception(j, row->rec.type, f) && tz_judge_draft(row) && tz_id_device(row->id) == j->edit.device;
+}
+
+bool tz_judge_may_merge(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f)
+{
+    return (f->editors & j->role->editor) || (creator_exception(j, row->rec.type, f) && tz_judge_draft(row));
+}
+
+void tz_judge_writes(struct tz_judge *j, const struct tz_row *row)
+{
+    j->target_type = row->rec.type;
+    j->target = row->id;
 }
 
 int tz_judge_size(struct tz_judge *j, const struct tz_record *rec)
@@ -363,6 +371,7 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
         return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
     row->id = op->id;
     row->born = j->edit.ver;
+    tz_judge_writes(j, row);
     if (t->nsteps)
         return tz_judge_opening(j, row);
     struct tz_stamps none;
@@ -411,7 +420,10 @@ static int load_editable(struct tz_judge *j, const struct tz_op *op, const struc
         rc = tz_purged_op(j, op, t);
         return rc ? rc : 1;
     }
-    return tz_judge_in_area(j, &row->area) ? 0 : (tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1);
+    if (!tz_judge_in_area(j, &row->area))
+        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
+    tz_judge_writes(j, row);
+    return 0;
 }
 
 /** The record was made by this device after the edit, which waited for that: version of its birth, else 0. */
@@ -600,6 +612,15 @@ static int answer_or_error(struct tz_judge *j, int rc, size_t row_bytes)
     return rc;
 }
 
+/** Withdrawals change no record. */
+static bool last_to_judge(const struct tz_changeset *cs, const struct tz_op *op)
+{
+    const struct tz_op *next = op + 1;
+    while (next < cs->ops + cs->nops && next->kind == TZ_OP_WITHDRAW)
+        next++;
+    return cs->independent || next == cs->ops + cs->nops;
+}
+
 int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
 {
     memset(&j->res, 0, sizeof j->res);
@@ -607,10 +628,9 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     j->res.cases = j->case_ids;
     if (op == j->cs->ops)
         j->s->row_bytes = 0;
-    if (op == j->cs->ops || j->cs->independent) {
+    if (op == j->cs->ops || j->cs->independent)
         j->nclaims = j->checked = 0;
-        j->parting = false;
-    }
+    j->target_type = NULL;
     if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
         return 0;
     j->edit.base_ver = seen_base(j, op->base_ver);
@@ -621,7 +641,7 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     size_t row_bytes = j->s->row_bytes;
     j->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
     int rc = judge_known(j, op, t);
-    if (!rc && j->res.outcome != TZ_OUT_REFUSED && (j->cs->independent || op == &j->cs->ops[j->cs->nops - 1]))
+    if (!rc && j->res.outcome != TZ_OUT_REFUSED && last_to_judge(j->cs, op))
         rc = tz_duplicate_check(j);
     j->s->row_bytes_max = 0;
     return answer_or_error(j, rc, row_bytes);

@@ -179,6 +179,7 @@ int tz_case_head_get(struct tz_judge *j, const struct tz_row *row, const char *s
     int rc = tz_stmt_step(st, j->err);
     if (rc != 1)
         return rc;
+    out->known = true;
     out->generation = (uint32_t)tz_stmt_int(st, 0);
     out->open = tz_stmt_int(st, 1) != 0;
     tz_stmt_id(st, 2, &out->case_id);

@@ -2,15 +2,19 @@
 /*
  * Business keys after a changeset: who else claims what was claimed just now.
  *
- *   the other is deleted                                        a closed case links the two, for information
- *   same name, both the author's to write, type merges itself   they become one record (judge_merge.c)
- *   anything else                                               both live, a case for the lowest level that sees both
+ *   the other is deleted                            a closed case links the two, for information
+ *   the author's own doing, and nothing against it  they become one record (judge_merge.c; may_become_one below)
+ *   somebody decided that both stay                 nothing
+ *   anything else                                   both live, a case for the lowest level that sees both
  *
  * Invariants
  *  1. A clash never changes what the author of a changeset is told, unless he may read both records: the answer is that
  *     of a clean save, and the case lies in an area that he does not read.
  *  2. One open case per pair of records, entered in case_head under both; it closes itself when the clash has gone.
  *  3. Claims are checked when the changeset has been carried out, since only then it is known what it claims.
+ *  4. Two about whom there ever was a case, or who came apart, never become one by themselves: their entry in case_head
+ *     says so (generation 0: there was no case).
+ *  5. However many claim one key, a live one is found, and every case whose clash has gone closes.
  */
 #include "case_int.h"
 #include "planted.h"
@@ -18,7 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OTHERS_MAX = 64, PROCESS_BYTES = 8 * 1024 * 1024 };
+enum { PAGE = 64, PROCESS_BYTES = 8 * 1024 * 1024 };
 static const char PREFIX[] = "duplicate:";
 
 static void subject_of(struct tz_id other, char out[TZ_NAME_MAX + 1])
@@ -35,11 +39,12 @@ bool tz_duplicate_case(const struct tz_judge *j, const struct tz_row *c)
 
 /* ---- what was claimed ---- */
 
-static int claim_add(struct tz_judge *j, const struct tz_type *t, struct tz_id id, tz_ver born, uint32_t keys)
+static int claim_add(struct tz_judge *j, struct tz_claimed add)
 {
     for (size_t i = j->checked; i < j->nclaims; i++)
-        if (j->claims[i].type == t && tz_id_eq(j->claims[i].id, id)) {
-            j->claims[i].keys |= keys;
+        if (j->claims[i].type == add.type && tz_id_eq(j->claims[i].id, add.id)) {
+            j->claims[i].keys |= add.keys;
+            j->claims[i].own = j->claims[i].own || add.own;
             return 0;
         }
     if (j->nclaims == j->claims_cap) {
@@ -52,8 +57,17 @@ static int claim_add(struct tz_judge *j, const struct tz_type *t, struct tz_id i
         j->claims = v;
         j->claims_cap = cap;
     }
-    j->claims[j->nclaims++] = (struct tz_claimed){t, id, born, keys};
+    j->claims[j->nclaims++] = add;
     return 0;
+}
+
+/** Did the author himself make it claim what it does? */
+static bool own_claim(const struct tz_judge *j, const struct tz_row *row)
+{
+    for (size_t i = 0; i < j->nclaims; i++)
+        if (j->claims[i].own && j->claims[i].type == row->rec.type && tz_id_eq(j->claims[i].id, row->id))
+            return true;
+    return false;
 }
 
 int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct tz_row *old)
@@ -71,7 +85,8 @@ int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct
         mask |= has && (!had || was != is) ? 1U << k : 0;
         moved = moved || (had && (!has || was != is));
     }
-    return mask || (moved && t->nkeys) ? claim_add(j, t, row->id, row->born, mask) : 0;
+    bool own = j->target_type == t && tz_id_eq(j->target, row->id);
+    return mask || (moved && t->nkeys) ? claim_add(j, (struct tz_claimed){t, row->id, row->born, mask, own}) : 0;
 }
 
 static bool same_key(const struct tz_row *a, const struct tz_row *b, const struct tz_key *key)
@@ -116,6 +131,37 @@ static int heads_put(struct tz_judge *j, const struct tz_row *a, const struct tz
     return rc ? rc : tz_case_head_put(j, b, subject, h);
 }
 
+static int head_get(struct tz_judge *j, const struct tz_row *a, const struct tz_row *b, struct tz_case_head *out)
+{
+    char subject[TZ_NAME_MAX + 1];
+    subject_of(b->id, subject);
+    return tz_case_head_get(j, a, subject, out);
+}
+
+/** Has somebody decided that both stay? 1, 0, negative. */
+static int both_stay(struct tz_judge *j, const struct tz_case_head *h)
+{
+    struct tz_row *c = NULL;
+    if (!h->generation || h->open)
+        return 0;
+    int rc = tz_case_load(j, h->case_id, &c);
+    return rc ? rc : tz_value_is_text(c->rec.v[tz_case_field(j, "choice")->index], "mine");
+}
+
+int tz_duplicate_parted(struct tz_judge *j, const struct tz_type *t, struct tz_id a, struct tz_id b)
+{
+    struct tz_row *x = tz_arena_calloc(j->a, 1, sizeof *x);
+    struct tz_row *y = tz_arena_calloc(j->a, 1, sizeof *y);
+    struct tz_case_head h;
+    if (!x || !y)
+        return TZ_E_NOMEM;
+    x->rec.type = y->rec.type = t;
+    x->id = a;
+    y->id = b;
+    int rc = head_get(j, x, y, &h);
+    return rc || h.known ? rc : heads_put(j, x, y, &h);
+}
+
 static bool earlier(const struct tz_row *a, const struct tz_row *b)
 {
     return a->born != b->born ? a->born < b->born : memcmp(a->id.b, b->id.b, TZ_ID_BYTES) < 0;
@@ -135,7 +181,7 @@ static int case_about(struct tz_judge *j, const struct tz_row *a, const struct t
     int rc = tz_case_head_get(j, first, subject, &h);
     if (rc || h.open || (!open && h.generation))
         return rc;
-    h = (struct tz_case_head){h.generation + 1, open, tz_case_id(first, subject, h.generation + 1)};
+    h = (struct tz_case_head){true, h.generation + 1, open, tz_case_id(first, subject, h.generation + 1)};
     tz_record_init(&c->rec, j->s->case_type);
     c->id = h.case_id;
     c->born = j->edit.ver;
@@ -192,99 +238,213 @@ static int close_case(struct tz_judge *j, struct tz_id id, const char *choice)
     return rc ? rc : heads_put(j, target, other, &h);
 }
 
+/** Run @fn in memory of its own: there may be thousands of its kind. */
+static int apart(struct tz_judge *j, int (*fn)(struct tz_judge *j, void *ctx), void *ctx)
+{
+    struct tz_arena *const outer = j->a;
+    struct tz_arena a;
+    tz_arena_init(&a, PROCESS_BYTES);
+    j->a = &a;
+    int rc = tz_rows_code(&a, fn(j, ctx));
+    j->a = outer;
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+struct open_pair {
+    const struct tz_row *row;
+    char subject[TZ_NAME_MAX + 1];
+    struct tz_id case_id, other;
+};
+
+/** Open cases of two records, one of them @row, behind @after. */
+static int open_pairs(struct tz_judge *j, const struct tz_row *row, const char *after, struct open_pair *out, size_t *n)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_PAIRS, j->err);
+    *n = 0;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, row->rec.type->id);
+    tz_stmt_bind_id(st, 2, &row->id);
+    tz_stmt_bind_text(st, 3, after);
+    tz_stmt_bind_int(st, 4, PAGE);
+    int rc;
+    while ((rc = tz_stmt_step(st, j->err)) == 1) {
+        struct open_pair *p = &out[(*n)++];
+        const char *subject = tz_stmt_text(st, 0);
+        p->row = row;
+        (void)snprintf(p->subject, sizeof p->subject, "%s", subject);
+        if (tz_id_parse(subject + sizeof PREFIX - 1, &p->other) || !tz_stmt_id(st, 1, &p->case_id)) {
+            rc = tz_err_set(j->err, TZ_E_DB_CORRUPT, "case_head", NULL, NULL, NULL);
+            break;
+        }
+    }
+    tz_stmt_reset(st);
+    return rc;
+}
+
+static int close_if_gone(struct tz_judge *j, void *ctx)
+{
+    const struct open_pair *p = ctx;
+    const struct tz_type *t = p->row->rec.type;
+    struct tz_row *other = tz_arena_alloc(j->a, sizeof *other);
+    int rc = other ? tz_replica_get(j->s->rep, t, p->other, j->a, other, j->err) : TZ_E_NOMEM;
+    if (rc < 0 || (rc == 1 && !p->row->deleted && !other->deleted && clash(j->s, p->row, other)))
+        return rc < 0 ? rc : 0;
+    tz_ver born = rc == 1 ? other->born : 0;
+    rc = close_case(j, p->case_id, "gone");
+    /* it may clash with others, who had their case with this one only */
+    return rc ? rc : claim_add(j, (struct tz_claimed){t, p->other, born, UINT32_MAX, false});
+}
+
 /** Open cases of @row whose clash has gone. */
 static int close_gone(struct tz_judge *j, const struct tz_row *row)
 {
-    struct {
-        struct tz_id case_id, other;
-    } open[OTHERS_MAX];
-    size_t n = 0;
-    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_OPEN, j->err);
-    struct tz_row *other = tz_arena_alloc(j->a, sizeof *other);
-    if (!st || !other)
-        return st ? TZ_E_NOMEM : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, row->rec.type->id);
-    tz_stmt_bind_id(st, 2, &row->id);
-    int rc;
-    while ((rc = tz_stmt_step(st, j->err)) == 1 && n < OTHERS_MAX) {
-        const char *subject = tz_stmt_text(st, 0);
-        if (strncmp(subject, PREFIX, sizeof PREFIX - 1) == 0 &&
-            tz_id_parse(subject + sizeof PREFIX - 1, &open[n].other) == 0 && tz_stmt_id(st, 1, &open[n].case_id))
-            n++;
+    struct open_pair *page = tz_arena_calloc(j->a, PAGE, sizeof *page);
+    const char *after = PREFIX;
+    int rc = page ? 0 : TZ_E_NOMEM;
+    for (size_t n = PAGE; n == PAGE && !rc;) {
+        rc = open_pairs(j, row, after, page, &n);
+        for (size_t i = 0; i < n && !rc; i++)
+            rc = apart(j, close_if_gone, &page[i]);
+        after = n ? tz_arena_strdup(j->a, page[n - 1].subject) : after;
+        rc = rc ? rc : after ? 0 : TZ_E_NOMEM;
     }
-    tz_stmt_reset(st);
-    for (size_t i = 0; i < n && rc >= 0; i++) {
-        rc = tz_replica_get(j->s->rep, row->rec.type, open[i].other, j->a, other, j->err);
-        tz_ver born = rc == 1 ? other->born : 0;
-        bool still = rc == 1 && !row->deleted && !other->deleted && clash(j->s, row, other);
-        if (rc >= 0)
-            rc = still ? 0 : close_case(j, open[i].case_id, "gone");
-        if (!rc && !still) /* it may clash with others, who had their case with this one only */
-            rc = claim_add(j, row->rec.type, open[i].other, born, UINT32_MAX);
-    }
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 /* ---- the check ---- */
 
-/** Ids of other records of the claim. */
-static int others_of(struct tz_judge *j, const struct tz_row *row, size_t k, struct tz_id *out, size_t *n)
+/** Both live, and claim one key: may they become one without anybody's decision? */
+static bool may_become_one(struct tz_judge *j, const struct tz_row *keep, const struct tz_row *gone)
 {
-    int64_t key = 0;
-    *n = 0;
-    if (!tz_rows_claim(j->s, &row->rec, k, &key))
-        return 0;
-    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CLAIM_OTHERS, j->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, key);
-    tz_stmt_bind_int(st, 2, row->rec.type->id);
-    tz_stmt_bind_id(st, 3, &row->id);
-    int rc = 1;
-    while (rc == 1 && *n < OTHERS_MAX)
-        if ((rc = tz_stmt_step(st, j->err)) == 1)
-            *n += tz_stmt_id(st, 0, &out[*n]);
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : 0;
+    const struct tz_type *t = keep->rec.type;
+    bool own = own_claim(j, keep) || own_claim(j, gone);
+    bool both_his = tz_judge_in_area(j, &keep->area) && tz_judge_in_area(j, &gone->area);
+    bool his_to_end = (t->deleters & j->role->editor) || tz_judge_draft(gone);
+    return t->auto_merge && own && both_his && his_to_end && same_name(j, keep, gone);
+}
+
+struct meeting {
+    const struct tz_row *keep, *gone;
+};
+
+static int merge_two(struct tz_judge *j, void *ctx)
+{
+    const struct meeting *m = ctx;
+    return tz_merge_records(j, m->keep->rec.type, m->keep->id, m->gone->id, true);
+}
+
+/** 1: they are one record now; 0: that would be too much for one changeset, and nothing has happened; negative. */
+static int become_one(struct tz_judge *j, struct meeting *m)
+{
+    struct tz_merged *const merged = j->merged;
+    const size_t ncases = j->res.ncases;
+    const size_t nclaims = j->nclaims;
+    const size_t row_bytes = j->s->row_bytes;
+    int rc = tz_db_savepoint(j->s->db, j->err);
+    if (rc)
+        return rc;
+    rc = apart(j, merge_two, m);
+    if (!rc) {
+        rc = tz_db_release(j->s->db, j->err);
+        return rc ? rc : 1;
+    }
+    struct tz_err ignored;
+    int undone = tz_db_rollback_to(j->s->db, &ignored);
+    if (undone || rc != TZ_E_LIMIT)
+        return rc;
+    if (j->err)
+        *j->err = (struct tz_err){0};
+    j->merged = merged;
+    j->res.ncases = ncases;
+    j->nclaims = nclaims;
+    j->s->row_bytes = row_bytes;
+    j->s->ndistricts = 0;
+    return 0;
 }
 
 /** @row and the live @other claim one key. 1: they became one record and @row is the one that went, 0, negative. */
 static int meet(struct tz_judge *j, const struct tz_row *row, const struct tz_row *other, size_t k)
 {
-    bool ours = tz_judge_in_area(j, &row->area) && tz_judge_in_area(j, &other->area);
-    if (row->rec.type->auto_merge && ours && !j->parting && same_name(j, row, other)) {
-        bool keep_row = earlier(row, other);
-        int rc = tz_merge_records(j, row->rec.type, keep_row ? row->id : other->id, keep_row ? other->id : row->id);
-        return rc ? rc : !keep_row;
-    }
+    bool keep_row = earlier(row, other);
+    struct meeting m = {keep_row ? row : other, keep_row ? other : row};
+    struct tz_case_head h;
+    int rc = head_get(j, row, other, &h);
+    if (!rc && !h.known && may_become_one(j, m.keep, m.gone))
+        rc = become_one(j, &m);
+    if (rc)
+        return rc < 0 ? rc : !keep_row;
     return case_about(j, row, other, k, true);
 }
 
-/** The first of the key's other claimants, live ones first: one case is enough to find the rest. 1, 0 none, negative.
- */
-static int find_other(struct tz_judge *j, const struct tz_row *row, size_t k, struct tz_row *other)
+struct claimants {
+    const struct tz_row *row;
+    size_t key;
+    int64_t hash;
+    struct tz_id ids[PAGE]; /* the last page read */
+    size_t n;
+};
+
+/** The next page of the other claimants: live ones, or deleted ones. */
+static int next_claimants(struct tz_judge *j, struct claimants *c, enum tz_sql which)
 {
-    struct tz_id ids[OTHERS_MAX];
-    size_t n = 0;
-    int rc = others_of(j, row, k, ids, &n);
-    for (int dead = 0; dead < 2 && !rc; dead++)
-        for (size_t i = 0; i < n && !rc; i++) {
-            rc = tz_replica_get(j->s->rep, row->rec.type, ids[i], j->a, other, j->err);
-            bool claims = rc == 1 && other->deleted == dead && same_key(row, other, &row->rec.type->keys[k]);
-            rc = rc < 0 ? rc : 0;
-            if (claims && dead) /* one that was merged away claims through its survivor */
-                rc = tz_alias_get(j->s, row->rec.type, other->id, NULL, j->err);
-            if (rc < 0)
-                return rc;
-            if (claims && rc == 0)
-                return 1;
-            rc = 0;
-        }
+    struct tz_id after = c->n ? c->ids[c->n - 1] : (struct tz_id){{0}};
+    struct tz_stmt *st = tz_store_sql(j->s, which, j->err);
+    c->n = 0;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, c->hash);
+    tz_stmt_bind_int(st, 2, c->row->rec.type->id);
+    tz_stmt_bind_id(st, 3, &c->row->id);
+    tz_stmt_bind_id(st, 4, &after);
+    tz_stmt_bind_int(st, 5, PAGE);
+    int rc;
+    while ((rc = tz_stmt_step(st, j->err)) == 1)
+        c->n += tz_stmt_id(st, 0, &c->ids[c->n]);
+    tz_stmt_reset(st);
     return rc;
 }
 
-static int check_one(struct tz_judge *j, const struct tz_claimed *c)
+/** Is there anything to be done about @id, who claims the key (or something of the same hash)? 1 and it in @other, 0,
+ * negative. */
+static int take_claimant(struct tz_judge *j, const struct claimants *c, struct tz_id id, struct tz_row *other)
 {
+    struct tz_case_head h;
+    int rc = tz_replica_get(j->s->rep, c->row->rec.type, id, j->a, other, j->err);
+    if (rc <= 0 || !same_key(c->row, other, &c->row->rec.type->keys[c->key]))
+        return rc < 0 ? rc : 0;
+    rc = other->deleted ? 0 : head_get(j, c->row, other, &h);
+    if (!rc && !other->deleted)
+        rc = both_stay(j, &h);
+    return rc < 0 ? rc : !rc;
+}
+
+/** The first of the key's other claimants about whom nothing is decided, live ones first: one case is enough to find
+ * the rest. 1, 0 none, negative. */
+static int find_other(struct tz_judge *j, const struct tz_row *row, size_t k, struct tz_row *other)
+{
+    static const enum tz_sql WHICH[] = {TZ_SQL_CLAIM_LIVE, TZ_SQL_CLAIM_DEAD};
+    struct claimants *c = tz_arena_calloc(j->a, 1, sizeof *c);
+    int rc = c ? 0 : TZ_E_NOMEM;
+    if (rc || !tz_rows_claim(j->s, &row->rec, k, &c->hash))
+        return rc;
+    c->row = row;
+    c->key = k;
+    for (int dead = 0; dead < 2 && !rc; dead++) {
+        c->n = 0;
+        do {
+            rc = next_claimants(j, c, WHICH[dead]);
+            for (size_t i = 0; i < c->n && !rc; i++)
+                rc = take_claimant(j, c, c->ids[i], other);
+        } while (c->n == PAGE && !rc);
+    }
+    return rc;
+}
+
+static int check_one(struct tz_judge *j, void *claimed)
+{
+    const struct tz_claimed *c = claimed;
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
     struct tz_row *other = tz_arena_alloc(j->a, sizeof *other);
     int rc = row && other ? tz_replica_get(j->s->rep, c->type, c->id, j->a, row, j->err) : TZ_E_NOMEM;
@@ -321,16 +481,11 @@ static struct tz_claimed next_claim(struct tz_judge *j)
 
 int tz_duplicate_check(struct tz_judge *j)
 {
-    struct tz_arena *const outer = j->a;
     int rc = 0;
+    j->target_type = NULL;                                  /* what follows is not the author's own doing */
     for (j->checked = 0; j->checked < j->nclaims && !rc;) { /* the list grows while it is worked off */
-        struct tz_arena a;
         struct tz_claimed c = next_claim(j);
-        tz_arena_init(&a, PROCESS_BYTES);
-        j->a = &a;
-        rc = tz_rows_code(&a, check_one(j, &c));
-        j->a = outer;
-        tz_arena_deinit(&a);
+        rc = apart(j, check_one, &c);
     }
     j->nclaims = j->checked = 0;
     return rc;

@@ -104,7 +104,10 @@ static int load_for_life(struct tz_judge *j, const struct tz_op *op, const struc
         rc = tz_purged_op(j, op, t);
         return rc ? rc : 1;
     }
-    return tz_judge_in_area(j, &row->area) ? 0 : (tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1);
+    if (!tz_judge_in_area(j, &row->area))
+        return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
+    tz_judge_writes(j, row);
+    return 0;
 }
 
 static int delete_superseded(struct tz_judge *j, const struct tz_row *row)

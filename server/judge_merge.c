@@ -34,6 +34,7 @@ struct pair {
     const struct tz_type *t;
     struct tz_row *keep, *gone;
     struct tz_stamps keep_stamps, gone_stamps;
+    bool by_itself;         /* the author's rights hold for each field */
     struct tz_loss *losses; /* nfields */
     size_t nlosses;
 };
@@ -66,6 +67,32 @@ static struct tz_edit as_edit(struct tz_judge *j, tz_ver stamp, bool saw)
                             .ver = j->edit.ver};
 }
 
+static bool may_write(const struct tz_judge *j, const struct pair *p, const bool *names)
+{
+    bool may = true;
+    for (size_t i = 0; i < p->t->nfields; i++)
+        may = may && (!names[i] || tz_judge_may_merge(j, p->keep, &p->t->fields[i]));
+    return may;
+}
+
+/** What stands is not the author's to change: all that the one that goes says otherwise is a candidate. */
+static void keep_words(struct pair *p, const bool *names, const struct tz_edit *e)
+{
+    for (size_t i = 0; i < p->t->nfields; i++) {
+        uint16_t g = p->t->fields[i].group;
+        size_t as_of = g ? p->t->groups[g - 1].as_of : i;
+        if (!names[i] || (g && i == as_of) || tz_value_eq(p->gone->rec.v[i], p->keep->rec.v[i]))
+            continue;
+        p->losses[p->nlosses++] =
+            (struct tz_loss){.field = (uint16_t)i,
+                             .value = p->gone->rec.v[i],
+                             .as_of = names[as_of] ? p->gone->rec.v[as_of] : p->keep->rec.v[as_of],
+                             .author = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective},
+                             .rule = "right",
+                             .of = p->gone->id};
+    }
+}
+
 /** One field or group of the record that goes, laid over the survivor. */
 static int merge_subject(struct tz_judge *j, struct pair *p, const bool *names, bool saw)
 {
@@ -80,6 +107,10 @@ static int merge_subject(struct tz_judge *j, struct pair *p, const bool *names, 
     if (!any)
         return 0;
     struct tz_edit e = as_edit(j, newest, saw);
+    if (p->by_itself && !may_write(j, p, names)) {
+        keep_words(p, names, &e);
+        return 0;
+    }
     int rc = out ? tz_merge_set(p->t, &p->keep->rec, p->keep->born, &p->keep_stamps, &p->gone->rec, names, &e,
                                 tz_judge_commit_of, j, out)
                  : TZ_E_NOMEM;
@@ -212,9 +243,9 @@ static int merged_tell(struct tz_judge *j, struct tz_id gone, struct tz_id keep)
     return 0;
 }
 
-int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone)
+int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone, bool by_itself)
 {
-    struct pair p = {.t = t};
+    struct pair p = {.t = t, .by_itself = by_itself};
     int rc = tz_merge_load(j, t, keep, &p.keep, &p.keep_stamps);
     if (!rc)
         rc = tz_merge_load(j, t, gone, &p.gone, &p.gone_stamps);
@@ -288,5 +319,5 @@ int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const struct tz_t
     rc = rc ? rc : tz_merge_leads_to(j, t, gone->id, keep->id);
     if (rc)
         return rc < 0 ? rc : tz_judge_refuse(j, TZ_E_CYCLE, t->name, NULL);
-    return tz_merge_records(j, t, keep->id, gone->id);
+    return tz_merge_records(j, t, keep->id, gone->id, false);
 }

@@ -100,6 +100,7 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
     bool closed = tz_value_is_text(r->c->rec.v[tz_case_field(j, "state")->index], "closed");
     if (!tz_id_eq(r->row->id, target) && (r->s.life || !closed)) /* it became part of another */
         return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
+    tz_judge_writes(j, r->row);
     return 0;
 }
 

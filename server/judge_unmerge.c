@@ -152,6 +152,6 @@ int tz_judge_unmerge(struct tz_judge *j, const struct tz_op *op, const struct tz
     rc = tz_alias_get(j->s, t, op->other_id, &survivor, j->err);
     if (rc <= 0 || !tz_id_eq(survivor, keep->id))
         return rc < 0 ? rc : tz_judge_refuse(j, TZ_E_NOT_DELETED, NULL, NULL);
-    j->parting = true;
-    return come_apart(j, t, keep->id, op->other_id);
+    rc = come_apart(j, t, keep->id, op->other_id);
+    return rc ? rc : tz_duplicate_parted(j, t, keep->id, op->other_id);
 }

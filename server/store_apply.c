@@ -115,7 +115,6 @@ static int prepare_judge(struct apply *p)
     j->claims = NULL;
     j->nclaims = j->claims_cap = j->checked = 0;
     j->merged = NULL;
-    j->parting = false;
     j->out = p->a;
     j->err = p->err;
     j->edit = (struct tz_edit){.device = p->device,

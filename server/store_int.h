@@ -96,6 +96,7 @@ struct tz_claimed {
     struct tz_id id;
     tz_ver born;
     uint32_t keys; /* newly claimed, as bits */
+    bool own;      /* by an op of the author that names the record, not by what that led to */
 };
 /** Records that became one by themselves. */
 struct tz_merged {
@@ -124,8 +125,10 @@ struct tz_judge {
     struct tz_claimed *claims;
     size_t nclaims, claims_cap, checked;
     struct tz_merged *merged;
-    bool parting; /* records come apart: they do not become one again by themselves */
-    /* the current op's answer */
+    /* the current op */
+    const struct tz_type *target_type; /* of the record that it writes; NULL none yet, or two (MERGE, UNMERGE) */
+    struct tz_id target;
+    /* its answer */
     struct tz_op_result res;
     struct tz_id case_ids[TZ_RESULT_CASES_MAX];
 };
@@ -154,6 +157,12 @@ int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_
                     bool *names);
 /** Could every reader be sent it? 0 good, 1 refused. */
 int tz_judge_size(struct tz_judge *j, const struct tz_record *rec);
+/** The current op writes this record: the one that it names, or where that one went. */
+void tz_judge_writes(struct tz_judge *j, const struct tz_row *row);
+/** A record that nobody has taken over from who made it (its status is the one it began with). */
+bool tz_judge_draft(const struct tz_row *row);
+/** May what another record says of this field become a word of @row by the author's doing? */
+bool tz_judge_may_merge(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
 /** Write row and stamps as of this commit. */
 TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
 /** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1:
@@ -226,6 +235,8 @@ TZ_MUST_USE int tz_purged_resolve(struct tz_judge *j, const struct tz_op *op, st
 TZ_MUST_USE int tz_duplicate_note(struct tz_judge *j, const struct tz_row *row, const struct tz_row *old);
 /** The changeset is carried out: who else claims what it claims? */
 TZ_MUST_USE int tz_duplicate_check(struct tz_judge *j);
+/** The two came apart: they never become one again by themselves. */
+TZ_MUST_USE int tz_duplicate_parted(struct tz_judge *j, const struct tz_type *t, struct tz_id a, struct tz_id b);
 bool tz_duplicate_case(const struct tz_judge *j, const struct tz_row *c);
 /** RESOLVE of such a case: both stay. */
 TZ_MUST_USE int tz_duplicate_resolve(struct tz_judge *j, const struct tz_op *op, const struct tz_row *c);
@@ -233,8 +244,10 @@ TZ_MUST_USE int tz_duplicate_resolve(struct tz_judge *j, const struct tz_op *op,
 /* judge_merge.c */
 /** May the author merge records (@t NULL: of whatever type)? Supervisors may. */
 bool tz_merge_right(const struct tz_judge *j, const struct tz_type *t);
-/** @gone becomes part of @keep; both exist and are live. */
-TZ_MUST_USE int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone);
+/** @gone becomes part of @keep; both exist and are live. @by_itself: nobody decided it, so the author's rights hold for
+ * each field of the survivor: what he may not write is a candidate. */
+TZ_MUST_USE int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone,
+                                 bool by_itself);
 TZ_MUST_USE int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
 
 /* judge_link.c */

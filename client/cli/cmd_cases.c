@@ -142,6 +142,7 @@ static const char *rule_text(const char *rule)
         {"later", {"后改的为准", "the later edit stands"}},
         {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
         {"resolved", {"已处理的值为准", "the resolved value stands"}},
+        {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
         {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
         {"purged",
          {"记录很久以前已删除并清除，不会自行恢复",

@@ -22,6 +22,7 @@ static const char *case_rule_text(const char *rule)
         {"later", {"后改的为准", "the later edit stands"}},
         {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
         {"resolved", {"已处理的值为准", "the resolved value stands"}},
+        {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
         {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
         {"revived", {"删除后送到的修改恢复了记录", "an edit that came after the deletion brought the record back"}}};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)

@@ -362,7 +362,11 @@ static void judge_one(struct oracle *o, struct oracle_outcome *x, size_t i)
     o->superseded = false;
     o->base_ver = op->base_ver <= o->head ? op->base_ver : 0;
     o->base_seq = op->base_seq < o->cs->seq ? op->base_seq : o->cs->seq;
+    o->target = NULL;
+    o->round += i == 0 || o->cs->independent;
     x->codes[i] = ora_judge_op(o, op);
+    if (!x->codes[i])
+        ora_own_claims(o);
     x->ops[i] = x->codes[i] ? TZ_OUT_REFUSED : o->superseded ? TZ_OUT_SUPERSEDED : TZ_OUT_APPLIED;
 }
 
@@ -405,7 +409,6 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
     o->nundo = 0;
     o->wrote = false;
     o->waited = effective != 0;
-    o->parting = false;
     o->me = (struct ocommit){.ver = o->head + 1,
                              .device = o->cs->device,
                              .incarnation = o->cs->incarnation,

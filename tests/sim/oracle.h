@@ -39,6 +39,7 @@ struct oracle_row {
     tz_ver born, ver;
     const char **claims; /* by key, as of when they were last looked at; NULL never */
     bool recheck;        /* a case with another has closed: it may clash with a third */
+    unsigned own;        /* last round in which an op that names it changed what it claims */
     struct tz_area area;
     unsigned journal; /* last undo mark it was saved under */
 };
@@ -61,6 +62,7 @@ struct oracle_case {
     uint32_t generation;
     bool open;
     const char *kind; /* "conflict", "deleted" or "duplicate" */
+    bool kept;        /* somebody decided that both stay */
     struct oracle_candidate *cand;
     size_t ncand, cap;
     unsigned journal;

@@ -116,7 +116,7 @@ static void case_of_two(struct oracle *o, struct oracle_row *a, struct oracle_ro
     struct oracle_row *second = first == a ? b : a;
     const char *subject = subject_for(o, second->id);
     const struct oracle_case *was = ora_case_newest(o, first, subject);
-    if (was && (was->open || !open))
+    if (was && (was->open || !open || was->kept))
         return;
     struct oracle_case *c = ora_case_new(o, first, subject, was ? was->generation + 1 : 1, "duplicate");
     c->other = second->id;
@@ -156,6 +156,15 @@ static bool said(const struct oracle_row *r, size_t i)
     return r->stamp[i].ver != r->born || (r->v[i].kind != TZ_V_NULL && !tz_value_eq(r->v[i], r->type->fields[i].dflt));
 }
 
+static tz_ver newest_of(const struct oracle_row *r, const bool *which)
+{
+    tz_ver newest = 0;
+    for (size_t i = 0; i < r->type->nfields; i++)
+        if (which[i] && r->stamp[i].ver > newest)
+            newest = r->stamp[i].ver;
+    return newest;
+}
+
 /** The fields @which of @gone, as a word of whoever wrote them, laid over @keep. */
 static void lay_over(struct oracle *o, struct oracle_row *keep, const struct oracle_row *gone, const bool *which,
                      bool saw)
@@ -164,10 +173,7 @@ static void lay_over(struct oracle *o, struct oracle_row *keep, const struct ora
     tz_ver base_ver = o->base_ver;
     uint64_t base_seq = o->base_seq;
     bool superseded = o->superseded;
-    tz_ver newest = 0;
-    for (size_t i = 0; i < gone->type->nfields; i++)
-        if (which[i] && gone->stamp[i].ver > newest)
-            newest = gone->stamp[i].ver;
+    tz_ver newest = newest_of(gone, which);
     if (!newest)
         return;
     const struct ocommit *c = ora_commit(o, newest);
@@ -187,7 +193,55 @@ static void lay_over(struct oracle *o, struct oracle_row *keep, const struct ora
     o->superseded = superseded;
 }
 
-static void merge_fields(struct oracle *o, struct oracle_row *keep, const struct oracle_row *gone)
+/** Nobody has taken it over from who made it. */
+static bool draft(const struct oracle_row *r)
+{
+    const struct tz_field *status = tz_type_field(r->type, "status");
+    return status && status->dflt.kind != TZ_V_NULL && tz_value_eq(r->v[status->index], status->dflt);
+}
+
+/** May the author, by what he did to one of two records, change @which of the one that stays? */
+static bool may_write(const struct oracle *o, const struct oracle_row *keep, const bool *which)
+{
+    bool may = true;
+    for (size_t i = 0; i < keep->type->nfields; i++) {
+        unsigned editors = keep->type->fields[i].editors;
+        bool as_maker = o->who.role->editor == TZ_ED_F && draft(keep) && strcmp(keep->type->fields[i].name, "status") &&
+                        (editors & ~(unsigned)TZ_ED_S);
+        may = may && (!which[i] || (editors & o->who.role->editor) || as_maker);
+    }
+    return may;
+}
+
+/** What the survivor says stays; the other's words, where they differ, are one candidate for each field or group. */
+static void only_words(struct oracle *o, struct oracle_row *keep, const struct oracle_row *gone, const bool *which)
+{
+    const struct tz_type *t = keep->type;
+    struct tz_value v[TZ_FIELDS_MAX];
+    bool differs[TZ_FIELDS_MAX] = {false};
+    const char *subject = NULL;
+    for (size_t i = 0; i < t->nfields; i++) {
+        uint16_t g = t->fields[i].group;
+        v[i] = gone->v[i];
+        differs[i] = which[i] && !(g && t->groups[g - 1].as_of == i) && !tz_value_eq(keep->v[i], v[i]);
+        if (!differs[i])
+            continue;
+        subject = ora_subject(t, i);
+        if (g && !which[t->groups[g - 1].as_of])
+            v[t->groups[g - 1].as_of] = keep->v[t->groups[g - 1].as_of];
+        if (g)
+            differs[t->groups[g - 1].as_of] = true;
+    }
+    if (!subject)
+        return;
+    const struct ocommit *c = ora_commit(o, newest_of(gone, which));
+    struct oracle_candidate word = ora_candidate(o, c, ora_values(o, t, v, differs));
+    word.ver = o->me.ver;
+    word.of = gone->id;
+    ora_case_join(o, keep, subject, "conflict", word);
+}
+
+static void merge_fields(struct oracle *o, struct oracle_row *keep, const struct oracle_row *gone, bool by_itself)
 {
     const struct tz_type *t = keep->type;
     bool done[TZ_FIELDS_MAX] = {false};
@@ -213,8 +267,14 @@ static void merge_fields(struct oracle *o, struct oracle_row *keep, const struct
             both[as_of] = both[as_of] || alone[as_of];
             alone[as_of] = false;
         }
-        lay_over(o, keep, gone, both, false);
-        lay_over(o, keep, gone, alone, true);
+        if (by_itself && !may_write(o, keep, both))
+            only_words(o, keep, gone, both);
+        else
+            lay_over(o, keep, gone, both, false);
+        if (by_itself && !may_write(o, keep, alone))
+            only_words(o, keep, gone, alone);
+        else
+            lay_over(o, keep, gone, alone, true);
     }
 }
 
@@ -267,7 +327,7 @@ static void move_links(struct oracle *o, struct oalias *a, struct oracle_row *go
         }
 }
 
-static void become_one(struct oracle *o, struct oracle_row *keep, struct oracle_row *gone)
+static void become_one(struct oracle *o, struct oracle_row *keep, struct oracle_row *gone, bool by_itself)
 {
     size_t n = keep->type->nfields;
     ORACLE_GROW(o->aliases, o->naliases, o->aliases_cap);
@@ -280,7 +340,7 @@ static void become_one(struct oracle *o, struct oracle_row *keep, struct oracle_
     a.was = tz_arena_dup(&o->arena, keep->v, n * sizeof *keep->v);
     ora_touch(o, keep);
     ora_touch(o, gone);
-    merge_fields(o, keep, gone);
+    merge_fields(o, keep, gone, by_itself);
     for (size_t i = 0; i < n; i++)
         if (said(keep, i))
             keep->stamp[i].ver = o->me.ver;
@@ -311,6 +371,39 @@ static bool same_name(struct oracle *o, const struct oracle_row *a, const struct
     return x && y && *x && strcmp(x, y) == 0;
 }
 
+static const struct oracle_case *case_of_pair(struct oracle *o, const struct oracle_row *a, const struct oracle_row *b)
+{
+    const struct oracle_row *first = born_before(a, b) ? a : b;
+    return ora_case_newest(o, first, subject_for(o, first == a ? b->id : a->id));
+}
+
+static bool came_apart(const struct oracle *o, struct tz_id a, struct tz_id b)
+{
+    bool did = false;
+    for (size_t i = 0; i < o->naliases; i++) {
+        const struct oalias *x = &o->aliases[i];
+        bool pair = (tz_id_eq(x->id, a) && tz_id_eq(x->first, b)) || (tz_id_eq(x->id, b) && tz_id_eq(x->first, a));
+        did = did || (pair && x->until != UINT64_MAX);
+    }
+    return did;
+}
+
+/** Nobody has ever had to do with the two as a pair, and the author wrote and may end what he makes one of. */
+static bool may_become_one(struct oracle *o, const struct oracle_row *keep, const struct oracle_row *gone)
+{
+    bool new_pair = !case_of_pair(o, keep, gone) && !came_apart(o, keep->id, gone->id);
+    bool own = keep->own == o->round || gone->own == o->round;
+    bool his = ora_in_area(o, &keep->area) && ora_in_area(o, &gone->area);
+    bool may_end = (gone->type->deleters & o->who.role->editor) || draft(gone);
+    return keep->type->auto_merge && new_pair && own && his && may_end && same_name(o, keep, gone);
+}
+
+static bool both_stay(struct oracle *o, const struct oracle_row *a, const struct oracle_row *b)
+{
+    const struct oracle_case *c = case_of_pair(o, a, b);
+    return c && c->kept;
+}
+
 static struct oracle_row *find_other(struct oracle *o, const struct oracle_row *r, size_t k, bool dead)
 {
     struct oracle_row *best = NULL;
@@ -321,7 +414,7 @@ static struct oracle_row *find_other(struct oracle *o, const struct oracle_row *
         x->deleted = false; /* what a tombstone claimed when it lived */
         bool hit = same(claim_of(o, r, k), claim_of(o, x, k));
         x->deleted = dead;
-        if (hit && (!best || memcmp(x->id.b, best->id.b, TZ_ID_BYTES) < 0))
+        if (hit && !(!dead && both_stay(o, r, x)) && (!best || memcmp(x->id.b, best->id.b, TZ_ID_BYTES) < 0))
             best = x;
     }
     return best;
@@ -342,13 +435,12 @@ static void check_row(struct oracle *o, struct oracle_row *r, bool all)
             case_of_two(o, r, tomb, false);
         if (!x)
             continue;
-        if (!r->type->auto_merge || o->parting || !ora_in_area(o, &r->area) || !ora_in_area(o, &x->area) ||
-            !same_name(o, r, x)) {
+        struct oracle_row *keep = born_before(r, x) ? r : x;
+        if (!may_become_one(o, keep, keep == r ? x : r)) {
             case_of_two(o, r, x, true);
             continue;
         }
-        struct oracle_row *keep = born_before(r, x) ? r : x;
-        become_one(o, keep, keep == r ? x : r);
+        become_one(o, keep, keep == r ? x : r, true);
         if (keep != r) {
             close_gone(o, r);
             return;
@@ -365,6 +457,12 @@ static bool changed(struct oracle *o, const struct oracle_row *r)
         any = any || (was || is ? !same(was, is) : false);
     }
     return any;
+}
+
+void ora_own_claims(struct oracle *o)
+{
+    if (o->target && o->target->type->nkeys && o->target->ver == o->me.ver && changed(o, o->target))
+        o->target->own = o->round;
 }
 
 static void remember(struct oracle *o, struct oracle_row *r)
@@ -453,14 +551,13 @@ int ora_op_merge(struct oracle *o, const struct tz_op *op, const struct tz_type 
             return TZ_E_DELETED;
         if (leads_to(o, keep, gone->id) || leads_to(o, gone, keep->id))
             return TZ_E_CYCLE;
-        become_one(o, keep, gone);
+        become_one(o, keep, gone, false);
         return 0;
     }
     struct oalias *a = ora_alias(o, t, op->other_id);
     struct oracle_row *back = ora_find(o, t, op->other_id);
     if (!a || !tz_id_eq(a->survivor, keep->id))
         return TZ_E_NOT_DELETED;
-    o->parting = true;
     ora_touch(o, back);
     ora_touch(o, keep);
     back->deleted = false;
@@ -500,8 +597,10 @@ int ora_keep_both(struct oracle *o, const struct tz_op *op, struct oracle_case *
         return TZ_E_BAD_OP;
     if (op->generation != c->generation)
         return TZ_E_CASE_STALE;
-    if (c->open)
+    if (c->open) {
         ora_case_close(o, c);
+        c->kept = true;
+    }
     return 0;
 }
 

@@ -88,7 +88,8 @@ struct oracle {
     struct ocommit me;
     const struct ocommit *real; /* while another's word is laid over a record */
     struct tz_id laid;          /* the record whose words these are */
-    bool parting;
+    struct oracle_row *target;  /* of the op */
+    unsigned round;             /* of claims: one per changeset, or op of an import */
     struct oalias *aliases;
     size_t naliases, aliases_cap;
     tz_ver base_ver;
@@ -139,6 +140,8 @@ struct oracle_case *ora_case_new(struct oracle *o, const struct oracle_row *r, c
 /* oracle_claims.c */
 /** The changeset (or op of an import) is carried out: who claims what somebody else does? */
 void ora_check_claims(struct oracle *o);
+/** The op is carried out: did it change what its own record claims? */
+void ora_own_claims(struct oracle *o);
 struct oalias *ora_alias(const struct oracle *o, const struct tz_type *t, struct tz_id id);
 /** The record, or where it went. */
 struct oracle_row *ora_target(const struct oracle *o, const struct tz_type *t, struct tz_id id);

@@ -246,7 +246,7 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
     r->area = area;
     r->journal = o->mark;
     ORACLE_GROW(o->rows, o->nrows, o->rows_cap);
-    o->rows[o->nrows++] = r;
+    o->rows[o->nrows++] = o->target = r;
     ora_wrote(o, r);
     return 0;
 }
@@ -308,7 +308,7 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
         return TZ_E_APPEND_ONLY;
     if (t->local)
         return TZ_E_NO_RIGHT_TYPE;
-    struct oracle_row *r = ora_target(o, t, op->id);
+    struct oracle_row *r = o->target = ora_target(o, t, op->id);
     if (!r || !ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
     int rc = take(o, op, t, in, names);
@@ -457,7 +457,7 @@ static int op_elements(struct oracle *o, const struct tz_op *op, const struct tz
         return TZ_E_APPEND_ONLY;
     if (t->local)
         return TZ_E_NO_RIGHT_TYPE;
-    struct oracle_row *r = ora_target(o, t, op->id);
+    struct oracle_row *r = o->target = ora_target(o, t, op->id);
     const struct tz_field *f = tz_type_field_id(t, op->field);
     if (!r || !ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
@@ -489,7 +489,7 @@ static int life_rights(struct oracle *o, const struct tz_op *op, const struct tz
         return TZ_E_APPEND_ONLY;
     if (t->local || !(t->deleters & o->who.role->editor))
         return TZ_E_NO_RIGHT_TYPE;
-    *out = ora_target(o, t, op->id);
+    *out = o->target = ora_target(o, t, op->id);
     return *out && ora_in_area(o, &(*out)->area) ? 0 : TZ_E_UNKNOWN_RECORD;
 }
 
@@ -594,6 +594,7 @@ static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolvi
     const struct oracle_row *about = ora_find(o, t, target); /* the case lies where that is, also when it went */
     if (!x->r || !x->c || !ora_in_area(o, &x->r->area) || (about->area.district[0] && !ora_in_area(o, &about->area)))
         return TZ_E_UNKNOWN_RECORD;
+    o->target = x->r;
     bool moved_on = !tz_id_eq(x->r->id, target) && (x->c->open || strcmp(subject, "_deleted") == 0);
     return op->generation != generation || moved_on ? TZ_E_CASE_STALE : 0;
 }

@@ -51,6 +51,7 @@ tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge_cases LABEL unit SOURCES unit/test_store_merge_cases.c LINK tz_store_fixture)
+tz_test(NAME test_store_duplicates LABEL unit SOURCES unit/test_store_duplicates.c LINK tz_store_fixture)
 tz_test(NAME test_store_digest LABEL unit SOURCES unit/test_store_digest.c LINK tz_store_fixture)
 tz_test(NAME test_store_history LABEL unit SOURCES unit/test_store_history.c LINK tz_store_fixture)
 tz_test(NAME test_store_balance LABEL unit SOURCES unit/test_store_balance.c LINK tz_store_fixture)
