@@ -166,24 +166,30 @@ int tz_case_values(const struct tz_row *row, const struct tz_case_view *cv, int 
     return rc;
 }
 
-bool tz_case_author(const struct tz_row *row, int candidate, struct tz_case_author *out)
+static void take_author(const json_t *j, struct tz_case_author *out)
 {
-    json_t *all = candidate < 0 ? load_either(row, "standing", "standing_secret")
-                                : load_either(row, "candidates", "candidates_secret");
-    const json_t *j = candidate < 0 ? all : json_array_get(all, (size_t)candidate);
     const char *by = json_string_value(json_object_get(j, "by"));
     const char *ver = json_string_value(json_object_get(j, "ver"));
     const char *user = json_string_value(json_object_get(j, "user"));
     const char *rule = json_string_value(json_object_get(j, "rule"));
     memset(out, 0, sizeof *out);
-    bool ok = by && sscanf(by, "%" SCNu32 ".%" SCNu32 ".%" SCNu64, &out->device, &out->incarnation, &out->seq) == 3;
-    if (ok) {
-        out->ver = ver ? strtoull(ver, NULL, 10) : 0;
-        out->at_ms = json_integer_value(json_object_get(j, "at"));
-        if (user && tz_id_parse(user, &out->user))
-            out->user = (struct tz_id){{0}};
-        (void)snprintf(out->rule, sizeof out->rule, "%s", rule ? rule : "");
-    }
-    json_decref(all);
-    return ok;
+    out->known = by && sscanf(by, "%" SCNu32 ".%" SCNu32 ".%" SCNu64, &out->device, &out->incarnation, &out->seq) == 3;
+    if (!out->known)
+        return;
+    out->ver = ver ? strtoull(ver, NULL, 10) : 0;
+    out->at_ms = json_integer_value(json_object_get(j, "at"));
+    if (user && tz_id_parse(user, &out->user))
+        out->user = (struct tz_id){{0}};
+    (void)snprintf(out->rule, sizeof out->rule, "%s", rule ? rule : "");
+}
+
+void tz_case_authors(const struct tz_row *row, struct tz_case_author *out, size_t n)
+{
+    json_t *standing = load_either(row, "standing", "standing_secret");
+    json_t *list = load_either(row, "candidates", "candidates_secret");
+    take_author(standing, &out[0]);
+    for (size_t i = 1; i < n; i++)
+        take_author(json_array_get(list, i - 1), &out[i]);
+    json_decref(standing);
+    json_decref(list);
 }

@@ -98,11 +98,13 @@ static int case_of(struct here *h, struct tz_id id, struct tz_case_view *out)
     return rc == 1 ? tz_case_read(h->o, row, out, &ignored) == 0 : rc;
 }
 
-static int concerns(struct here *h, const struct tz_op *op)
+static int concerns(struct here *h, const struct tz_op *op, const struct tz_op_result *r)
 {
     struct tz_case_view cv;
+    const struct tz_id id = h->c->id;
     bool pairs = op->kind == TZ_OP_MERGE || op->kind == TZ_OP_UNMERGE;
-    if (op->type == h->c->type->id && (tz_id_eq(op->id, h->c->id) || (pairs && tz_id_eq(op->other_id, h->c->id))))
+    if (op->type == h->c->type->id && (tz_id_eq(op->id, id) || (pairs && tz_id_eq(op->other_id, id)) ||
+                                       tz_id_eq(r->alias_of, id) || tz_id_eq(r->absorbed, id)))
         return op->kind != TZ_OP_WITHDRAW;
     if (op->kind != TZ_OP_RESOLVE)
         return 0;
@@ -137,8 +139,15 @@ static int add_op(struct here *h, const struct tz_history_entry *e, const struct
     ch->h = (struct tz_history_op){.op = *op, .result = *r, .index = (uint32_t)index};
     if (op->kind == TZ_OP_RESOLVE)
         ch->h.case_id = op->id;
-    if (tz_id_eq(op->other_id, h->c->id))
+    bool pairs = op->kind == TZ_OP_MERGE || op->kind == TZ_OP_UNMERGE;
+    if (pairs && tz_id_eq(op->other_id, h->c->id))
         ch->h.op.other_id = op->id;
+    if (!pairs && op->kind != TZ_OP_RESOLVE) {
+        ch->h.as_other = tz_id_eq(r->alias_of, h->c->id);
+        ch->h.op.other_id = !tz_id_eq(op->id, h->c->id)  ? op->id
+                            : tz_id_is_zero(r->alias_of) ? r->absorbed
+                                                         : r->alias_of;
+    }
     return read_values(h->c, ch, h->a);
 }
 
@@ -168,7 +177,7 @@ static int take_own(struct here *h, const struct tz_stmt *s)
         struct tz_op_result one = {.outcome = e.outcome};
         if (r.nops == cs.nops)
             one = r.ops[i];
-        rc = concerns(h, &cs.ops[i]);
+        rc = concerns(h, &cs.ops[i], &one);
         rc = rc == 1 ? add_op(h, &e, &cs.ops[i], &one, i) : rc;
         if (rc)
             return rc;

@@ -87,11 +87,12 @@ static json_t *op_json(const struct tz_changes *c, const struct tz_change *ch)
     const struct tz_op *op = &ch->h.op;
     const struct tz_op_result *r = &ch->h.result;
     const char *choice = (unsigned)op->choice <= TZ_CHOICE_TYPED ? choices[op->choice] : "";
-    return json_pack("{s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:s,s:o,s:o,s:I}", "op", tz_op_kind_name(op->kind),
-                     "outcome", tz_outcome_name(r->outcome), "code", r->code ? tz_err_info(r->code)->symbol : "",
-                     "index", (json_int_t)ch->h.index, "fields", fields_json(c, ch), "field", field_json(c, op),
-                     "elements", elements_json(op), "cases", cases_json(r), "case", id_json(ch->h.case_id), "choice",
-                     choice, "deleted", (int)op->deleted, "action", text_of(op->action), "other", id_json(op->other_id),
+    return json_pack("{s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:s,s:o,s:b,s:o,s:I}", "op",
+                     tz_op_kind_name(op->kind), "outcome", tz_outcome_name(r->outcome), "code",
+                     r->code ? tz_err_info(r->code)->symbol : "", "index", (json_int_t)ch->h.index, "fields",
+                     fields_json(c, ch), "field", field_json(c, op), "elements", elements_json(op), "cases",
+                     cases_json(r), "case", id_json(ch->h.case_id), "choice", choice, "deleted", (int)op->deleted,
+                     "action", text_of(op->action), "other", id_json(op->other_id), "as_other", (int)ch->h.as_other,
                      "base_ver", ver_json(op->base_ver), "base_seq", (json_int_t)op->base_seq);
 }
 

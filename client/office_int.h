@@ -329,6 +329,7 @@ TZ_MUST_USE int tz_case_values(const struct tz_row *row, const struct tz_case_vi
 
 /** Who wrote a value of a case, as its JSON says. */
 struct tz_case_author {
+    bool known; /* it does say */
     uint32_t device, incarnation;
     uint64_t seq;
     struct tz_id user;
@@ -336,8 +337,8 @@ struct tz_case_author {
     int64_t at_ms;              /* effective time */
     char rule[TZ_NAME_MAX + 1]; /* what decided against a candidate; "" for what stands */
 };
-/** Of what stands (@candidate < 0) or of a candidate, from 0. False when there is none. */
-bool tz_case_author(const struct tz_row *row, int candidate, struct tz_case_author *out);
+/** Of what stands into @out[0], of the candidates from @out[1] on; @n is 1 + ncandidates of the view. */
+void tz_case_authors(const struct tz_row *row, struct tz_case_author *out, size_t n);
 
 /**
  * The time as the server would say it, for dates that people read: this machine's clock corrected by what was measured

@@ -25,6 +25,7 @@ struct why_case {
     struct tz_id id;
     struct tz_row *row;
     struct tz_case_view view;
+    struct tz_case_author *who; /* of what stands, then of each candidate */
     struct why_case *next;
 };
 struct tz_why_cases {
@@ -60,6 +61,10 @@ static int take_case(void *ctx, const struct tz_row *found)
     /* again by id: what the search hands out is gone after this call */
     int rc = tz_office_read_confirmed(l->o, found->rec.type, found->id, l->a, row, &ignored);
     if (rc == 1 && tz_case_read(l->o, row, &k->view, &ignored) == 0 && k->view.type == l->c->type) {
+        k->who = tz_arena_calloc(l->a, 1 + k->view.ncandidates, sizeof *k->who);
+        if (!k->who)
+            return TZ_E_NOMEM;
+        tz_case_authors(row, k->who, 1 + k->view.ncandidates);
         k->next = l->out->first;
         l->out->first = k;
     }
@@ -86,7 +91,7 @@ static bool about(const struct why_case *k, const struct tz_field *f)
 
 static bool wrote(const struct tz_case_author *c, const struct tz_why_author *a)
 {
-    return c->device == a->device && c->incarnation == a->incarnation && c->seq == a->seq;
+    return c->known && c->device == a->device && c->incarnation == a->incarnation && c->seq == a->seq;
 }
 
 /** The newest case about @f with a candidate by @a; its rule in @rule. */
@@ -95,14 +100,11 @@ static const struct why_case *candidate_of(const struct tz_why_cases *cases, con
 {
     const struct why_case *found = NULL;
     for (const struct why_case *k = cases->first; k; k = k->next)
-        for (size_t i = 0; about(k, f) && i < k->view.ncandidates; i++) {
-            struct tz_case_author c;
-            if (!tz_case_author(k->row, (int)i, &c) || !wrote(&c, a))
-                continue;
-            if (found && found->view.generation > k->view.generation)
+        for (size_t i = 1; about(k, f) && i <= k->view.ncandidates; i++) {
+            if (!wrote(&k->who[i], a) || (found && found->view.generation > k->view.generation))
                 continue;
             found = k;
-            *who = c;
+            *who = k->who[i];
         }
     return found;
 }
@@ -149,11 +151,17 @@ static struct tz_why_author author_of(const struct tz_change *ch)
                                   .effective_ms = ch->e.effective ? tz_hlc_ms(ch->e.effective) : 0};
 }
 
+/** The op made the record; not another one, which is part of it. */
+static bool made_it(const struct tz_history_op *h)
+{
+    return (h->op.kind == TZ_OP_CREATE || h->op.kind == TZ_OP_APPEND) && !h->as_other;
+}
+
 /** Does the op say something about the field? Then what. */
 static bool says(const struct walk *w, const struct tz_change *ch, struct tz_value *out)
 {
     const struct tz_op *op = &ch->h.op;
-    bool makes = op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND;
+    bool makes = made_it(&ch->h);
     *out = tz_value_null();
     if (ch->e.erased)
         return false;
@@ -246,6 +254,10 @@ static void judge_applied(struct walk *w, struct tz_why_value *v)
     switch (h->op.kind) {
     case TZ_OP_CREATE:
     case TZ_OP_APPEND:
+        if (!made_it(h)) {
+            judge_set(w, v);
+            break;
+        }
         v->rule = TZ_WHY_FIRST;
         stood(w, v);
         break;
@@ -316,8 +328,7 @@ static bool one_changeset(const struct tz_change *a, const struct tz_change *b)
 static void begin_empty(struct walk *w, const struct tz_change *ch)
 {
     const struct tz_history_op *h = &ch->h;
-    bool makes = h->op.kind == TZ_OP_CREATE || h->op.kind == TZ_OP_APPEND;
-    if (ch->e.erased || !makes || (h->result.outcome != TZ_OUT_APPLIED && h->result.outcome != TZ_OUT_SUPERSEDED))
+    if (ch->e.erased || !made_it(h) || (h->result.outcome != TZ_OUT_APPLIED && h->result.outcome != TZ_OUT_SUPERSEDED))
         return;
     const struct tz_why_value none = {.value = tz_value_null(), .author = author_of(ch)};
     stood(w, &none);
@@ -370,29 +381,29 @@ static bool known_change(const struct tz_changes *c, const struct tz_case_author
 
 static int take_case_value(struct walk *w, const struct why_case *k, int candidate)
 {
-    struct tz_case_author who;
-    struct tz_record *rec = tz_arena_alloc(w->a, sizeof *rec);
-    bool *named = tz_arena_alloc(w->a, TZ_FIELDS_MAX * sizeof *named);
+    const struct tz_case_author *who = &k->who[candidate + 1];
     bool deleted = false;
     struct tz_err ignored = {0};
+    if (!who->known || listed(w->out, who) || (candidate < 0 && known_change(w->c, who)))
+        return 0;
+    struct tz_record *rec = tz_arena_alloc(w->a, sizeof *rec);
+    bool *named = tz_arena_alloc(w->a, TZ_FIELDS_MAX * sizeof *named);
     if (!rec || !named)
         return TZ_E_NOMEM;
-    if (!tz_case_author(k->row, candidate, &who) || listed(w->out, &who) ||
-        (candidate < 0 && known_change(w->c, &who)) ||
-        tz_case_values(k->row, &k->view, candidate, w->a, rec, named, &deleted, &ignored) ||
+    if (tz_case_values(k->row, &k->view, candidate, w->a, rec, named, &deleted, &ignored) ||
         (w->f && !named[w->f->index]))
         return 0;
     size_t at = w->out->n;
-    while (at > 0 && (w->out->v[at - 1].author.ver == 0 || w->out->v[at - 1].author.ver > who.ver))
+    while (at > 0 && (w->out->v[at - 1].author.ver == 0 || w->out->v[at - 1].author.ver > who->ver))
         at--;
     struct tz_why_value *v = value_add(w, at);
     if (!v)
         return TZ_E_NOMEM;
     v->value = w->f ? rec->v[w->f->index] : tz_value_int(deleted);
-    v->author = (struct tz_why_author){who.device, who.incarnation, who.seq, who.user, who.ver, who.at_ms};
+    v->author = (struct tz_why_author){who->device, who->incarnation, who->seq, who->user, who->ver, who->at_ms};
     v->rule = candidate < 0 ? TZ_WHY_UNKNOWN : TZ_WHY_LOST;
     v->case_id = k->id;
-    v->case_rule = keep(w, who.rule);
+    v->case_rule = keep(w, who->rule);
     return 0;
 }
 
@@ -427,6 +438,12 @@ static struct tz_why_value *find_standing(const struct walk *w, tz_ver ver, stru
     return NULL;
 }
 
+/** The op made two records one, or apart. */
+static bool joined(const struct tz_history_op *h)
+{
+    return h->op.kind == TZ_OP_MERGE || h->op.kind == TZ_OP_UNMERGE || !tz_id_is_zero(h->op.other_id);
+}
+
 /** What stands, though no change says so. */
 static int add_standing(struct walk *w, tz_ver ver, struct tz_value current)
 {
@@ -436,7 +453,7 @@ static int add_standing(struct walk *w, tz_ver ver, struct tz_value current)
     v->value = current;
     v->author.ver = ver;
     v->stands = true;
-    v->rule = w->c->complete && ver ? TZ_WHY_SERVER : TZ_WHY_UNKNOWN;
+    v->rule = TZ_WHY_UNKNOWN;
     for (size_t i = 0; ver && i < w->c->n; i++) {
         const struct tz_change *ch = &w->c->v[i];
         if (ch->e.ver != ver)
@@ -444,7 +461,7 @@ static int add_standing(struct walk *w, tz_ver ver, struct tz_value current)
         v->change = ch;
         v->author = author_of(ch);
         v->rule = ch->e.erased ? TZ_WHY_UNKNOWN : TZ_WHY_SERVER;
-        if (!ch->e.erased && (ch->h.op.kind == TZ_OP_MERGE || ch->h.op.kind == TZ_OP_UNMERGE))
+        if (!ch->e.erased && joined(&ch->h))
             v->rule = TZ_WHY_MERGED;
         else if (!ch->e.erased && !w->f)
             v->rule = TZ_WHY_REVIVED;

@@ -216,6 +216,7 @@ struct tz_history_op {
     struct tz_op_result result;
     struct tz_id case_id; /* RESOLVE: the case it decides; zero = not told */
     uint32_t index;       /* in its changeset */
+    bool as_other;        /* it names other_id, which is part of the record asked about: a CREATE made that one */
 };
 
 struct tz_history_entry {

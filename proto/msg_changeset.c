@@ -69,6 +69,7 @@ static const struct tz_wire_rule op_result_rules[] = {
     TZ_RULE_BYTES_LIST(4, TZ_RESULT_CASES_MAX, TZ_ID_BYTES),
     TZ_RULE_MESSAGES(5, TZ_RESULT_GIVEN_MAX, TZ_MSG_GIVEN_BYTES_MAX + 64, given_schema),
     TZ_RULE_BYTES(6, TZ_ID_BYTES),
+    TZ_RULE_BYTES(7, TZ_ID_BYTES),
 };
 static const struct tz_wire_schema op_result_schema = TZ_SCHEMA("OpResult", op_result_rules);
 
@@ -239,6 +240,7 @@ static void put_op_result(struct tz_msg_writer *w, uint32_t number, const struct
     for (size_t i = 0; i < r->ngiven; i++)
         put_given(w, 5, &r->given[i]);
     tz_msg_w_id(w, 6, r->alias_of);
+    tz_msg_w_id(w, 7, r->absorbed);
     tz_msg_w_close(w, number, open);
 }
 
@@ -284,6 +286,8 @@ static int take_op_result(const Taizhang__OpResult *p, struct tz_arena *a, struc
         r->args[i] = p->args[i];
     if (rc == 0)
         rc = tz_msg_take_id_opt("alias_of", tz_msg_bytes(p->alias_of), &r->alias_of, err);
+    if (rc == 0)
+        rc = tz_msg_take_id_opt("absorbed", tz_msg_bytes(p->absorbed), &r->absorbed, err);
     if (rc == 0)
         rc = tz_msg_take_ids("case id", p->cases, p->n_cases, a, &r->cases, err);
     r->ncases = p->n_cases;

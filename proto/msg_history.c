@@ -42,6 +42,7 @@ static const struct tz_wire_rule op_rules[] = {
     TZ_RULE_BYTES(15, TZ_ID_BYTES),
     TZ_RULE_BYTES(16, TZ_ID_BYTES),
     TZ_RULE_NUMBER(17),
+    TZ_RULE_NUMBER(18),
 };
 static const struct tz_wire_schema op_schema = TZ_SCHEMA("HistoryOp", op_rules);
 
@@ -128,6 +129,7 @@ static void put_op(struct tz_msg_writer *w, uint32_t number, const struct tz_his
     tz_msg_w_id(w, 15, h->case_id);
     tz_msg_w_id(w, 16, op->other_id);
     tz_msg_w_u64(w, 17, h->index);
+    tz_msg_w_u64(w, 18, h->as_other);
     tz_msg_w_close(w, number, open);
 }
 
@@ -203,6 +205,7 @@ static int take_op(const Taizhang__HistoryOp *p, struct tz_arena *a, struct tz_h
                            .deleted = p->deleted != 0,
                            .action = p->action};
     h->index = p->index;
+    h->as_other = p->as_other != 0;
     h->result.nargs = p->n_args;
     for (size_t i = 0; i < p->n_args; i++)
         h->result.args[i] = p->args[i];

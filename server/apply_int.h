@@ -48,6 +48,8 @@ TZ_MUST_USE int tz_apply_behind(struct apply *p, uint64_t blocked_by);
 /* store_result.c */
 TZ_MUST_USE int tz_results_add(struct tz_results *r, struct tz_signed_result one);
 TZ_MUST_USE int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct tz_bytes *out);
+/** Ops whose record became part of another at once, or took one in, say so. */
+TZ_MUST_USE int tz_results_tell_merged(struct apply *p);
 /** Sign and store; the signed one into @out. */
 TZ_MUST_USE int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
                                  struct tz_signed_result *out, struct tz_err *err);

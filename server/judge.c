@@ -639,10 +639,18 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     if (!t)
         return tz_judge_refuse(j, TZ_E_UNKNOWN_TYPE, "?", NULL);
     size_t row_bytes = j->s->row_bytes;
+    struct tz_merged *merged = j->merged;
     j->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
     int rc = judge_known(j, op, t);
+    if (j->target_type == t && j->res.outcome != TZ_OUT_REFUSED && !tz_id_eq(j->target, op->id))
+        j->res.alias_of = j->target;
     if (!rc && j->res.outcome != TZ_OUT_REFUSED && last_to_judge(j->cs, op))
         rc = tz_duplicate_check(j);
     j->s->row_bytes_max = 0;
-    return answer_or_error(j, rc, row_bytes);
+    rc = answer_or_error(j, rc, row_bytes);
+    if (j->res.outcome == TZ_OUT_REFUSED) {
+        j->res.alias_of = (struct tz_id){{0}};
+        j->merged = merged;
+    }
+    return rc;
 }

@@ -233,12 +233,12 @@ static int merged_note(struct tz_judge *j, const struct pair *p)
 }
 
 /** Whoever made the record that went is told where. */
-static int merged_tell(struct tz_judge *j, struct tz_id gone, struct tz_id keep)
+static int merged_tell(struct tz_judge *j, const struct tz_type *t, struct tz_id gone, struct tz_id keep)
 {
     struct tz_merged *m = tz_arena_alloc(j->out, sizeof *m);
     if (!m)
         return TZ_E_NOMEM;
-    *m = (struct tz_merged){j->merged, gone, keep};
+    *m = (struct tz_merged){j->merged, t, gone, keep};
     j->merged = m;
     return 0;
 }
@@ -278,7 +278,7 @@ int tz_merge_records(struct tz_judge *j, const struct tz_type *t, struct tz_id k
         rc = tz_alias_run(j, TZ_SQL_ALIAS_PUT, t, gone, keep);
     if (!rc)
         rc = tz_alias_record(j, p.gone, p.keep);
-    return rc ? rc : merged_tell(j, gone, keep);
+    return rc || !by_itself ? rc : merged_tell(j, t, gone, keep);
 }
 
 /* ---- MERGE ---- */

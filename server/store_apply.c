@@ -198,16 +198,6 @@ static void refuse_all(struct apply *p, size_t culprit)
     }
 }
 
-/** Records it made that became part of others at once. */
-static void tell_merged(struct apply *p)
-{
-    for (const struct tz_merged *m = p->j->merged; m; m = m->next)
-        for (size_t i = 0; i < p->cs->nops; i++)
-            if (p->cs->ops[i].kind == TZ_OP_CREATE && tz_id_eq(p->cs->ops[i].id, m->gone) &&
-                p->ops[i].outcome != TZ_OUT_REFUSED)
-                p->ops[i].alias_of = m->keep;
-}
-
 static int judge_ops(struct apply *p)
 {
     size_t refused = 0;
@@ -226,7 +216,9 @@ static int judge_ops(struct apply *p)
             return 0;
         }
     }
-    tell_merged(p);
+    int rc = tz_results_tell_merged(p);
+    if (rc)
+        return rc;
     p->res.outcome = refused && refused == p->cs->nops ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
     for (size_t i = 0; i < p->cs->nops && p->res.outcome == TZ_OUT_APPLIED; i++)
         if (p->ops[i].outcome == TZ_OUT_SUPERSEDED)

@@ -3,9 +3,9 @@
  * Which audit entries touched a record: the table `history`, written with each audit entry of a changeset.
  *
  * Invariants
- *  1. A row (type, id, only, n) says that an op of the changeset in audit entry n named the record: as its own, as the
- * target of the case that it decided, or as the survivor it was merged into at once. What a change cascades to is not
- * in it.
+ *  1. A row (type, id, only, n) says that an op of the changeset in audit entry n was about the record: named it as its
+ * own, decided a case about it, was carried out on it because what it named is part of it, or made the two one. What a
+ * change cascades to is not in it.
  *  2. `only` is 0 where the op was carried out. What was refused or held never concerned the record, only the device
  * that tried: `only` is its number, and nobody else is shown it. So a stranger who names a record as often as he likes
  * neither appears in its history nor makes reading it any slower.
@@ -111,6 +111,8 @@ int tz_history_note(struct tz_store *s, uint64_t n, const struct tz_changeset *c
             rc = put(s, op->type, op->other_id, only, n, err);
         if (!rc && done)
             rc = put(s, op->type, results[i].alias_of, 0, n, err);
+        if (!rc && done)
+            rc = put(s, op->type, results[i].absorbed, 0, n, err);
         if (!rc && done && op->kind == TZ_OP_RESOLVE)
             rc = put_target(s, op->id, n, err);
     }

@@ -128,12 +128,24 @@ static int body_type(struct page *p, struct tz_history_op *h, const struct tz_ty
     return rc < 0 ? rc : 0;
 }
 
-/** MERGE, UNMERGE: the record that is not the one asked about. */
+/** Of the two records that an op is about, the one that was not asked about; zero: it is about one. */
+static struct tz_id other_of(const struct page *p, const struct tz_history_op *h)
+{
+    const struct tz_op_result *r = &h->result;
+    bool named = tz_id_eq(h->op.id, p->ask->id);
+    if (tz_history_pairs(h->op.kind))
+        return named ? h->op.other_id : h->op.id;
+    if (h->op.kind == TZ_OP_RESOLVE)
+        return (struct tz_id){{0}};
+    return !named ? h->op.id : tz_id_is_zero(r->alias_of) ? r->absorbed : r->alias_of;
+}
+
 static int project_other(struct page *p, struct tz_history_op *h)
 {
-    struct tz_id other = tz_id_eq(h->op.other_id, p->ask->id) ? h->op.id : h->op.other_id;
+    struct tz_id other = other_of(p, h);
     h->op.other_id = (struct tz_id){{0}};
-    if (tz_id_is_zero(other) || !tz_history_pairs(h->op.kind))
+    h->as_other = !tz_history_pairs(h->op.kind) && tz_id_eq(h->result.alias_of, p->ask->id);
+    if (tz_id_is_zero(other))
         return 0;
     int rc = sees_record(p, p->type, other);
     if (rc == 1)
@@ -158,6 +170,16 @@ static int project_op(struct page *p, struct tz_history_op *h)
     return rc ? rc : project_cases(p, &h->result);
 }
 
+/** Of an op that is about two records, the one that it was carried out on; what it said of that is for readers of that.
+ * A creation speaks for the record that it made. */
+static struct tz_id done_on(const struct page *p, const struct tz_op *op, const struct tz_op_result *r)
+{
+    bool made = op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND;
+    if (tz_history_pairs(op->kind) || (made && tz_id_eq(op->id, p->ask->id)))
+        return p->ask->id;
+    return tz_id_is_zero(r->alias_of) ? op->id : r->alias_of;
+}
+
 /** Does the op concern the record asked about? */
 static int concerns(struct page *p, const struct tz_op *op, const struct tz_op_result *r)
 {
@@ -165,9 +187,12 @@ static int concerns(struct page *p, const struct tz_op *op, const struct tz_op_r
     const struct tz_id *id = &p->ask->id;
     if (op->kind == TZ_OP_WITHDRAW)
         return 0;
-    if (op->type == p->ask->type && (tz_id_eq(op->id, *id) || tz_id_eq(r->alias_of, *id) ||
-                                     (tz_history_pairs(op->kind) && tz_id_eq(op->other_id, *id))))
-        return 1;
+    if (op->type == p->ask->type &&
+        (tz_id_eq(op->id, *id) || tz_id_eq(r->alias_of, *id) || tz_id_eq(r->absorbed, *id) ||
+         (tz_history_pairs(op->kind) && tz_id_eq(op->other_id, *id)))) {
+        struct tz_id on = done_on(p, op, r);
+        return tz_id_eq(on, *id) ? 1 : sees_record(p, p->type, on);
+    }
     if (op->kind != TZ_OP_RESOLVE)
         return 0;
     int rc = tz_history_case_of(p->s, op->id, &c, p->err);
@@ -181,13 +206,16 @@ static bool same_subject(const struct tz_type *t, uint32_t a, uint32_t b)
     return a == b || (fa && fb && fa->group && fa->group == fb->group);
 }
 
-/** Is the field asked about one that the (projected) op named? A creation says something about every field. */
-static bool names_field(const struct page *p, const struct tz_op *op)
+/** Is the field asked about one that the (projected) op named? A creation says something about every field, and so does
+ * what makes two records one. */
+static bool names_field(const struct page *p, const struct tz_history_op *h)
 {
+    const struct tz_op *op = &h->op;
+    bool one = !tz_id_is_zero(h->result.alias_of) || !tz_id_is_zero(h->result.absorbed);
     struct tz_wire_iter it = {op->values};
     struct tz_wire_field w;
     uint32_t field = p->ask->field;
-    if (field == 0 || op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND || tz_history_pairs(op->kind))
+    if (field == 0 || op->kind == TZ_OP_CREATE || op->kind == TZ_OP_APPEND || tz_history_pairs(op->kind) || one)
         return true;
     if (field == TZ_FIELD_DELETED && (op->kind == TZ_OP_DELETE || op->kind == TZ_OP_RESTORE))
         return true;
@@ -222,7 +250,7 @@ static int take_ops(struct page *p, const struct tz_changeset *cs, const struct 
         rc = project_op(p, h);
         if (rc)
             return rc;
-        e->nops += names_field(p, &h->op);
+        e->nops += names_field(p, h);
     }
     return 0;
 }

@@ -100,7 +100,8 @@ struct tz_claimed {
 };
 /** Records that became one by themselves. */
 struct tz_merged {
-    struct tz_merged *next;
+    struct tz_merged *next; /* the one before */
+    const struct tz_type *type;
     struct tz_id gone, keep;
 };
 

@@ -8,6 +8,7 @@
  * judged here. Taken back they stay there, without content, as WITHDRAWN.
  */
 #include "apply_int.h"
+#include "history_int.h"
 #include "planted.h"
 
 #include <stdio.h>
@@ -67,6 +68,38 @@ static void count_ops(const struct tz_result *r, int64_t count[7])
         if (o >= TZ_OUT_APPLIED && o <= TZ_OUT_WITHDRAWN)
             count[o - TZ_OUT_APPLIED]++;
     }
+}
+
+/** The op's record became part of another at once, or took one in. */
+static void tell_merged_op(const struct tz_merged *m, const struct tz_op *op, struct tz_op_result *r)
+{
+    struct tz_id at = tz_id_is_zero(r->alias_of) ? op->id : r->alias_of;
+    if (m->type->id != op->type)
+        return;
+    if (tz_id_eq(m->gone, at))
+        r->alias_of = m->keep;
+    else if (tz_id_eq(m->keep, at))
+        r->absorbed = m->gone;
+}
+
+/** Oldest merges first, since one may have become part of another that became part of a third. */
+int tz_results_tell_merged(struct apply *p)
+{
+    size_t n = 0;
+    for (const struct tz_merged *m = p->j->merged; m; m = m->next)
+        n++;
+    const struct tz_merged **all = tz_arena_calloc(p->a, n + 1, sizeof *all);
+    if (!all)
+        return TZ_E_NOMEM;
+    size_t at = n;
+    for (const struct tz_merged *m = p->j->merged; m; m = m->next)
+        all[--at] = m;
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < p->cs->nops; i++)
+            if (p->ops[i].outcome != TZ_OUT_REFUSED && p->cs->ops[i].kind != TZ_OP_WITHDRAW &&
+                !tz_history_pairs(p->cs->ops[i].kind))
+                tell_merged_op(all[k], &p->cs->ops[i], &p->ops[i]);
+    return 0;
 }
 
 int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,

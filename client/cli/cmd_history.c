@@ -80,6 +80,10 @@ static void print_change(struct recount *r, const struct tz_change *ch)
         (void)printf("    %s\n", op->deleted ? tr("删除", "deleted") : tr("保留", "kept"));
     if (op->action && *op->action)
         (void)printf(tr("    步骤：%s\n", "    step: %s\n"), op->action);
+    if (!tz_id_is_zero(op->other_id))
+        print_case(ch->h.as_other ? tr("按这条并入的记录提交", "sent for the record that is part of this one")
+                                  : tr("另一条记录", "the other record"),
+                   op->other_id);
     print_refusal(&ch->h.result);
     if (ch->e.reason && *ch->e.reason)
         (void)printf(tr("    理由：%s\n", "    reason: %s\n"), ch->e.reason);

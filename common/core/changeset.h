@@ -100,7 +100,8 @@ struct tz_op_result {
     size_t ncases;
     const struct tz_given *given;
     size_t ngiven;
-    struct tz_id alias_of; /* zero = none */
+    struct tz_id alias_of; /* the record that this one is part of: the op was about that; zero = none */
+    struct tz_id absorbed; /* a record that became part of this one at once; zero = none */
 };
 
 struct tz_result {

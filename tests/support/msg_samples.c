@@ -177,7 +177,8 @@ struct tz_result a_result(void)
                                           .ncases = 2,
                                           .given = given,
                                           .ngiven = 1,
-                                          .alias_of = an_id(42)};
+                                          .alias_of = an_id(42),
+                                          .absorbed = an_id(43)};
     op_results[1] = (struct tz_op_result){.outcome = TZ_OUT_APPLIED};
     struct tz_result r = {.incarnation = 2,
                           .seq = 42,
@@ -316,7 +317,8 @@ struct tz_msg_history a_history(void)
                                                        .cases = cases,
                                                        .ncases = 2},
                                             .case_id = an_id(72),
-                                            .index = 4};
+                                            .index = 4,
+                                            .as_other = true};
     history_ops[1] =
         (struct tz_history_op){.op = {.kind = TZ_OP_CREATE, .action = ""}, .result = {.outcome = TZ_OUT_APPLIED}};
     history_entries[0] = (struct tz_history_entry){.n = 12,

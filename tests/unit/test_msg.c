@@ -278,6 +278,7 @@ static void assert_history_op(const struct tz_history_op *r, const struct tz_his
     assert_true(tz_id_eq(r->op.other_id, h->op.other_id));
     assert_true(tz_id_eq(r->case_id, h->case_id));
     assert_int_equal(r->index, h->index);
+    assert_int_equal(r->as_other, h->as_other);
     assert_int_equal(r->result.outcome, h->result.outcome);
     assert_int_equal(r->result.code, h->result.code);
     assert_int_equal(r->result.nargs, h->result.nargs);
@@ -513,6 +514,7 @@ static void result_round_trip(void **state)
     assert_int_equal(o->given[0].field, 3);
     assert_bytes(o->given[0].value, "\x1a\x02no");
     assert_true(tz_id_eq(o->alias_of, an_id(42)));
+    assert_true(tz_id_eq(o->absorbed, an_id(43)));
     assert_int_equal(r.ops[1].outcome, TZ_OUT_APPLIED);
     assert_int_equal(r.ops[1].code, 0);
 }

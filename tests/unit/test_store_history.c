@@ -461,6 +461,96 @@ static void what_became_part_of_another_at_once_is_in_the_history_of_that(void *
     assert_int_equal(t->e[0].device, f->d1b.d.number);
 }
 
+static struct tz_id coded_firm(struct sx_dev *d, const char *usci)
+{
+    struct sx_cs *c = sx_begin(d);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", usci, NULL);
+    sx_applied(sx_push(c));
+    return id;
+}
+
+static void an_edit_by_the_id_that_went_is_in_the_history_of_both(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id a = coded_firm(&f->fi, "usci=91120101MA0T000017");
+    struct tz_id b = coded_firm(&f->fi2, "usci=91120101MA0T000017");
+    f->clock.wall.ms += 1000;
+    const struct tz_result *r = sx_set(&f->fi2, "organisation", b, "address=一路", NULL); /* has not heard */
+    sx_applied(r);
+    assert_true(tz_id_eq(r->ops[0].alias_of, a));
+    struct told *of_a = ask(&f->d1, "organisation", a);
+    struct told *of_b = ask(&f->d1, "organisation", b);
+    assert_int_equal(of_a->n, 3);
+    assert_int_equal(of_b->n, 2);
+    assert_string_equal(said(f, "organisation", &of_a->e[0].ops[0], "address"), "一路");
+    assert_true(of_a->e[0].ops[0].as_other);
+    assert_true(tz_id_eq(of_a->e[0].ops[0].op.other_id, b));
+    assert_true(of_a->e[1].ops[0].as_other); /* the creation of b */
+    assert_false(of_a->e[2].ops[0].as_other);
+    assert_int_equal(of_b->e[0].n, of_a->e[0].n);
+    assert_false(of_b->e[0].ops[0].as_other);
+    assert_true(tz_id_eq(of_b->e[0].ops[0].op.other_id, a));
+}
+
+static void a_merge_set_off_by_an_edit_is_in_the_history_of_both(void **state)
+{
+    struct sx *f = *state;
+    static const char *const USCI[] = {"usci=91120101MA0T000017", "usci=91120101MA0T000025"};
+    for (int later = 0; later < 2; later++) { /* the code is said of the one that goes, or of the one that stays */
+        struct tz_id a = coded_firm(&f->d1, later ? USCI[1] : NULL);
+        struct tz_id b = coded_firm(&f->d1, later ? NULL : USCI[0]);
+        sx_see(&f->d1);
+        const struct tz_result *r = sx_set(&f->d1, "organisation", later ? b : a, USCI[later], NULL);
+        sx_applied(r);
+        assert_true(sx_deleted(f, "organisation", b));
+        assert_true(tz_id_eq(later ? r->ops[0].alias_of : r->ops[0].absorbed, later ? a : b));
+        struct told *of_a = ask(&f->d1, "organisation", a);
+        struct told *of_b = ask(&f->d1, "organisation", b);
+        assert_int_equal(of_a->n, 2);
+        assert_int_equal(of_b->n, 2);
+        assert_int_equal(of_a->e[0].n, of_b->e[0].n);
+        assert_true(tz_id_eq(of_a->e[0].ops[0].op.other_id, b));
+        assert_true(tz_id_eq(of_b->e[0].ops[0].op.other_id, a));
+        assert_int_equal(of_a->e[0].ops[0].as_other, later);
+        assert_int_equal(ask_field(&f->d1, "organisation", a, field_id(f, "organisation", "address"))->n, 2);
+    }
+}
+
+static void the_record_that_one_became_part_of_is_named_to_its_readers_only(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id a = coded_firm(&f->fi, "usci=91120101MA0T000017");
+    struct tz_id b = coded_firm(&f->fi2, "usci=91120101MA0T000017");
+    assert_true(tz_id_eq(ask(&f->d1, "organisation", b)->e[0].ops[0].op.other_id, a));
+    sx_see(&f->c1);
+    sx_applied(sx_set(&f->c1, "organisation", a, "district_code=120102", NULL));
+    struct told *t = ask(&f->d1, "organisation", b);
+    assert_int_equal(t->n, 1);
+    assert_true(tz_id_is_zero(t->e[0].ops[0].op.other_id));
+}
+
+static void what_is_said_by_an_old_id_is_told_to_readers_of_the_record_it_means(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev super;
+    struct tz_id a = coded_firm(&f->d1, "usci=91120101MA0T000017");
+    struct sx_cs *c = sx_begin(&f->d2);
+    struct tz_id b = sx_op_create(c, "organisation", "name=乙公司", "district_code=120102", NULL);
+    sx_applied(sx_push(c));
+    sx_join(f, &super, "csuper", "C_SUPER", "120000");
+    sx_see(&super);
+    c = sx_begin(&super);
+    sx_op(c, TZ_OP_MERGE, "organisation", a)->other_id = b;
+    sx_applied(sx_push(c));
+    sx_see(&f->c1);
+    sx_applied(sx_set(&f->c1, "organisation", b, "decoupled_on=2020-01-01", NULL));
+    assert_int_equal(ask(&f->d1, "organisation", a)->n, 3);
+    assert_int_equal(ask(&f->c1, "organisation", b)->n, 3);
+    struct told *t = ask(&f->d2, "organisation", b); /* reads what is left of b, and not a */
+    assert_int_equal(t->n, 2);
+    assert_int_equal(t->e[0].ops[0].op.kind, TZ_OP_MERGE);
+}
+
 static void an_undone_changeset_leaves_no_index_row(void **state)
 {
     struct sx *f = *state;
@@ -497,6 +587,10 @@ int main(void)
         T(the_step_that_adds_the_index_fills_it_from_the_audit_log),
         T(a_merge_is_in_the_history_of_both),
         T(what_became_part_of_another_at_once_is_in_the_history_of_that),
+        T(an_edit_by_the_id_that_went_is_in_the_history_of_both),
+        T(a_merge_set_off_by_an_edit_is_in_the_history_of_both),
+        T(the_record_that_one_became_part_of_is_named_to_its_readers_only),
+        T(what_is_said_by_an_old_id_is_told_to_readers_of_the_record_it_means),
         T(an_undone_changeset_leaves_no_index_row),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);

@@ -306,6 +306,50 @@ static void what_nobody_said_was_given_by_the_server(void **state)
     assert_int_equal(y.v[0].author.ver, 10);
 }
 
+static void a_version_whose_changes_are_not_known_is_nobodys(void **state)
+{
+    struct log *l = log_new(*state);
+    add(l, 10, TZ_OP_CREATE, "name", "甲", 0);
+    stamp(l, "address", 20);
+    gather(l, "不知谁路", true);
+    struct tz_why y = why(l, "address");
+    assert_int_equal(y.n, 1);
+    expect(&y, 0, "不知谁路", TZ_WHY_UNKNOWN, NULL, true);
+    assert_int_equal(y.v[0].author.ver, 20);
+}
+
+static void what_was_said_of_a_record_that_is_part_of_this_one_is_no_beginning(void **state)
+{
+    struct log *l = log_new(*state);
+    add(l, 10, TZ_OP_CREATE, "address", "一路", 0);
+    struct tz_history_op *h = add(l, 20, TZ_OP_CREATE, "address", "二路", 0);
+    h->as_other = true;
+    h->op.other_id = fx_server_id(2);
+    struct tz_id id = a_case(l, 2, "address", "later", OTHER, 10, 10, "\"address\":\"一路\"", "\"address\":\"二路\"");
+    stamp(l, "address", 20);
+    gather(l, "二路", true);
+    struct tz_why y = why(l, "address");
+    expect(&y, 0, "一路", TZ_WHY_FIRST, "later", false);
+    expect(&y, 1, "二路", TZ_WHY_STOOD, "later", true);
+    assert_true(tz_id_eq(y.v[1].case_id, id));
+    y = why(l, NULL);
+    assert_int_equal(y.n, 1); /* it lives since it was made */
+    assert_true(y.v[0].rule == TZ_WHY_FIRST && y.v[0].stands);
+}
+
+static void what_a_merge_by_itself_brought_is_from_the_merge(void **state)
+{
+    struct log *l = log_new(*state);
+    add(l, 10, TZ_OP_CREATE, "name", "甲", 0);
+    struct tz_history_op *h = add(l, 20, TZ_OP_SET, "name", "乙", 10);
+    h->op.other_id = fx_server_id(2); /* took it in */
+    stamp(l, "address", 20);
+    gather(l, "别处来的路", true);
+    struct tz_why y = why(l, "address");
+    assert_int_equal(y.n, 1);
+    expect(&y, 0, "别处来的路", TZ_WHY_MERGED, NULL, true);
+}
+
 static void refused_and_erased_changes_never_were_values(void **state)
 {
     struct log *l = log_new(*state);
@@ -519,6 +563,9 @@ int main(void)
         T(decisions_name_their_case_and_cleared_values_are_values),
         T(of_concurrent_as_of_dates_the_later_stands_without_a_case),
         T(what_nobody_said_was_given_by_the_server),
+        T(a_version_whose_changes_are_not_known_is_nobodys),
+        T(what_was_said_of_a_record_that_is_part_of_this_one_is_no_beginning),
+        T(what_a_merge_by_itself_brought_is_from_the_merge),
         T(refused_and_erased_changes_never_were_values),
         T(a_record_brought_back_says_by_whom),
         T(additions_to_a_set_are_merged_by_themselves),
