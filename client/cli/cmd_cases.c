@@ -202,15 +202,20 @@ static const char *values_text(struct desk *d, const struct case_item *c, int ca
     return out ? out : "";
 }
 
-/** "张三，设备 7，2017-03-05 14:03" */
+/** "张三，设备 7，2017-03-05 14:03"; and of which record, when that is part of this one now. */
 static const char *author_text(struct desk *d, const json_t *j)
 {
     char when[32];
-    char text[256];
+    char text[320];
+    const char *of = json_string_value(json_object_get(j, "of"));
     (void)snprintf(text, sizeof text, tr("%.120s，设备 %lld，%s", "%.120s, device %lld, %s"),
                    desk_user(d, json_string_value(json_object_get(j, "user"))),
                    (long long)json_integer_value(json_object_get(j, "device")),
                    out_time(json_integer_value(json_object_get(j, "at")), when, sizeof when));
+    size_t n = strlen(text);
+    if (of)
+        (void)snprintf(text + n, sizeof text - n,
+                       tr("，说的是并入的 %.8s", ", said of %.8s, which is part of this record"), of);
     const char *out = tz_arena_strdup(&d->a, text);
     return out ? out : "";
 }
