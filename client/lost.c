@@ -7,7 +7,7 @@
  * received of them is in `lost_row`, whole, since this may be its only copy; nothing here ever throws it away, except
  * for an area that is no longer granted.
  *  2. Own edits stay in the outbox and on top: those not sent yet go out as always. Saves whose answer named a lost
- * version are known by it.
+ * version are on top again until they were handed in again (reoffer.c).
  *  3. Everything is fetched anew. To go on at `above` would not do: a record that was changed, or had left the area, in
  * a lost version has an older state at the server again, which lies below `above` in the feed; and a cursor that is not
  * the checkpoint's may have passed such a record over before its lost change was seen.
@@ -281,6 +281,8 @@ int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_
     if (rc || !news)
         return rc;
     rc = write_ranges(o, w, err);
+    if (!rc)
+        rc = tz_reoffer_mark(o, w->judged_seq, err);
     if (!rc && o->st.checkpoint) /* a device that joined later has nothing to lose */
         rc = tell(o, w, before, err);
     if (rc)

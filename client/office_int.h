@@ -8,6 +8,7 @@
  *   save.c ──> check.c (rights, references, areas)     feed.c ──> overlay.c
  *     └──────> overlay.c (touch, replay, base)         outbox.c ──> overlay.c (leave)
  *   grant.c ──> lost.c, refresh.c ──> overlay.c (what a restore of the server undid; what it purged meanwhile)
+ *   lost.c ──> reoffer.c (own saves that it undid are handed in again)
  *   confirmed.c reads through the overlay; case_view.c reads a case; office.c opens, and owns the one row of state.
  *
  * All functions here run inside a transaction of their caller unless they say otherwise.
@@ -63,6 +64,9 @@ enum tz_office_stmt {
     OS_META_DEL,
     OS_META_GET,
     OS_META_SET,
+    OS_REOFFER_LOAD,
+    OS_REOFFER_MARK,
+    OS_REOFFER_NEXT,
     OS_RAW_ALL,
     OS_RAW_BODY,
     OS_RAW_BUCKET,
@@ -267,6 +271,16 @@ TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation,
 /* ---- withdrawal.c ---- */
 /** The save @by did not happen: what it took back is open again. */
 TZ_MUST_USE int tz_withdrawal_undo(struct tz_office *o, uint64_t by, struct tz_err *err);
+
+/** The ops of @seq are on top of the confirmed rows again, but for those that were refused alone (by @r; NULL: none).
+ */
+TZ_MUST_USE int tz_withdrawal_back_on_top(struct tz_office *o, uint64_t seq, const struct tz_result *r,
+                                          struct tz_err *err);
+
+/* ---- reoffer.c ---- */
+/** The server forgot answers: saves that had them are to be handed in again, and are on top of the confirmed rows until
+ * they count anew. Ranges are written, rows are set aside. */
+TZ_MUST_USE int tz_reoffer_mark(struct tz_office *o, uint64_t judged_seq, struct tz_err *err);
 
 /* ---- lost.c ---- */
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */

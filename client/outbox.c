@@ -11,7 +11,8 @@
  *       refused, withdrawn             leaves at once; in an independent changeset op by op
  *       applied, superseded, review    leaves when the checkpoint reaches its version; at once when nothing was written
  *
- *  3. A final outcome is never replaced: a late duplicate of a result changes nothing.
+ *  3. A final outcome is never replaced: a late duplicate of a result changes nothing. Only where the server has
+ * forgotten it (reoffer.c) the next one counts.
  *  4. Ops are counted by their first final outcome (waiting and held are counted as such until then).
  *  5. Nobody looks into `raw` for what a form may have shown: a withdrawn save has lost it. outbox_touch knows.
  */
@@ -175,14 +176,14 @@ static struct op_counts count_ops(const struct tz_result *r, size_t nops)
 static int store_result(struct tz_office *o, const struct tz_signed_result *raw, const struct tz_result *r, size_t nops,
                         bool count, struct tz_err *err)
 {
-    struct tz_stmt *s =
-        tz_office_sql(o, OS_BOX_RESULT,
-                      "UPDATE outbox SET outcome = ?2, ver = ?3, code = ?4, result = ?5, mac = ?6, blocked_by = ?7,"
-                      " n_applied = iif(?15, ?8, n_applied), n_superseded = iif(?15, ?9, n_superseded),"
-                      " n_refused = iif(?15, ?10, n_refused), n_waiting = iif(?15, ?11, n_waiting),"
-                      " n_held = iif(?15, ?12, n_held), n_under_review = iif(?15, ?13, n_under_review),"
-                      " n_withdrawn = iif(?15, ?14, n_withdrawn) WHERE seq = ?1",
-                      err);
+    struct tz_stmt *s = tz_office_sql(
+        o, OS_BOX_RESULT,
+        "UPDATE outbox SET reoffer = 0, outcome = ?2, ver = ?3, code = ?4, result = ?5, mac = ?6, blocked_by = ?7,"
+        " n_applied = iif(?15, ?8, n_applied), n_superseded = iif(?15, ?9, n_superseded),"
+        " n_refused = iif(?15, ?10, n_refused), n_waiting = iif(?15, ?11, n_waiting),"
+        " n_held = iif(?15, ?12, n_held), n_under_review = iif(?15, ?13, n_under_review),"
+        " n_withdrawn = iif(?15, ?14, n_withdrawn) WHERE seq = ?1",
+        err);
     if (!s)
         return tz_office_code(err);
     struct op_counts c = count_ops(r, nops);
@@ -222,13 +223,14 @@ struct held {
     uint32_t incarnation;
     size_t nops;
     enum tz_outcome outcome;
-    bool same_bytes, emptied;
+    bool same_bytes, emptied, reoffer;
 };
 
 static int held_get(struct tz_office *o, const struct tz_result *r, struct held *out, struct tz_err *err)
 {
     struct tz_stmt *s = tz_office_sql(
-        o, OS_BOX_HELD, "SELECT incarnation, nops, outcome, hash, withdrawn_by = seq FROM outbox WHERE seq = ?", err);
+        o, OS_BOX_HELD,
+        "SELECT incarnation, nops, outcome, hash, withdrawn_by = seq, reoffer FROM outbox WHERE seq = ?", err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, (int64_t)r->seq);
@@ -239,6 +241,7 @@ static int held_get(struct tz_office *o, const struct tz_result *r, struct held 
         out->outcome = (enum tz_outcome)tz_stmt_int(s, 2);
         out->same_bytes = tz_bytes_eq(tz_stmt_blob(s, 3), tz_bytes_of(r->hash, sizeof r->hash));
         out->emptied = tz_stmt_int(s, 4) != 0;
+        out->reoffer = tz_stmt_int(s, 5) != 0;
     }
     tz_stmt_reset(s);
     return rc;
@@ -269,9 +272,10 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
     }
     if (r.ver > taken->ver)
         taken->ver = r.ver;
-    if (is_final(h.outcome) || r.outcome == TZ_OUT_NONE)
+    if ((is_final(h.outcome) && !h.reoffer) || r.outcome == TZ_OUT_NONE)
         return 0;
-    taken->applied += is_good(r.outcome);
+    taken->handed_back += h.reoffer;
+    taken->applied += is_good(r.outcome) && !h.reoffer;
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
     if (!rc)
         rc = follow(o, &r, h.nops, err);
@@ -305,7 +309,7 @@ int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struc
         struct tz_stmt *s =
             tz_office_sql(o, OS_BOX_REACHED,
                           "SELECT seq FROM outbox WHERE in_overlay = 1 AND outcome IN (1, 2, 6) AND ver <= ?"
-                          " ORDER BY seq LIMIT 1",
+                          " AND reoffer = 0 ORDER BY seq LIMIT 1",
                           err);
         if (!s)
             return tz_office_code(err);

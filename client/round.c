@@ -29,6 +29,7 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *aft
     r->sent = n->changesets_sent;
     r->answered = n->results;
     r->applied = n->applied;
+    r->handed_back = n->handed_back;
     r->rows = n->rows;
     r->refused = after->refused_changesets;
     r->waiting = after->waiting_changesets;
@@ -49,6 +50,7 @@ static const struct {
     {"sent", offsetof(struct tz_round_report, sent)},
     {"answered", offsetof(struct tz_round_report, answered)},
     {"applied", offsetof(struct tz_round_report, applied)},
+    {"handed_back", offsetof(struct tz_round_report, handed_back)},
     {"rows", offsetof(struct tz_round_report, rows)},
     {"refused", offsetof(struct tz_round_report, refused)},
     {"waiting", offsetof(struct tz_round_report, waiting)},

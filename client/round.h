@@ -15,6 +15,7 @@
 struct tz_round_report {
     uint64_t sent;                   /* changesets that went out */
     uint64_t answered;               /* judged */
+    uint64_t handed_back;            /* saves that a restore of the server had undone, and that it has again */
     uint64_t applied;                /* saves that came to a good end now: applied, superseded or under review */
     uint64_t rows;                   /* received */
     uint64_t refused, waiting, held; /* now, changesets that need attention */

@@ -114,5 +114,10 @@ static const char STEP_3[] =
     /* confirmed records that the server has not sent again since everything began anew behind a purge */
     "CREATE TABLE refresh(type INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
 
-const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}};
+static const char STEP_4[] =
+    /* 1 = its answer is of a version that a restore of the server undid: to be handed in again, with that answer */
+    "ALTER TABLE outbox ADD COLUMN reoffer INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX outbox_reoffer ON outbox(seq) WHERE reoffer = 1;";
+
+const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}};
 const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

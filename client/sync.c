@@ -5,9 +5,9 @@
  *            start                Welcome          job done
  *   NEW ──> SAYING (job: Hello) ──> GREETING ──> ENTERING (job: grant, cursors) ──> RUNNING      any ──> CLOSED
  *
- *   UP    LOAD job ─> Push … Results (one a Push, or more) ─> RESULTS job ─> LOAD again, until the outbox is empty
- *   DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐
- *                      ─ filling ─> FILL job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
+ *   UP    LOAD job ─> ReOffer (until there is none), then Push … Results (one a Push, or more) ─> RESULTS job ─> LOAD
+ * again, until the outbox is empty DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐ ─ filling ─> FILL
+ * job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
  * Invariants
  *  1. The lanes never wait for each other, but once: behind a purge the own edits are handed in before everything is
@@ -52,6 +52,8 @@ struct tz_sync {
     uint32_t push_max;
     uint64_t after_seq; /* everything up to here went out in this session */
     bool loading, look_again, empty;
+    bool reoffering; /* what the server has forgotten goes out first: own saves may build on it */
+    struct tz_reoffer_place offered;
     uint32_t result_jobs;
     tz_ver own_ver; /* greatest version of an own result */
     /* down */
@@ -184,6 +186,8 @@ static void up_pump(struct tz_sync *s)
     if (!j)
         return;
     j->after_seq = s->after_seq;
+    j->reoffer = s->reoffering;
+    j->place = s->offered;
     s->loading = true;
     s->look_again = false;
     s->io.submit(s->io.ctx, j);
@@ -211,13 +215,20 @@ static void check_caught_up(struct tz_sync *s)
 static void on_loaded(struct tz_sync *s, struct tz_cjob *j)
 {
     s->loading = false;
-    s->empty = j->n == 0;
+    s->empty = j->n == 0 && !j->reoffer;
+    if (j->reoffer && j->n == 0) {
+        s->reoffering = false;
+        s->look_again = true;
+    }
     if (j->n) {
-        s->after_seq = j->last_seq;
+        if (j->reoffer)
+            s->offered = j->place;
+        else
+            s->after_seq = j->last_seq;
         s->in_flight++;
-        s->count.changesets_sent += j->n;
+        s->count.changesets_sent += j->reoffer ? 0 : j->n;
         s->look_again = true; /* there may be more */
-        s->io.send(s->io.ctx, TZ_MSG_PUSH, TZ_LANE_UP, tz_buf_unread(&j->out));
+        s->io.send(s->io.ctx, j->reoffer ? TZ_MSG_REOFFER : TZ_MSG_PUSH, TZ_LANE_UP, tz_buf_unread(&j->out));
         s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
     }
     up_pump(s);
@@ -241,6 +252,7 @@ static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
     s->in_flight -= !j->unasked;
     s->count.results += j->n;
     s->count.applied += j->taken.applied;
+    s->count.handed_back += j->taken.handed_back;
     if (j->taken.ver > s->own_ver)
         s->own_ver = j->taken.ver;
     s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
@@ -492,6 +504,7 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->count.head = j->head;
     s->count.checkpoint = j->ver;
     s->look_again = true;
+    s->reoffering = true;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
     if (s->state == SYNC_RUNNING && !j->refreshing)
         send_pull(s, tz_buf_unread(&j->out));

@@ -53,9 +53,10 @@ struct tz_sync_config {
 
 struct tz_sync_counters {
     uint64_t changesets_sent, results, rows, checkpoints;
-    uint64_t applied;  /* own saves that came to their good end in this session */
-    tz_ver head;       /* server's head at Welcome */
-    tz_ver checkpoint; /* visible */
+    uint64_t handed_back; /* own saves that a restore of the server had undone */
+    uint64_t applied;     /* own saves that came to their good end in this session */
+    tz_ver head;          /* server's head at Welcome */
+    tz_ver checkpoint;    /* visible */
 };
 
 TZ_MUST_USE int tz_sync_new(const struct tz_sync_config *c, const struct tz_sync_io *io, struct tz_sync **out);

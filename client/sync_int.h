@@ -41,6 +41,8 @@ struct tz_cjob {
     struct tz_msg_checkpoint checkpoint;
     const char *software;
     uint64_t after_seq;
+    bool reoffer; /* LOAD: what the server has forgotten, after this place */
+    struct tz_reoffer_place place;
     uint32_t acks;               /* Ack frames owed when done */
     struct tz_repair_step *step; /* REPAIR; owned, in and out */
     /* out */

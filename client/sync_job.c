@@ -71,8 +71,18 @@ static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
     return 0;
 }
 
+static int run_reoffer(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    struct tz_offered *saves;
+    /* a save has at most 256 KiB, its answer as well */
+    int rc = tz_office_reoffer(o, &j->place, PUSH_BYTES_MAX, a, &saves, &j->n, &j->err);
+    return rc || j->n == 0 ? rc : tz_msg_put_reoffer(&j->out, saves, j->n);
+}
+
 static int run_load(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
 {
+    if (j->reoffer)
+        return run_reoffer(j, o, a);
     struct tz_bytes *raw;
     uint64_t *seqs;
     /* the frame adds a few bytes for each changeset */

@@ -124,8 +124,12 @@ static int op_again(struct tz_office *o, uint64_t seq, size_t at, const struct t
     return rc || !cv.type ? rc : show_again(o, cv.type, cv.target, seq, at, op, err);
 }
 
-/** All ops of a save that is not final are on top again. */
-static int back_on_top(struct tz_office *o, uint64_t seq, struct tz_err *err)
+static bool did_not_happen(const struct tz_result *r, size_t op)
+{
+    return r && op < r->nops && (r->ops[op].outcome == TZ_OUT_REFUSED || r->ops[op].outcome == TZ_OUT_WITHDRAWN);
+}
+
+int tz_withdrawal_back_on_top(struct tz_office *o, uint64_t seq, const struct tz_result *r, struct tz_err *err)
 {
     struct tz_arena a;
     const struct tz_changeset *cs;
@@ -140,7 +144,7 @@ static int back_on_top(struct tz_office *o, uint64_t seq, struct tz_err *err)
         const struct tz_op *op = rc || !n ? NULL : tz_overlay_keep_op(&cs->ops[i], &a);
         if (!rc && n && !op)
             rc = tz_office_nomem(err);
-        if (op)
+        if (op && !did_not_happen(r, i))
             rc = op_again(o, seq, i, op, &a, err);
     }
     tz_arena_deinit(&a);
@@ -170,7 +174,7 @@ int tz_withdrawal_undo(struct tz_office *o, uint64_t by, struct tz_err *err)
         rc = box_get(o, seq, &e, err);
         rc = rc == 1 ? mark(o, seq, 0, err) : rc;
         if (!rc && (e.outcome == TZ_OUT_WAITING || e.outcome == TZ_OUT_HELD))
-            rc = back_on_top(o, seq, err);
+            rc = tz_withdrawal_back_on_top(o, seq, NULL, err);
         if (rc)
             return rc;
     }

@@ -38,6 +38,7 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_DAMAGE_NOTED] = "DamageNoted",
         [TZ_MSG_HISTORY_ASK] = "HistoryAsk",
         [TZ_MSG_HISTORY] = "History",
+        [TZ_MSG_REOFFER] = "ReOffer",
     };
     const char *name = type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
     return name != NULL ? name : "unknown";

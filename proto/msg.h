@@ -38,6 +38,7 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_DAMAGE_NOTED = 33,
                    TZ_MSG_HISTORY_ASK = 24,
                    TZ_MSG_HISTORY = 25,
+                   TZ_MSG_REOFFER = 26,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
@@ -270,6 +271,11 @@ struct tz_signed_result {
     struct tz_bytes result; /* serialised Result */
     struct tz_bytes mac;
 };
+/** A save whose answer a restore of the server undid, with that answer. */
+struct tz_offered {
+    struct tz_bytes changeset;
+    struct tz_signed_result was;
+};
 
 TZ_MUST_USE int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m);
 TZ_MUST_USE int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hello *m, struct tz_err *err);
@@ -283,6 +289,9 @@ TZ_MUST_USE int tz_msg_read_ping(struct tz_bytes in, uint64_t *nonce, struct tz_
 TZ_MUST_USE int tz_msg_put_push(struct tz_buf *out, const struct tz_bytes *changesets, size_t n);
 TZ_MUST_USE int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **changesets, size_t *n,
                                  struct tz_err *err); /* borrow from @in */
+TZ_MUST_USE int tz_msg_put_reoffer(struct tz_buf *out, const struct tz_offered *saves, size_t n);
+TZ_MUST_USE int tz_msg_read_reoffer(struct tz_bytes in, struct tz_arena *a, struct tz_offered **saves, size_t *n,
+                                    struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_results(struct tz_buf *out, const struct tz_signed_result *results, size_t n);
 TZ_MUST_USE int tz_msg_read_results(struct tz_bytes in, struct tz_arena *a, struct tz_signed_result **results,
                                     size_t *n, struct tz_err *err); /* borrow from @in */

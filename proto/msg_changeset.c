@@ -83,6 +83,8 @@ static const struct tz_wire_rule result_rules[] = {
     TZ_RULE_NUMBER(7),
     TZ_RULE_MESSAGES(8, TZ_CHANGESET_OPS_MAX, OP_RESULT_BYTES_MAX, op_result_schema),
     TZ_RULE_BYTES(9, TZ_HASH_BYTES),
+    TZ_RULE_NUMBER(10),
+    TZ_RULE_NUMBER(11),
 };
 static const struct tz_wire_schema result_schema = TZ_SCHEMA("Result", result_rules);
 
@@ -257,6 +259,8 @@ int tz_msg_put_result(struct tz_buf *out, const struct tz_result *r)
     for (size_t i = 0; i < r->nops && w.rc == 0; i++)
         put_op_result(&w, 8, &r->ops[i]);
     tz_msg_w_hash(&w, 9, r->hash);
+    tz_msg_w_u64(&w, 10, r->effective);
+    tz_msg_w_u64(&w, 11, tz_zigzag(r->received_ms));
     if (tz_msg_w_open(&w) - w.start > TZ_MSG_RESULT_BYTES_MAX)
         tz_msg_fail(&w, TZ_E_LIMIT);
     return tz_msg_end(&w, &result_schema);
@@ -317,8 +321,13 @@ int tz_msg_read_result(struct tz_bytes in, struct tz_arena *a, struct tz_result 
     if (rc != 0)
         return rc;
     const Taizhang__Result *p = (const Taizhang__Result *)msg;
-    *r = (struct tz_result){
-        .incarnation = p->incarnation, .seq = p->seq, .ver = p->ver, .blocked_by = p->blocked_by, .nargs = p->n_args};
+    *r = (struct tz_result){.incarnation = p->incarnation,
+                            .seq = p->seq,
+                            .ver = p->ver,
+                            .blocked_by = p->blocked_by,
+                            .nargs = p->n_args,
+                            .effective = p->effective,
+                            .received_ms = p->received_ms};
     for (size_t i = 0; i < p->n_args; i++)
         r->args[i] = p->args[i];
     rc = tz_msg_take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The messages that carry the load: Push and Results on the up lane, Pull, Rows, Checkpoint and Ack on the down lane.
+ * The messages that carry the load: Push, ReOffer and Results on the up lane, Pull, Rows, Checkpoint and Ack on the
+ * down lane.
  *
  * They are read in place: one walk of tz_wire_check, one to count, one to fill an array whose entries borrow from the
  * input. A frame of thousands of rows costs one allocation per list. What the bytes of a changeset, result or record
@@ -34,6 +35,19 @@ static const struct tz_wire_rule results_rules[] = {
     TZ_RULE_NUMBER(2),
 };
 static const struct tz_wire_schema results_schema = TZ_SCHEMA("Results", results_rules);
+
+static const struct tz_wire_rule offered_rules[] = {
+    TZ_RULE_BYTES(1, TZ_CHANGESET_BYTES_MAX),
+    TZ_RULE_BYTES(2, TZ_MSG_RESULT_BYTES_MAX),
+    TZ_RULE_BYTES(3, TZ_HASH_BYTES),
+};
+static const struct tz_wire_schema offered_schema = TZ_SCHEMA("Offered", offered_rules);
+
+static const struct tz_wire_rule reoffer_rules[] = {
+    TZ_RULE_MESSAGES(1, TZ_MSG_CHANGESETS_MAX,
+                     TZ_CHANGESET_BYTES_MAX + TZ_MSG_RESULT_BYTES_MAX + SIGNED_OVERHEAD_BYTES_MAX, offered_schema),
+};
+static const struct tz_wire_schema reoffer_schema = TZ_SCHEMA("ReOffer", reoffer_rules);
 
 static const struct tz_wire_rule cursor_rules[] = {
     TZ_RULE_TEXT(1, TZ_DISTRICT_BYTES - 1),
@@ -117,6 +131,17 @@ static int fill_signed(void *array, size_t i, struct tz_bytes b, struct tz_err *
     return rc;
 }
 
+static int fill_offered(void *array, size_t i, struct tz_bytes b, struct tz_err *err)
+{
+    struct tz_offered *o = (struct tz_offered *)array + i;
+    const struct tz_msg_slot slots[] = {
+        {1, TZ_SLOT_BYTES, &o->changeset}, {2, TZ_SLOT_BYTES, &o->was.result}, {3, TZ_SLOT_BYTES, &o->was.mac}};
+    int rc = tz_msg_read_slots("Offered", b, slots, 3, err);
+    if (rc == 0 && o->was.mac.n != 0 && o->was.mac.n != TZ_HASH_BYTES)
+        rc = tz_err_setf(err, TZ_E_FORMAT, "mac of %zu bytes", o->was.mac.n);
+    return rc;
+}
+
 static int fill_cursor(void *array, size_t i, struct tz_bytes b, struct tz_err *err)
 {
     struct tz_cursor *c = (struct tz_cursor *)array + i;
@@ -167,6 +192,38 @@ int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **c
     if (rc == 0)
         rc = tz_msg_read_list(in, 1, sizeof(struct tz_bytes), fill_bytes, a, &array, n, err);
     *changesets = array;
+    return rc;
+}
+
+/* ---- ReOffer ---- */
+
+int tz_msg_put_reoffer(struct tz_buf *out, const struct tz_offered *saves, size_t n)
+{
+    struct tz_msg_writer w = tz_msg_begin(out);
+    if (n > TZ_MSG_CHANGESETS_MAX)
+        tz_msg_fail(&w, TZ_E_LIMIT);
+    for (size_t i = 0; i < n && w.rc == 0; i++) {
+        const struct tz_offered *o = &saves[i];
+        if (o->changeset.n > TZ_CHANGESET_BYTES_MAX || o->was.result.n > TZ_MSG_RESULT_BYTES_MAX ||
+            o->was.mac.n > TZ_HASH_BYTES)
+            tz_msg_fail(&w, TZ_E_LIMIT);
+        size_t open = tz_msg_w_open(&w);
+        tz_msg_w_bytes(&w, 1, o->changeset);
+        tz_msg_w_bytes(&w, 2, o->was.result);
+        tz_msg_w_bytes(&w, 3, o->was.mac);
+        tz_msg_w_close(&w, 1, open);
+    }
+    return tz_msg_end(&w, NULL);
+}
+
+int tz_msg_read_reoffer(struct tz_bytes in, struct tz_arena *a, struct tz_offered **saves, size_t *n,
+                        struct tz_err *err)
+{
+    void *array = NULL;
+    int rc = tz_wire_check(&reoffer_schema, in, err);
+    if (rc == 0)
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_offered), fill_offered, a, &array, n, err);
+    *saves = array;
     return rc;
 }
 

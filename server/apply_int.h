@@ -24,7 +24,11 @@ struct apply {
     struct tz_changeset *cs;
     int64_t offset_ms;
     struct tz_wall received;
-    tz_hlc effective; /* of one that waited: as of when it was received; 0 not worked out yet */
+    tz_hlc effective;            /* of one that waited: as of when it was received; 0 not worked out yet */
+    bool waited;                 /* it did */
+    bool recovers;               /* it waits for what others may hand in again */
+    const struct tz_result *was; /* handed in again after a restore: the answer it had, proved; NULL otherwise */
+    tz_ver old_ver;              /* the version it had, of a lost range; 0 none */
     struct tz_release_budget *budget;
     struct tz_arena *a; /* results */
     struct tz_err *err;
@@ -42,10 +46,15 @@ TZ_MUST_USE int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released,
 /** Outcome into the tables. @released: somebody else may be judged now. */
 TZ_MUST_USE int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *released);
 TZ_MUST_USE int tz_apply_audit(struct apply *p);
+/** Its number is used up, its time has passed. */
+TZ_MUST_USE int tz_apply_note_judged(struct apply *p);
 /** Its answer is that it waits for @blocked_by. */
 TZ_MUST_USE int tz_apply_behind(struct apply *p, uint64_t blocked_by);
 
 /* store_result.c */
+/** HMAC(mac_key, device u32 ‖ result): the key is in the database from its first day, so a restored one knows it. */
+TZ_MUST_USE int tz_results_mac(struct tz_store *s, uint32_t device, struct tz_bytes result,
+                               uint8_t mac[TZ_SHA256_BYTES]);
 TZ_MUST_USE int tz_results_add(struct tz_results *r, struct tz_signed_result one);
 TZ_MUST_USE int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct tz_bytes *out);
 /** Ops whose record became part of another at once, or took one in, say so. */
@@ -60,8 +69,30 @@ TZ_MUST_USE int tz_results_whole(struct apply *p, enum tz_outcome outcome, int c
 int tz_results_resend(struct apply *p, struct tz_signed_result *out);
 /** The held changeset of these bytes ends as withdrawn, its result in @out; nothing when there is none. */
 TZ_MUST_USE int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct tz_bytes hash, struct tz_results *out);
+/** Bind p->was, serialised. */
+TZ_MUST_USE int tz_results_bind_was(struct apply *p, struct tz_stmt *st, int at);
 /** Keep p's bytes in the backlog as @outcome. */
 TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
+
+/* store_reoffer.c */
+/** It is handed in again: p->was is its answer of before, if @was proves it. Without proof it is judged as a new one.
+ */
+TZ_MUST_USE int tz_reoffer_read(struct apply *p, const struct tz_signed_result *was);
+/** p->was is what the backlog kept of it; nothing for an empty one. */
+TZ_MUST_USE int tz_reoffer_kept(struct apply *p, struct tz_bytes was);
+/** May a seq that was passed over come in after all, since a restore forgot its answer? 1, 0, negative. */
+int tz_reoffer_forgotten(struct apply *p);
+/** It had been refused or withdrawn, and stays so: 1 with its answer stored again, 0 it is to be judged, negative. */
+int tz_reoffer_settled(struct apply *p, struct tz_signed_result *out);
+/** It was judged into p->ops and p->res: what was applied before counts as it counted then. */
+void tz_reoffer_keep_outcomes(struct apply *p);
+/** Something of it was refused that may be judged otherwise when others have handed in what they hold: 1, 0, negative.
+ */
+int tz_reoffer_waits(struct apply *p);
+/** Its answer is that it waits for the others. */
+TZ_MUST_USE int tz_reoffer_behind(struct apply *p);
+/** The backlog has it waiting, from before the restore: remember the answer it had since. */
+TZ_MUST_USE int tz_reoffer_prove(struct apply *p);
 
 /* store_wait.c */
 /** The least own seq that the changeset depends on, that did not happen and that it does not itself take back; 0 none.

@@ -39,8 +39,8 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
 {
     struct tz_judge *j = judge;
     if (ver == j->edit.ver)
-        return (struct tz_commit){ver,         j->edit.device, j->edit.incarnation,
-                                  j->edit.seq, j->edit.user,   j->edit.effective};
+        return (struct tz_commit){ver,          j->edit.device,    j->edit.incarnation, j->edit.seq,
+                                  j->edit.user, j->edit.effective, j->edit.old_ver};
     return tz_store_commit_of(j->s, ver);
 }
 
@@ -225,6 +225,7 @@ static bool saw_deletion(struct tz_judge *j, const struct tz_row *target, const 
 {
     struct tz_edit e = j->edit;
     e.base_ver = tz_judge_checkpoint(j);
+    e.old_base = tz_lost_is(j->s, j->cs->base_checkpoint) ? j->cs->base_checkpoint : 0;
     e.base_seq = j->cs->seq - 1;
     return tz_merge_saw(&e, tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, target->born), tz_judge_commit_of, j);
 }
@@ -395,6 +396,8 @@ static int set_on_deleted(struct tz_judge *j, struct tz_row *row, struct tz_stam
 {
     if (tz_merge_saw(&j->edit, tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born), tz_judge_commit_of, j))
         return tz_judge_refuse(j, TZ_E_DELETED, NULL, NULL), 1;
+    if (tz_merge_overtaken(&j->edit, (struct tz_stamp){.field = TZ_FIELD_DELETED}, NULL, j))
+        return 1; /* handed in again: who deleted the record had seen it */
     if (!differs(row, in, names))
         return 1; /* equal to what the deleter saw: the deletion stands, nothing is lost */
     if (tz_stamps_get(stamps, TZ_FIELD_DELETED, 0, row->born).resolved) {
@@ -423,6 +426,8 @@ static int load_editable(struct tz_judge *j, const struct tz_op *op, const struc
     if (!tz_judge_in_area(j, &row->area))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
     tz_judge_writes(j, row);
+    j->about_type = t->id;
+    j->about = row->id;
     return 0;
 }
 
@@ -634,6 +639,7 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     if (op->kind == TZ_OP_WITHDRAW) /* carried out by the apply step, which owns the backlog */
         return 0;
     j->edit.base_ver = seen_base(j, op->base_ver);
+    j->edit.old_base = tz_lost_is(j->s, op->base_ver) ? op->base_ver : 0;
     j->edit.base_seq = op->base_seq < j->cs->seq ? op->base_seq : j->cs->seq;
     const struct tz_type *t = tz_catalogue_type_id(j->s->cat, op->type);
     if (!t)

@@ -15,7 +15,10 @@
 #include "store_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { NUMBER_SERIES = 10, NUMBER_DIGITS = 6 }; /* year and district; then the number */
 
 static struct tz_event_author author(const struct tz_judge *j)
 {
@@ -211,7 +214,7 @@ int tz_judge_event(struct tz_judge *j, const struct tz_op *op, const struct tz_t
 static int next_number(struct tz_judge *j, const struct tz_row *row, const char *prefix, const char **out)
 {
     char day[11];
-    char series[16];
+    char series[NUMBER_SERIES + 8];
     char number[64];
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_NUMBER_NEXT, j->err);
     if (!st)
@@ -224,9 +227,25 @@ static int next_number(struct tz_judge *j, const struct tz_row *row, const char 
     if (rc == 1) {
         (void)snprintf(number, sizeof number, "%s%s%06lld", prefix, series, (long long)tz_stmt_int(st, 0));
         rc = tz_stmt_run(st, j->err);
+        tz_store_numbered(j->s, row->rec.type->id, series);
     }
     *out = rc ? NULL : tz_arena_strdup(j->out, number);
     return rc < 0 ? rc : *out ? 0 : TZ_E_NOMEM;
+}
+
+/** A number of a series, @digits with the series before it, is taken: the next one is above it. */
+static int use_number(struct tz_judge *j, const struct tz_row *row, const char *digits)
+{
+    char series[NUMBER_SERIES + 1] = "";
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_NUMBER_USED, j->err);
+    if (!st)
+        return TZ_E_DB;
+    memcpy(series, digits, NUMBER_SERIES);
+    tz_stmt_bind_int(st, 1, row->rec.type->id);
+    tz_stmt_bind_text(st, 2, series);
+    tz_stmt_bind_int(st, 3, strtoll(digits + NUMBER_SERIES, NULL, 10));
+    tz_store_numbered(j->s, row->rec.type->id, series);
+    return tz_stmt_run(st, j->err);
 }
 
 /** Its maker is told the number. */
@@ -252,11 +271,36 @@ static int tell_number(struct tz_judge *j, const struct tz_row *row, size_t fiel
     return 0;
 }
 
+/** Handed in again after a restore: the number it had, which nobody else gets any more. 1, 0 none, negative. */
+static int former_number(struct tz_judge *j, const struct tz_row *row, const struct tz_step_effect *number,
+                         const char **out)
+{
+    const struct tz_field *f = &row->rec.type->fields[number->field];
+    struct tz_record *rec = j->was && j->was->ngiven ? tz_arena_alloc(j->a, sizeof *rec) : NULL;
+    size_t prefix = strlen(number->prefix);
+    for (size_t i = 0; rec && i < j->was->ngiven; i++) {
+        if (j->was->given[i].field != f->id || tz_record_decode(row->rec.type, j->was->given[i].value, j->a, rec, NULL))
+            continue;
+        struct tz_value v = rec->v[number->field];
+        if (v.kind != TZ_V_TEXT || v.n != prefix + NUMBER_SERIES + NUMBER_DIGITS)
+            continue;
+        *out = tz_arena_dup(j->out, v.p, v.n + 1);
+        if (!*out)
+            return TZ_E_NOMEM;
+        ((char *)(uintptr_t)*out)[v.n] = '\0';
+        int rc = use_number(j, row, *out + prefix);
+        return rc ? rc : 1;
+    }
+    return 0;
+}
+
 static int give_number(struct tz_judge *j, struct tz_row *row, const struct tz_step_effect *number)
 {
     const char *text = NULL;
-    int rc = next_number(j, row, number->prefix, &text);
-    if (rc)
+    int rc = former_number(j, row, number, &text);
+    if (rc == 0)
+        rc = next_number(j, row, number->prefix, &text);
+    if (rc < 0)
         return rc;
     row->rec.v[number->field] = tz_value_text(text);
     return tell_number(j, row, number->field);

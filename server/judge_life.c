@@ -29,6 +29,7 @@ static bool saw_child(struct tz_judge *j, tz_ver child, tz_ver base_checkpoint)
 {
     struct tz_edit e = j->edit;
     e.base_ver = base_checkpoint;
+    e.old_base = tz_lost_is(j->s, j->cs->base_checkpoint) ? j->cs->base_checkpoint : 0;
     return tz_merge_saw(&e, (struct tz_stamp){.ver = child}, tz_judge_commit_of, j);
 }
 
@@ -86,7 +87,7 @@ static bool saw_all(struct tz_judge *j, const struct tz_row *row, const struct t
 struct tz_commit tz_judge_author(const struct tz_judge *j)
 {
     const struct tz_edit *e = &j->edit;
-    return (struct tz_commit){e->ver, e->device, e->incarnation, e->seq, e->user, e->effective};
+    return (struct tz_commit){e->ver, e->device, e->incarnation, e->seq, e->user, e->effective, e->old_ver};
 }
 
 /** Common to DELETE and RESTORE: 0 go on, 1 answered, negative. */
@@ -107,6 +108,8 @@ static int load_for_life(struct tz_judge *j, const struct tz_op *op, const struc
     if (!tz_judge_in_area(j, &row->area))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
     tz_judge_writes(j, row);
+    j->about_type = t->id;
+    j->about = row->id;
     return 0;
 }
 
@@ -138,6 +141,8 @@ int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_
         return rc < 0 ? rc : 0;
     if (row->deleted) /* both deleted it: equal values */
         return 0;
+    if (tz_merge_overtaken(&j->edit, (struct tz_stamp){.field = TZ_FIELD_DELETED}, NULL, j))
+        return 0; /* handed in again: who brought the record back had seen it */
     rc = tz_judge_children(j, t, row->id, tz_judge_checkpoint(j), example, &count);
     if (rc < 0)
         return rc;

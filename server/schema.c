@@ -173,7 +173,16 @@ static const char STEP_7[] =
     " type INTEGER NOT NULL, series TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(type, series)"
     ") STRICT, WITHOUT ROWID;";
 
+static const char STEP_8[] =
+    /* handed in again after a restore: the version it had before; 0 otherwise */
+    "ALTER TABLE commit_log ADD COLUMN old_ver INTEGER NOT NULL DEFAULT 0;"
+    /* recover 1 = what it needs may be handed in yet: it waits for the end of the recovery window, not for a save of
+       its own device. was = its answer from before the restore, proved by its mac */
+    "ALTER TABLE backlog ADD COLUMN recover INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE backlog ADD COLUMN was BLOB;"
+    "CREATE INDEX backlog_recover ON backlog(device) WHERE recover = 1;";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL}, {STEP_7, NULL},
+    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL},
 };

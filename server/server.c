@@ -221,6 +221,15 @@ static void on_purged(struct tz_server *s, struct tz_sjob *job)
         purge_more(s);
 }
 
+/** What waits for the end of the recovery window is judged when it comes, by time or by hand. */
+static void watch_window(struct tz_server *s)
+{
+    bool open = s->exec && tz_exec_recovery_until(s->exec) > tz_clock_wall(&tz_clock_system).ms;
+    if (s->recovering && !open)
+        release_more(s);
+    s->recovering = open;
+}
+
 static void on_tick_cb(uv_timer_t *t)
 {
     struct tz_server *s = t->data;
@@ -233,6 +242,7 @@ static void on_tick_cb(uv_timer_t *t)
     }
     if (s->purge_at.ms && tz_clock_mono(&tz_clock_system).ms >= s->purge_at.ms)
         purge_more(s);
+    watch_window(s);
     tz_conn_deadlines(s);
 }
 

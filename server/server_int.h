@@ -75,6 +75,7 @@ struct tz_server {
     bool releasing;            /* a RELEASE job is under way */
     struct tz_mono release_at; /* one failed: try again then; 0 no */
     struct tz_mono purge_at;   /* when the next purge begins; 0: one is under way */
+    bool recovering;           /* a recovery window was open at the last tick */
 
     bool draining, stopping;
     unsigned parts; /* listener, control and executor still to stop */

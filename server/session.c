@@ -9,7 +9,7 @@
  *  3. Memory of the down lane: one page of frames, which end between versions, so that it is bounded by what one
  * version may write; of the up lane: TZ_PUSH_IN_FLIGHT_MAX Push frames. A peer that asks for more breaks the protocol
  * and is closed.
- *  4. Each Push is answered by one Results, or by an Error.
+ *  4. Each Push and ReOffer is answered by one Results, or by an Error.
  *  5. At most one unasked Results is out: the next waits for the peer's Ping. What comes meanwhile is kept for it as
  * far as one frame goes; the rest is learned by sending again.
  */
@@ -253,7 +253,18 @@ static void on_hello(struct tz_session *s, struct tz_bytes body)
     submit(s, j);
 }
 
-static void on_push(struct tz_session *s, struct tz_bytes body)
+static int read_push(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_push(body, &j->a, &j->changesets, &j->nchangesets, &j->err);
+}
+
+static int read_reoffer(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_reoffer(body, &j->a, &j->offered, &j->nchangesets, &j->err);
+}
+
+/** Changesets, new or handed in again. */
+static void on_up(struct tz_session *s, struct tz_bytes body, int (*read)(struct tz_sjob *j, struct tz_bytes body))
 {
     if (s->pushes >= TZ_PUSH_IN_FLIGHT_MAX) {
         fail_code(s, TZ_E_PROTOCOL, "push", TZ_LANE_UP);
@@ -263,8 +274,7 @@ static void on_push(struct tz_session *s, struct tz_bytes body)
     if (!j)
         return;
     const void *copy = tz_arena_dup(&j->a, body.p, body.n);
-    int rc = copy ? tz_msg_read_push(tz_bytes_of(copy, body.n), &j->a, &j->changesets, &j->nchangesets, &j->err)
-                  : TZ_E_NOMEM;
+    int rc = copy ? read(j, tz_bytes_of(copy, body.n)) : TZ_E_NOMEM;
     if (!rc && !copy_grant(s, j))
         rc = TZ_E_NOMEM;
     if (rc) {
@@ -455,7 +465,10 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
 {
     switch (f->type) {
     case TZ_MSG_PUSH:
-        on_push(s, f->body);
+        on_up(s, f->body, read_push);
+        break;
+    case TZ_MSG_REOFFER:
+        on_up(s, f->body, read_reoffer);
         break;
     case TZ_MSG_PULL:
         on_pull(s, f->body);
@@ -493,6 +506,7 @@ static uint16_t lane_of(uint8_t type)
 {
     switch (type) {
     case TZ_MSG_PUSH:
+    case TZ_MSG_REOFFER:
         return TZ_LANE_UP;
     case TZ_MSG_PULL:
     case TZ_MSG_ACK:

@@ -31,6 +31,7 @@ struct tz_sjob {
     uint32_t catalogue_version;                /* OPEN */
     struct tz_wall received;                   /* OPEN, PUSH, DAMAGE */
     struct tz_bytes *changesets;               /* PUSH; in the arena */
+    struct tz_offered *offered;                /* PUSH: in their place, handed in again */
     size_t nchangesets;
     int64_t offset_ms;                    /* PUSH; OPEN: out */
     struct tz_msg_verify ask;             /* VERIFY */
@@ -51,7 +52,7 @@ struct tz_sjob {
     size_t nresults;        /* PUSH, RELEASE: in `reply` */
     bool changed;           /* PUSH, DAMAGE, RELEASE */
     tz_ver since;           /* DIGEST: the peer must be at a checkpoint from here on */
-    bool release_left;      /* PUSH, RELEASE */
+    bool release_left;      /* OPEN, PUSH, RELEASE */
     uint32_t device;        /* RELEASE: whose; ACKED: in */
     bool purge_left;        /* PURGE */
     struct tz_area areas[TZ_JOB_AREAS_MAX];

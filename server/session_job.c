@@ -170,6 +170,7 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
     j->offset_ms = j->received.ms - wall;
     if (!rc)
         rc = tz_store_session_begin(s, d.number, &j->hello, j->offset_ms, &j->err);
+    j->release_left = !rc && tz_store_release_left(s);
     return rc ? rc : make_welcome(j, s, &d);
 }
 
@@ -255,7 +256,8 @@ static int apply_each(struct tz_sjob *j, struct tz_store *s, struct tz_arena *a,
     int rc = 0;
     for (size_t i = 0; i < j->nchangesets && !rc; i++) {
         tz_arena_reset(a);
-        rc = tz_store_apply(s, &ctx, j->changesets[i], a, &out, &j->err);
+        ctx.was = j->offered ? &j->offered[i].was : NULL;
+        rc = tz_store_apply(s, &ctx, j->offered ? j->offered[i].changeset : j->changesets[i], a, &out, &j->err);
         if (rc)
             break;
         add_areas(j, &out);

@@ -116,6 +116,7 @@ struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver)
     c.seq = (uint64_t)tz_stmt_int(st, 2);
     tz_stmt_id(st, 3, &c.user);
     c.effective = (tz_hlc)tz_stmt_int(st, 4);
+    c.old_ver = (tz_ver)tz_stmt_int(st, 5);
     tz_stmt_reset(st);
     return c;
 }
@@ -141,6 +142,7 @@ int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc cl
     tz_stmt_bind_int(st, 11, TZ_RULES_VERSION);
     tz_stmt_bind_int(st, 12, s->cat->version);
     tz_stmt_bind_blob(st, 13, hash, TZ_HASH_BYTES);
+    tz_stmt_bind_int(st, 14, (int64_t)c->old_ver);
     int rc = tz_stmt_run(st, err);
     if (!rc)
         s->group_head = c->ver;
@@ -441,6 +443,7 @@ int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
     s->group_audit_n = s->audit_n;
     memcpy(s->group_audit_hash, s->audit_hash, TZ_HASH_BYTES);
     tz_buf_clear(&s->entries);
+    s->nnumbered = 0;
     return 0;
 }
 

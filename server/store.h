@@ -146,7 +146,8 @@ struct tz_apply_ctx {
     uint32_t device;   /* of the session */
     int64_t offset_ms; /* server wall − device wall at the handshake */
     struct tz_wall received;
-    struct tz_release_budget *budget; /* of one Push; NULL: of this call */
+    struct tz_release_budget *budget;   /* of one Push; NULL: of this call */
+    const struct tz_signed_result *was; /* the answer it had before a restore, when it is handed in again; else NULL */
 };
 struct tz_apply_out {
     struct tz_signed_result
@@ -160,6 +161,9 @@ struct tz_apply_out {
  * Judge and apply one changeset. Returns 0 with signed results in @out (in @a) whatever the outcome; negative only for
  * PEER errors (damaged bytes, wrong device, hole in the seqs: nothing was changed, the group goes on) and LOCAL errors
  * (roll the group back). Same bytes again: the stored result, nothing changes.
+ *
+ * With ctx->was, a changeset that a restore undid comes back: it is judged with its old effective time and in its old
+ * order, and its ops count as they had counted. What would be refused waits until the recovery window has ended.
  */
 TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw,
                                struct tz_arena *a, struct tz_apply_out *out, struct tz_err *err);

@@ -7,6 +7,7 @@
  *   depends on an own refused, waiting or held one? --> waiting: kept whole in the backlog
  *   judge every op (each alone when independent) --> applied / refused --> result, audit entry, blocked marks
  *   released others? --> judge them too, in seq order
+ *   after a restore: refused, but what it needs may be handed in yet? --> waiting for the others (store_reoffer.c)
  *
  * Invariants
  *  1. A (device, incarnation, seq) has one result row from the moment it was judged or put aside; a resend is answered
@@ -27,10 +28,12 @@ enum { OP_SCRATCH_BYTES = 8 * 1024 * 1024 };
 
 int tz_apply_audit(struct apply *p)
 {
-    char meta[160];
-    (void)snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld",
-                   p->device, p->res.incarnation, (unsigned long long)p->res.seq, (int)p->res.outcome,
-                   (unsigned long long)p->res.ver, (long long)p->received.ms);
+    char meta[192];
+    int n = snprintf(meta, sizeof meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld",
+                     p->device, p->res.incarnation, (unsigned long long)p->res.seq, (int)p->res.outcome,
+                     (unsigned long long)p->res.ver, (long long)p->received.ms);
+    if (p->old_ver && n > 0 && (size_t)n < sizeof meta)
+        (void)snprintf(meta + n, sizeof meta - (size_t)n, " was=%llu", (unsigned long long)p->old_ver);
     int rc = tz_audit_add(p->s, meta, p->raw, p->err);
     return rc ? rc : tz_history_note(p->s, p->s->group_audit_n, p->cs, p->ops, p->err);
 }
@@ -111,7 +114,8 @@ static int prepare_judge(struct apply *p)
     j->claimed = p->cs->hlc;
     j->offset_ms = p->offset_ms;
     j->wrote = false;
-    j->waited = p->effective != 0;
+    j->waited = p->waited;
+    j->was = NULL;
     j->claims = NULL;
     j->nclaims = j->claims_cap = j->checked = 0;
     j->merged = NULL;
@@ -121,7 +125,9 @@ static int prepare_judge(struct apply *p)
                                .incarnation = p->cs->incarnation,
                                .seq = p->cs->seq,
                                .user = p->cs->user,
-                               .ver = p->s->group_head + 1};
+                               .ver = p->s->group_head + 1,
+                               .old_ver = p->old_ver,
+                               .overtaken = p->old_ver ? tz_judge_overtaken : NULL};
     if (!p->effective)
         p->effective = tz_hlc_effective(p->cs->hlc, p->offset_ms, p->received, last, base_eff);
     j->edit.effective = p->effective;
@@ -202,6 +208,12 @@ static int judge_ops(struct apply *p)
 {
     size_t refused = 0;
     for (size_t i = 0; i < p->cs->nops; i++) {
+        p->j->was = p->was ? &p->was->ops[i] : NULL;
+        if (p->j->was && p->j->was->outcome == TZ_OUT_REFUSED) { /* of an import: it stays refused */
+            p->ops[i] = *p->j->was;
+            refused++;
+            continue;
+        }
         tz_arena_reset(p->j->a);
         int rc = p->cs->independent ? judge_alone(p, i) : tz_judge_op(p->j, &p->cs->ops[i]);
         if (!rc)
@@ -229,14 +241,16 @@ static int judge_ops(struct apply *p)
 static int write_commit(struct apply *p)
 {
     const struct tz_edit *e = &p->j->edit;
-    struct tz_commit c = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective};
+    struct tz_commit c = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective, e->old_ver};
     if (!p->j->wrote)
         return 0;
     p->res.ver = e->ver;
+    p->res.effective = e->effective;
+    p->res.received_ms = p->received.ms;
     return tz_store_commit_row(p->s, &c, p->cs->hlc, p->offset_ms, p->received.ms, p->hash, p->err);
 }
 
-static int note_judged(struct apply *p)
+int tz_apply_note_judged(struct apply *p)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_DEVICE_JUDGED, p->err);
     if (!st)
@@ -258,7 +272,7 @@ int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *relea
         rc = tz_results_store(p->s, p->device, &p->res, p->a, out, p->err);
     if (!rc && !(TZ_PLANTED(REFUSED_UNLOGGED) && p->res.outcome == TZ_OUT_REFUSED))
         rc = tz_apply_audit(p);
-    return rc ? rc : note_judged(p);
+    return rc ? rc : tz_apply_note_judged(p);
 }
 
 /** Judge every op into p->ops. A refused changeset has left nothing in the records. */
@@ -304,9 +318,10 @@ int tz_apply_behind(struct apply *p, uint64_t blocked_by)
     return p->res.args[0] ? 0 : TZ_E_NOMEM;
 }
 
+/** @blocked_by 0: until others have handed in what it needs. */
 static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_result *out)
 {
-    int rc = tz_apply_behind(p, blocked_by);
+    int rc = blocked_by ? tz_apply_behind(p, blocked_by) : tz_reoffer_behind(p);
     rc = rc ? rc : prepare_judge(p); /* its place in time is that of its receipt */
     if (!rc)
         rc = tz_wait_mark(p);
@@ -314,7 +329,7 @@ static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_resu
         rc = tz_results_store(p->s, p->device, &p->res, p->a, out, p->err);
     if (!rc)
         rc = tz_results_keep(p, TZ_OUT_WAITING, blocked_by);
-    return rc ? rc : note_judged(p);
+    return rc ? rc : tz_apply_note_judged(p);
 }
 
 /* ---- entry ---- */
@@ -417,7 +432,7 @@ static int withdraw_and_judge(struct apply *p, bool *freed, struct tz_results *o
 
 int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_results *others)
 {
-    struct group_state was = group_save(p->s);
+    struct group_state before = group_save(p->s);
     size_t nothers = others->n;
     bool freed = false;
     int rc = tz_wait_find(p, blocker);
@@ -427,13 +442,16 @@ int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_r
     if (rc)
         return rc;
     rc = withdraw_and_judge(p, &freed, others);
-    if (rc)
-        return undo(p, rc);
-    if (p->res.outcome != TZ_OUT_REFUSED) {
+    int waits = rc ? rc : tz_reoffer_waits(p);
+    if (waits < 0)
+        return undo(p, waits);
+    p->recovers = waits == 1;
+    if (!p->recovers && p->res.outcome != TZ_OUT_REFUSED) {
         *released = *released || freed;
+        tz_reoffer_keep_outcomes(p);
         return tz_db_release(p->s->db, p->err);
     }
-    group_restore(p->s, &was); /* refused: its withdrawals did not happen */
+    group_restore(p->s, &before); /* its withdrawals did not happen */
     others->n = nothers;
     return tz_db_rollback_to(p->s->db, p->err);
 }
@@ -442,11 +460,14 @@ static int apply_new(struct apply *p, struct tz_signed_result *own, struct tz_re
 {
     uint64_t blocker = 0;
     bool released = false;
-    int rc = check_seq(p);
+    int rc = p->was ? tz_reoffer_settled(p, own) : check_seq(p);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    rc = tz_apply_try(p, &blocker, &released, others);
     if (!rc)
-        rc = tz_apply_try(p, &blocker, &released, others);
-    if (!rc)
-        rc = blocker ? put_aside(p, blocker, own) : tz_apply_conclude(p, own, &released);
+        rc = blocker || p->recovers ? put_aside(p, blocker, own) : tz_apply_conclude(p, own, &released);
+    if (!rc && p->was && !blocker && !p->recovers)
+        rc = tz_reoffer_wake(p->s, 0, p->err);
     return rc || !released ? rc : tz_wait_release(p, true, others);
 }
 
@@ -536,6 +557,8 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
     int rc = work_begin(&p, &scratch, out);
     if (!rc)
         rc = tz_apply_init(&p, raw);
+    if (!rc && ctx->was)
+        rc = tz_reoffer_read(&p, ctx->was);
     if (!rc)
         rc = tz_db_savepoint(s->db, p.err);
     if (!rc)
@@ -577,6 +600,8 @@ int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, s
     struct apply p = {.s = s, .budget = &budget, .a = a, .err = err ? err : &local};
     struct group_state was = group_save(s);
     int rc = work_begin(&p, &scratch, out);
+    if (!rc)
+        rc = tz_reoffer_end(s, p.err);
     if (!rc)
         rc = next_to_release(s, &p.device, p.err);
     s->release_turn = p.device; /* one that cannot be judged must not keep the others waiting */

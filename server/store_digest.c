@@ -33,16 +33,6 @@ struct work {
     struct tz_err *err;
 };
 
-/**
- * A server in its recovery window would answer true: then a repair drops nothing that this server may only have
- * forgotten. There is no such window yet.
- */
-static bool repair_keeps(const struct tz_store *s)
-{
-    (void)s;
-    return false;
-}
-
 /* ---- versions ---- */
 
 /** When something in @area last changed. For a street exactly, too: what happens next door is not told by a version. */
@@ -222,11 +212,14 @@ static int answer_rows(struct work *w)
 
 static int answer(struct work *w)
 {
+    struct tz_recovery r;
     int rc = scope_versions(w);
     w->m.round = w->ask->round;
-    w->m.repair_keeps = repair_keeps(w->s);
+    if (!rc)
+        rc = tz_store_recovery(w->s, &r, w->err);
     if (rc)
         return rc;
+    w->m.repair_keeps = r.open; /* what this server does not have it may only have forgotten */
     switch (w->ask->round) {
     case TZ_DIGEST_AREAS:
         rc = answer_areas(w);

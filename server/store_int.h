@@ -9,12 +9,14 @@
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join         judge_resolve.c  cases decided
  *   judge_event.c  steps of procedures, openings and their numbers
+ *   judge_late.c   the order before a restore
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
- *   store_restore.c  lost ranges, a backup becomes the database; store.c  open, groups, seeding
+ *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
  *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
+ *   store.c  open, groups, seeding
  */
 
 #include "hash.h"
@@ -22,7 +24,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 7, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 8, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -50,6 +52,8 @@ struct tz_purge_at {
 struct tz_purge_walk {
     struct tz_purge_at records, leaving;
 };
+
+enum { TZ_NUMBERED_MAX = 16 };
 
 struct tz_store {
     struct tz_db *db;
@@ -82,6 +86,11 @@ struct tz_store {
     void *journal_ctx;
     struct tz_buf entries;      /* of the open group, for the journal */
     struct tz_purge_walk purge; /* how far the present run of purge steps is */
+    struct tz_numbered {        /* series in which the open group gave numbers */
+        uint32_t type;
+        char series[16];
+    } numbered[TZ_NUMBERED_MAX];
+    size_t nnumbered;           /* past the maximum: any */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
     struct tz_stmt stmts[TZ_SQL_COUNT];
@@ -113,8 +122,12 @@ struct tz_judge {
     struct tz_wall received;
     tz_hlc claimed;
     int64_t offset_ms;
-    bool wrote;  /* anything: the version is used */
-    bool waited; /* the changeset did, behind an own one */
+    bool wrote;                     /* anything: the version is used */
+    bool waited;                    /* the changeset did, behind an own one */
+    const struct tz_op_result *was; /* handed in again: the answer that the current op had; NULL otherwise */
+    /* the record the current op is about, for tz_judge_overtaken */
+    uint32_t about_type;
+    struct tz_id about;
     /* the author */
     const struct tz_role *role;
     struct tz_area area;  /* of the user, within the device's */
@@ -182,6 +195,11 @@ TZ_MUST_USE int tz_judge_event(struct tz_judge *j, const struct tz_op *op, const
 /** @row, a new record of a type with a procedure, is complete and its author's: open it, with its number, and write it.
  */
 TZ_MUST_USE int tz_judge_opening(struct tz_judge *j, struct tz_row *row);
+
+/* judge_late.c */
+/** The @judge's edit is handed in again: what became of (field, element) of the record it is about, after it and before
+ * the restore? By the changesets that came in since. See merge.h. */
+enum tz_overtaken tz_judge_overtaken(void *judge, uint32_t field, const struct tz_bytes *element);
 
 /* judge_life.c */
 TZ_MUST_USE int tz_judge_delete(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
@@ -324,10 +342,13 @@ enum tz_journal_kind {
     TZ_JOURNAL_INVITE,
     TZ_JOURNAL_PURGED,
     TZ_JOURNAL_UNIT,
+    TZ_JOURNAL_NUMBERING,
     TZ_JOURNAL_KINDS
 };
 /** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */
 TZ_MUST_USE int tz_journal_note(struct tz_store *s, enum tz_journal_kind kind, struct tz_value key, struct tz_err *err);
+/** A number of the series was given: the journal is told where it stands when the group commits. */
+void tz_store_numbered(struct tz_store *s, uint32_t type, const char *series);
 /** What the group noted goes to the journal; nothing when there is nothing. */
 TZ_MUST_USE int tz_journal_flush(struct tz_store *s, struct tz_err *err);
 /** A journal that tells nothing yet gets everything there is. Outside groups. */
@@ -341,6 +362,14 @@ TZ_MUST_USE int tz_journal_replay(struct tz_store *s, const struct tz_journal_li
 TZ_MUST_USE int tz_lost_load(struct tz_store *s, struct tz_err *err);
 /** Whoever saw version @said saw up to this one: itself, or what was left when a restore undid it. */
 tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said);
+/** Did a restore undo version @ver? */
+bool tz_lost_is(const struct tz_store *s, tz_ver ver);
+
+/* store_reoffer.c */
+/** Whoever waits for what others may hand in again is judged once more, except those of device @except. */
+TZ_MUST_USE int tz_reoffer_wake(struct tz_store *s, uint32_t except, struct tz_err *err);
+/** When the recovery window has ended: what still waits for it gets its verdict. */
+TZ_MUST_USE int tz_reoffer_end(struct tz_store *s, struct tz_err *err);
 
 /* store_history.c */
 /** Index audit entry @n: the records that @cs names, with what became of each op. */

@@ -82,6 +82,13 @@ static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
     [TZ_JOURNAL_UNIT] = {"unit", 2, "SELECT _id FROM \"user\" WHERE unit IS NOT NULL ORDER BY _id",
                          "SELECT _id,unit FROM \"user\" WHERE _id=?1",
                          "SELECT 1 FROM \"user\" WHERE _id=?1 AND unit IS ?2", NULL, 0, unit_record},
+    [TZ_JOURNAL_NUMBERING] = /* its key: the series, then the type */
+    {"numbering", 3, "SELECT series||' '||type FROM numbering ORDER BY type,series",
+     "SELECT type,series,last FROM numbering WHERE series=substr(?1,1,instr(?1,' ')-1)"
+     " AND type=CAST(substr(?1,instr(?1,' ')+1) AS INTEGER)",
+     "SELECT 1 FROM numbering WHERE type=?1 AND series=?2 AND last>=?3",
+     "INSERT INTO numbering(type,series,last) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET last=max(last,excluded.last)",
+     3, NULL},
 };
 
 /* ---- words ---- */
@@ -219,20 +226,6 @@ static int write_line(struct tz_store *s, uint64_t audit_n, struct tz_bytes entr
     return rc;
 }
 
-int tz_journal_flush(struct tz_store *s, struct tz_err *err)
-{
-    if (!s->journal || s->entries.len == 0)
-        return 0;
-    int rc = write_line(s, s->group_audit_n, tz_buf_unread(&s->entries), err);
-    tz_buf_clear(&s->entries);
-    return rc;
-}
-
-int tz_store_mark(struct tz_store *s, struct tz_err *err)
-{
-    return s->journal ? write_line(s, s->audit_n, (struct tz_bytes){0}, err) : 0;
-}
-
 static int found_kind(struct tz_store *s, enum tz_journal_kind kind, struct tz_err *err)
 {
     struct tz_stmt st = {0};
@@ -244,6 +237,57 @@ static int found_kind(struct tz_store *s, enum tz_journal_kind kind, struct tz_e
     }
     tz_stmt_finalize(&st);
     return rc;
+}
+
+void tz_store_numbered(struct tz_store *s, uint32_t type, const char *series)
+{
+    for (size_t i = 0; i < s->nnumbered && i < TZ_NUMBERED_MAX; i++)
+        if (s->numbered[i].type == type && strcmp(s->numbered[i].series, series) == 0)
+            return;
+    if (s->nnumbered < TZ_NUMBERED_MAX) {
+        s->numbered[s->nnumbered].type = type;
+        (void)snprintf(s->numbered[s->nnumbered].series, sizeof s->numbered[0].series, "%s", series);
+    }
+    s->nnumbered++;
+}
+
+/** Where the series stand in which the group gave numbers, as it commits: what it took back is not told. */
+static int note_numbers(struct tz_store *s, struct tz_err *err)
+{
+    bool all = s->nnumbered > TZ_NUMBERED_MAX;
+    size_t n = all ? 0 : s->nnumbered;
+    int rc = all && s->journal ? found_kind(s, TZ_JOURNAL_NUMBERING, err) : 0;
+    s->nnumbered = 0;
+    for (size_t i = 0; i < n && !rc && s->journal; i++) {
+        char key[32];
+        struct tz_stmt st = {0};
+        (void)snprintf(key, sizeof key, "%s %u", s->numbered[i].series, s->numbered[i].type);
+        rc = tz_db_prepare(s->db, &st, KINDS[TZ_JOURNAL_NUMBERING].get, err);
+        if (!rc) {
+            tz_stmt_bind_text(&st, 1, key);
+            rc = tz_stmt_step(&st, err);
+        }
+        tz_stmt_finalize(&st);
+        rc = rc == 1 ? tz_journal_note(s, TZ_JOURNAL_NUMBERING, tz_value_text(key), err) : rc;
+    }
+    return rc;
+}
+
+int tz_journal_flush(struct tz_store *s, struct tz_err *err)
+{
+    int noted = note_numbers(s, err);
+    if (noted)
+        return noted;
+    if (!s->journal || s->entries.len == 0)
+        return 0;
+    int rc = write_line(s, s->group_audit_n, tz_buf_unread(&s->entries), err);
+    tz_buf_clear(&s->entries);
+    return rc;
+}
+
+int tz_store_mark(struct tz_store *s, struct tz_err *err)
+{
+    return s->journal ? write_line(s, s->audit_n, (struct tz_bytes){0}, err) : 0;
 }
 
 int tz_journal_found(struct tz_store *s, struct tz_err *err)

@@ -56,6 +56,11 @@ tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said)
     return said;
 }
 
+bool tz_lost_is(const struct tz_store *s, tz_ver ver)
+{
+    return tz_lost_floor(s, ver) != ver;
+}
+
 size_t tz_store_lost_ranges(const struct tz_store *s, struct tz_lost_range *out, size_t max)
 {
     size_t merged = s->nlost > max ? s->nlost - max : 0; /* into the first one that is told */
@@ -98,7 +103,9 @@ int tz_store_recovery_close(struct tz_store *s, struct tz_err *err)
     if (!r.open)
         return tz_err_set(err, TZ_E_NO_RECOVERY, NULL, NULL, NULL, NULL);
     rc = tz_store_meta_put(s, "recovery_until", tz_value_int(0), err);
-    return rc ? rc : tz_audit_add(s, "recovery closed", (struct tz_bytes){0}, err);
+    if (!rc)
+        rc = tz_audit_add(s, "recovery closed", (struct tz_bytes){0}, err);
+    return rc ? rc : tz_reoffer_end(s, err);
 }
 
 /* ---- restoring ---- */

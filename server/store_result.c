@@ -37,22 +37,32 @@ int tz_results_copy(struct tz_arena *a, struct tz_bytes in, struct tz_bytes *out
     return out->p ? 0 : TZ_E_NOMEM;
 }
 
-/** Serialise and prove: HMAC(mac_key, device u32 ‖ result). */
+int tz_results_mac(struct tz_store *s, uint32_t device, struct tz_bytes result, uint8_t mac[TZ_SHA256_BYTES])
+{
+    struct tz_buf b;
+    uint8_t head[4] = {(uint8_t)(device >> 24), (uint8_t)(device >> 16), (uint8_t)(device >> 8), (uint8_t)device};
+    tz_buf_init(&b, 2 * TZ_CHANGESET_BYTES_MAX);
+    int rc = tz_buf_put(&b, head, sizeof head);
+    if (!rc)
+        rc = tz_buf_put(&b, result.p, result.n);
+    if (!rc)
+        rc = tz_hmac_sha256(tz_bytes_of(s->mac_key, sizeof s->mac_key), tz_buf_unread(&b), mac);
+    tz_buf_deinit(&b);
+    return rc;
+}
+
+/** Serialise and prove. */
 static int sign_result(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
                        struct tz_signed_result *out)
 {
     struct tz_buf b;
     uint8_t mac[TZ_SHA256_BYTES];
-    uint8_t head[4] = {(uint8_t)(device >> 24), (uint8_t)(device >> 16), (uint8_t)(device >> 8), (uint8_t)device};
     tz_buf_init(&b, 4 * TZ_CHANGESET_BYTES_MAX);
-    int rc = tz_buf_put(&b, head, sizeof head);
+    int rc = tz_msg_put_result(&b, r);
     if (!rc)
-        rc = tz_msg_put_result(&b, r);
-    struct tz_bytes all = tz_buf_unread(&b);
+        rc = tz_results_mac(s, device, tz_buf_unread(&b), mac);
     if (!rc)
-        rc = tz_hmac_sha256(tz_bytes_of(s->mac_key, sizeof s->mac_key), all, mac);
-    if (!rc)
-        rc = tz_results_copy(a, tz_bytes_of(all.p + sizeof head, all.n - sizeof head), &out->result);
+        rc = tz_results_copy(a, tz_buf_unread(&b), &out->result);
     if (!rc)
         rc = tz_results_copy(a, tz_bytes_of(mac, sizeof mac), &out->mac);
     tz_buf_deinit(&b);
@@ -124,6 +134,22 @@ int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result
     return tz_stmt_run(st, err);
 }
 
+/** The answer of before, as it was proved. */
+int tz_results_bind_was(struct apply *p, struct tz_stmt *st, int at)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, 2 * TZ_CHANGESET_BYTES_MAX);
+    int rc = tz_msg_put_result(&b, p->was);
+    struct tz_bytes was = tz_buf_unread(&b);
+    struct tz_bytes copy = {0};
+    if (!rc)
+        rc = tz_results_copy(p->a, was, &copy);
+    if (!rc)
+        tz_stmt_bind_blob(st, at, copy.p, copy.n);
+    tz_buf_deinit(&b);
+    return rc;
+}
+
 int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_PUT, p->err);
@@ -140,7 +166,9 @@ int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_b
     tz_stmt_bind_int(st, 9, p->received.ms);
     tz_stmt_bind_int(st, 10, p->offset_ms);
     tz_stmt_bind_int(st, 11, (int64_t)p->effective);
-    return tz_stmt_run(st, p->err);
+    tz_stmt_bind_int(st, 12, p->recovers);
+    int rc = p->was ? tz_results_bind_was(p, st, 13) : (tz_stmt_bind_null(st, 13), 0);
+    return rc ? rc : tz_stmt_run(st, p->err);
 }
 
 int tz_results_whole(struct apply *p, enum tz_outcome outcome, int code, bool store, struct tz_signed_result *out)
@@ -225,6 +253,13 @@ int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct tz_bytes hash
     return rc ? rc : tz_results_add(out, one);
 }
 
+/** Its number is below judged ones and has no answer: 0 when a restore forgot that, else as a copy's. */
+static int passed_over(struct apply *p, struct tz_signed_result *out)
+{
+    int rc = tz_reoffer_forgotten(p);
+    return rc == 0 ? hold_fork(p, out) : rc < 0 ? rc : 0;
+}
+
 /** A resend: 1 with the stored answer, 0 never seen, negative. A seq that was passed over as lost can only come from a
  * copy. */
 int tz_results_resend(struct apply *p, struct tz_signed_result *out)
@@ -237,12 +272,15 @@ int tz_results_resend(struct apply *p, struct tz_signed_result *out)
     tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
     int rc = tz_stmt_step(st, p->err);
     if (rc != 1)
-        return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : hold_fork(p, out);
+        return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : passed_over(p, out);
+    bool waits = tz_stmt_int(st, 1) == TZ_OUT_WAITING;
     bool same = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES)) && !TZ_PLANTED(RESEND_FORKS);
     if (same) {
         rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &out->result);
         rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 3), &out->mac);
         tz_stmt_reset(st);
+        if (!rc && waits && p->was)
+            rc = tz_reoffer_prove(p);
         return rc ? rc : 1;
     }
     tz_stmt_reset(st);

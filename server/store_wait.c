@@ -375,6 +375,7 @@ struct release {
     int64_t after;   /* seq; -1: nothing to do */
     bool again;      /* this pass freed something: one more from the start */
     uint64_t behind; /* what the present candidate was waiting for */
+    bool recovers;   /* it was waiting for what others may hand in again */
     struct tz_release_budget *spent;
 };
 
@@ -407,6 +408,7 @@ static int candidate_read(struct apply *p, struct release *r, uint32_t incarnati
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_NEXT, p->err);
     struct tz_bytes raw = {0};
+    struct tz_bytes was = {0};
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
@@ -419,14 +421,19 @@ static int candidate_read(struct apply *p, struct release *r, uint32_t incarnati
         p->received.ms = tz_stmt_int(st, 2);
         p->offset_ms = tz_stmt_int(st, 3);
         p->effective = (tz_hlc)tz_stmt_int(st, 4);
+        p->waited = true;
         r->behind = (uint64_t)tz_stmt_int(st, 5);
+        r->recovers = tz_stmt_int(st, 6) != 0;
         rc = tz_results_copy(p->a, tz_stmt_blob(st, 1), &raw);
+        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 7), &was);
         rc = rc ? rc : 1;
     }
     tz_stmt_reset(st);
     if (rc != 1)
         return rc;
     rc = tz_apply_init(p, raw);
+    if (!rc)
+        rc = tz_reoffer_kept(p, was);
     return rc ? rc : 1;
 }
 
@@ -442,11 +449,11 @@ static int hand_out(struct release *r, const struct tz_signed_result *one, struc
     return rc ? rc : tz_results_add(out, kept);
 }
 
-/** It waits on, for another save than before: people are told which. */
+/** It waits on, for another save than before, or (0) for what others may hand in again: people are told. */
 static int still_waiting(struct apply *p, uint64_t blocker, struct release *r, struct tz_results *out)
 {
     struct tz_signed_result one;
-    int rc = tz_apply_behind(p, blocker);
+    int rc = blocker ? tz_apply_behind(p, blocker) : tz_reoffer_behind(p);
     if (!rc)
         rc = tz_results_store(p->s, p->device, &p->res, p->a, &one, p->err);
     struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_BACKLOG_BEHIND, p->err);
@@ -467,9 +474,10 @@ static int candidate_judge(struct apply *p, struct release *r, struct tz_results
     struct tz_signed_result one;
     uint64_t blocker = 0;
     int rc = tz_apply_try(p, &blocker, &r->again, &others);
-    if (!rc && blocker && blocker != r->behind)
+    bool waits = blocker || p->recovers;
+    if (!rc && waits && (blocker != r->behind || p->recovers != r->recovers))
         rc = still_waiting(p, blocker, r, out);
-    if (rc || blocker)
+    if (rc || waits)
         return rc;
     rc = run_seq(p, TZ_SQL_BACKLOG_DROP, p->cs->seq);
     if (!rc)
@@ -478,6 +486,10 @@ static int candidate_judge(struct apply *p, struct release *r, struct tz_results
         rc = tz_apply_conclude(p, &one, &r->again);
     if (!rc)
         rc = hand_out(r, &one, out);
+    if (!rc && p->was) { /* who waited for what it made may be judged now */
+        r->again = true;
+        rc = tz_reoffer_wake(p->s, p->device, p->err);
+    }
     for (size_t i = 0; i < others.n && !rc; i++)
         rc = hand_out(r, &others.v[i], out);
     return rc;

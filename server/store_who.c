@@ -624,7 +624,9 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
         return found < 0 ? found : 0;
     if (h->nlost)
         rc = note_lost(s, &d, h, now, err);
-    return rc ? rc : note_forgotten(s, &d, h, err);
+    if (!rc)
+        rc = note_forgotten(s, &d, h, err);
+    return rc ? rc : tz_reoffer_end(s, err);
 }
 
 int tz_store_acknowledged(struct tz_store *s, uint32_t device, tz_ver checkpoint, struct tz_err *err)

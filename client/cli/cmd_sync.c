@@ -26,6 +26,10 @@ static void print_text(const struct tz_round_report *r)
     (void)printf(tr("同步完成：送出 %" PRIu64 " 次保存（生效 %" PRIu64 "），收到 %" PRIu64 " 条记录\n",
                     "synced: %" PRIu64 " saves sent (%" PRIu64 " applied), %" PRIu64 " records received\n"),
                  r->sent, r->applied, r->rows);
+    if (r->handed_back > 0)
+        (void)printf(tr("服务器恢复过备份：已交回它缺的保存 %" PRIu64 " 次\n",
+                        "the server went back to a backup: %" PRIu64 " saves that it lacked were handed back\n"),
+                     r->handed_back);
     if (r->refused + r->waiting + r->held > 0)
         (void)printf(tr("需要处理：被拒 %" PRIu64 "，等待 %" PRIu64 "，暂存 %" PRIu64 "（taizhang status 查看原因）\n",
                         "attention: %" PRIu64 " refused, %" PRIu64 " waiting, %" PRIu64

@@ -116,6 +116,8 @@ struct tz_result {
     const struct tz_op_result *ops;
     size_t nops;
     uint8_t hash[TZ_HASH_BYTES];
+    tz_hlc effective;    /* that it counted with; 0: none */
+    int64_t received_ms; /* with the effective time */
 };
 
 #endif

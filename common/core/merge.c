@@ -161,7 +161,15 @@ bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_f
     if (stamp.ver <= e->base_ver)
         return true;
     struct tz_commit c = of(ctx, stamp.ver);
+    if (c.old_ver && c.old_ver <= e->old_base)
+        return true;
     return c.ver != 0 && c.device == e->device && c.incarnation == e->incarnation && c.seq <= e->base_seq;
+}
+
+enum tz_overtaken tz_merge_overtaken(const struct tz_edit *e, struct tz_stamp stamp, const struct tz_bytes *element,
+                                     void *ctx)
+{
+    return e->overtaken ? e->overtaken(ctx, stamp.field, element) : TZ_OVERTAKEN_NOT;
 }
 
 struct merge {
@@ -183,18 +191,23 @@ struct standing {
     struct tz_commit author;
     bool saw;
     bool edit_is_later; /* (effective, device) */
+    enum tz_overtaken overtaken;
 };
 
 static struct standing look(const struct merge *m, size_t i)
 {
-    struct standing s = {.stamp = tz_stamps_get(m->stamps, m->type->fields[i].id, 0, m->born)};
+    struct standing s = {.stamp = tz_stamps_get(m->stamps, m->type->fields[i].id, 0, m->born),
+                         .overtaken = TZ_OVERTAKEN_NOT};
     bool empty_since_birth = m->e->birth && s.stamp.ver == m->e->birth && m->cur->v[i].kind == TZ_V_NULL;
     s.saw = empty_since_birth || tz_merge_saw(m->e, s.stamp, m->of, m->ctx);
     if (s.saw)
         return s;
     s.author = m->of(m->ctx, s.stamp.ver);
+    s.overtaken = tz_merge_overtaken(m->e, s.stamp, NULL, m->ctx);
     s.edit_is_later =
         m->e->effective != s.author.effective ? m->e->effective > s.author.effective : m->e->device > s.author.device;
+    if (s.overtaken)
+        s.edit_is_later = false;
     return s;
 }
 
@@ -262,6 +275,10 @@ static int merge_field(struct merge *m, size_t i, int by_date)
         return equal ? 0 : write_field(m, i);
     if (equal)
         return agree(m, i, &s);
+    if (s.overtaken == TZ_OVERTAKEN_QUIETLY)
+        return 0;
+    if (s.overtaken)
+        return conflict(m, i, &s, false, "later");
     return by_date ? conflict(m, i, &s, by_date > 0, "as_of") : conflict(m, i, &s, s.edit_is_later, "later");
 }
 
@@ -290,7 +307,7 @@ static bool group_is_concurrent(const struct merge *m, uint16_t group)
 static int merge_as_of(struct merge *m, size_t i, int by_date)
 {
     struct standing s = look(m, i);
-    if (!s.saw && s.stamp.resolved)
+    if ((!s.saw && s.stamp.resolved) || s.overtaken)
         return 0;
     if (by_date > 0)
         return write_field(m, i);
@@ -367,6 +384,8 @@ int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born
         struct tz_stamp stamp = tz_stamps_get(stamps, f->id, tz_element_hash(el[i]), born);
         if (!add && !tz_set_has(cur, el[i]))
             continue;
+        if (add && tz_merge_overtaken(e, stamp, &el[i], ctx))
+            continue; /* somebody who had seen it took it out again */
         if (add || tz_merge_saw(e, stamp, of, ctx) || TZ_PLANTED(REMOVE_UNSEEN))
             take[ntake++] = el[i];
         else

@@ -40,10 +40,18 @@ struct tz_commit {
     uint64_t seq;
     struct tz_id user;
     tz_hlc effective;
+    tz_ver old_ver; /* handed in again after a restore: the version it had before; 0 otherwise */
 };
 
 /** Looks a version up; {0} when unknown (before the log: nobody's). */
 typedef struct tz_commit (*tz_commit_of_fn)(void *ctx, tz_ver ver);
+
+/** How an edit that is handed in again stands to later ones that came in before it. */
+enum tz_overtaken {
+    TZ_OVERTAKEN_NOT,     /* nobody who wrote since had seen it */
+    TZ_OVERTAKEN_QUIETLY, /* the next one had: it was a successor, nothing was in dispute */
+    TZ_OVERTAKEN_OPENLY,  /* the next one had not, but one after it had: both words were there, in a case */
+};
 
 /** The edit being judged. */
 struct tz_edit {
@@ -53,13 +61,22 @@ struct tz_edit {
     tz_hlc effective;
     tz_ver base_ver;
     uint64_t base_seq;
-    tz_ver ver;   /* the version this commit will have */
-    tz_ver birth; /* of a record that its own author made anew while this edit of it waited; what that left empty was
-                     seen. 0 none */
+    tz_ver ver;      /* the version this commit will have */
+    tz_ver birth;    /* of a record that its own author made anew while this edit of it waited; what that left empty was
+                        seen. 0 none */
+    tz_ver old_base; /* a base that a restore undid, as the edit names it; 0 none */
+    tz_ver old_ver;  /* handed in again after a restore: the version it had; 0 none */
+    /** What became of (field, element) after old_ver, before the restore; NULL where that cannot matter. @ctx: of the
+     * commit look-up. @element NULL: of the field itself. */
+    enum tz_overtaken (*overtaken)(void *ctx, uint32_t field, const struct tz_bytes *element);
 };
 
-/** Did the edit see what now stands at @stamp? Stamp ≤ base, or own (same incarnation) with seq ≤ base_seq. */
+/** Did the edit see what now stands at @stamp? Stamp ≤ base, or handed in again with an old version ≤ the base it
+ * names, or own (same incarnation) with seq ≤ base_seq. */
 bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx);
+/** Did what stands at @stamp, which the edit did not see, come after it in the order before a restore? */
+enum tz_overtaken tz_merge_overtaken(const struct tz_edit *e, struct tz_stamp stamp, const struct tz_bytes *element,
+                                     void *ctx);
 
 /** What lost, for the case of its subject (field or group). */
 struct tz_loss {

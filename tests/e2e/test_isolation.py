@@ -21,7 +21,7 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
+CLIENT = {"Hello", "Push", "ReOffer", "Offered", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
           "Ping", "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
           "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
@@ -36,6 +36,9 @@ BYTES = {
     "Enrol.secret": (NO, "names an invitation; see invitations_look_alike"),
     "Enrol.csr": (NO, "the peer's own key"),
     "Push.changesets": (NO, "a Changeset, walked on its own"),
+    "Offered.changeset": (NO, "a Changeset, walked on its own: judged by the same rules as one in a Push"),
+    "Offered.result": (NO, "an own answer of before, taken only with the server's own mac"),
+    "Offered.mac": (NO, "proof of that answer"),
     "Changeset.user": (ROW, "a row of type user"),
     "Changeset.import_id": (ROW, "groups changesets; no row, but sixteen bytes that might be looked up"),
     "Changeset.signature": (NO, "reserved, empty"),
@@ -231,7 +234,7 @@ def blanked(answer, ids):
         out.blocked_by = out.seq - out.blocked_by if out.blocked_by else 0
         out.ClearField("seq")
         out.ClearField("hash")
-        out.ver = 1 if out.ver else 0
+        out.ver, out.effective, out.received_ms = (1 if n else 0 for n in (out.ver, out.effective, out.received_ms))
     for holder in [out, *getattr(out, "ops", [])]:
         held = [hide(arg, ids) for arg in holder.args]
         del holder.args[:]

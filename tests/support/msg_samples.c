@@ -189,7 +189,9 @@ struct tz_result a_result(void)
                           .nargs = 1,
                           .blocked_by = 41,
                           .ops = op_results,
-                          .nops = 2};
+                          .nops = 2,
+                          .effective = 12345,
+                          .received_ms = 678};
     fill_hash(r.hash, 9);
     return r;
 }
@@ -396,6 +398,20 @@ int read_push(struct tz_bytes in)
     size_t n;
     return tz_msg_read_push(in, &arena, &sets, &n, &err);
 }
+int put_reoffer(void)
+{
+    const struct tz_offered saves[] = {
+        {tz_bytes_str("first changeset"),
+         {.result = tz_bytes_str("result"), .mac = tz_bytes_str("0123456789abcdef0123456789abcdef")}},
+        {tz_bytes_str("second"), {.mac = {NULL, 0}}}};
+    return tz_msg_put_reoffer(&out, saves, 2);
+}
+int read_reoffer(struct tz_bytes in)
+{
+    struct tz_offered *saves;
+    size_t n;
+    return tz_msg_read_reoffer(in, &arena, &saves, &n, &err);
+}
 int put_results(void)
 {
     const struct tz_signed_result r[] = {
@@ -577,6 +593,7 @@ const struct message messages[NMESSAGES] = {
     {"Error", put_error, read_error, &taizhang__error__descriptor},
     {"Ping", put_ping, read_ping, &taizhang__ping__descriptor},
     {"Push", put_push, read_push, &taizhang__push__descriptor},
+    {"ReOffer", put_reoffer, read_reoffer, &taizhang__re_offer__descriptor},
     {"Results", put_results, read_results, &taizhang__results__descriptor},
     {"Pull", put_pull, read_pull, &taizhang__pull__descriptor},
     {"Rows", put_rows, read_rows, &taizhang__rows__descriptor},

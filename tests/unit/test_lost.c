@@ -179,19 +179,103 @@ static void unsent_edits_stay_on_top_and_go_out(void **state)
     assert_int_equal(status(f).lost_rows, 1);
 }
 
-static void an_applied_save_of_a_lost_version_leaves_the_view_but_not_the_outbox(void **state)
+/* ---- handing in again ---- */
+
+struct handing {
+    struct tz_arena a;
+    struct tz_offered *v;
+    size_t n;
+};
+
+static void load(struct fx *f, struct handing *h)
+{
+    struct tz_reoffer_place at = {0};
+    tz_arena_init(&h->a, 1 << 20);
+    assert_int_equal(tz_office_reoffer(f->o, &at, 1 << 20, &h->a, &h->v, &h->n, NULL), 0);
+}
+
+static uint64_t seq_of(struct handing *h, size_t i)
+{
+    struct tz_changeset cs;
+    assert_int_equal(tz_msg_read_changeset(h->v[i].changeset, &h->a, &cs, NULL), 0);
+    return cs.seq;
+}
+
+static void an_applied_save_of_a_lost_version_stays_on_the_view_until_it_counts_again(void **state)
 {
     struct fx *f = *state;
     struct tz_row row;
+    struct handing h;
     uint64_t seq = 0;
     struct tz_id id = fx_new_org(f, "甲", &seq);
     assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, EPOCH(1) + 22, 0), 0);
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 23), 0);
     welcome_restored(f);
     assert_int_equal(status(f).lost_saves, 1);
+    assert_true(fx_read(f, f->org, id, &row, NULL));
     assert_int_equal(fx_checkpoint(f, EPOCH(2) + 21), 0);
+    assert_true(fx_read(f, f->org, id, &row, NULL)); /* another one's checkpoint is not its own */
+    load(f, &h);
+    assert_int_equal(h.n, 1);
+    assert_int_equal(seq_of(&h, 0), seq);
+    tz_arena_deinit(&h.a);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, EPOCH(2) + 30, 0), 0);
+    load(f, &h);
+    assert_int_equal(h.n, 0);
+    tz_arena_deinit(&h.a);
+    assert_int_equal(status(f).lost_saves, 0);
+    assert_true(fx_read(f, f->org, id, &row, NULL));
+    fx_row(f, id, EPOCH(2) + 30, TZ_ROW_LIVE, "120101", "甲", "一号");
+    assert_int_equal(fx_checkpoint(f, EPOCH(2) + 30), 0);
+    assert_true(fx_read(f, f->org, id, &row, NULL));
+    assert_int_equal(row.ver, EPOCH(2) + 30);
+}
+
+static void the_verdict_after_a_restore_replaces_the_answer_of_before(void **state)
+{
+    struct fx *f = *state;
+    struct tz_row row;
+    struct tz_office_balance b;
+    uint64_t seq = 0;
+    struct tz_id id = fx_new_org(f, "甲", &seq);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, EPOCH(1) + 22, 0), 0);
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 23), 0);
+    welcome_restored(f);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_WAITING, 0, TZ_E_RECOVERING), 0);
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.waiting, 1);
+    assert_int_equal(b.applied, 0);
+    assert_true(fx_read(f, f->org, id, &row, NULL));
+    assert_int_equal(fx_result(f, seq, TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.refused, 1);
+    assert_int_equal(b.waiting, 0);
     assert_false(fx_read(f, f->org, id, &row, NULL));
-    assert_int_equal(fx_changeset(f, seq).nops, 1);
-    assert_int_equal(status(f).lost_saves, 1);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, EPOCH(2) + 30, 0), 0); /* late: the verdict is final */
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.refused, 1);
+}
+
+/** One that had waited counted later than the one that freed it; one without a version comes where its number is. */
+static void saves_are_handed_in_in_the_order_in_which_they_counted(void **state)
+{
+    struct fx *f = *state;
+    struct handing h;
+    uint64_t seq[4];
+    for (int i = 0; i < 4; i++)
+        (void)fx_new_org(f, "甲", &seq[i]);
+    assert_int_equal(fx_result(f, seq[0], TZ_OUT_APPLIED, EPOCH(1) + 30, 0), 0);
+    assert_int_equal(fx_result(f, seq[1], TZ_OUT_APPLIED, EPOCH(1) + 22, 0), 0);
+    assert_int_equal(fx_result(f, seq[2], TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    assert_int_equal(fx_result(f, seq[3], TZ_OUT_APPLIED, EPOCH(1) + 31, 0), 0);
+    welcome_restored(f);
+    load(f, &h);
+    assert_int_equal(h.n, 4);
+    assert_int_equal(seq_of(&h, 0), seq[1]);
+    assert_int_equal(seq_of(&h, 1), seq[0]);
+    assert_int_equal(seq_of(&h, 2), seq[2]);
+    assert_int_equal(seq_of(&h, 3), seq[3]);
+    tz_arena_deinit(&h.a);
 }
 
 /** A form of before the restore shows an own value over a newer one; that it did is still known when it is saved. */
@@ -326,7 +410,9 @@ int main(void)
         T(a_second_restore_keeps_what_the_first_set_aside),
         T(what_an_undone_restore_had_undone_is_no_longer_called_lost),
         T(unsent_edits_stay_on_top_and_go_out),
-        T(an_applied_save_of_a_lost_version_leaves_the_view_but_not_the_outbox),
+        T(an_applied_save_of_a_lost_version_stays_on_the_view_until_it_counts_again),
+        T(the_verdict_after_a_restore_replaces_the_answer_of_before),
+        T(saves_are_handed_in_in_the_order_in_which_they_counted),
         T(a_form_opened_before_does_not_claim_what_it_hid),
         T(raw_rows_and_rows_that_did_not_fit_are_kept_too),
         T(an_area_that_goes_takes_what_was_set_aside_of_it),

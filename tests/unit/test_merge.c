@@ -114,7 +114,8 @@ static void merge(struct m *m, const struct said *s, tz_ver ver)
     }
     assert_int_equal(tz_merge_set(m->t, &m->cur, BORN, &m->stamps, &in, names, &e, commit_of, m, &m->out), 0);
     memcpy(m->cur.v, m->out.v, m->t->nfields * sizeof *m->out.v);
-    m->commits[m->ncommits++] = (struct tz_commit){ver, s->device, s->incarnation, s->seq, {{0}}, s->effective};
+    m->commits[m->ncommits++] = (struct tz_commit){
+        .ver = ver, .device = s->device, .incarnation = s->incarnation, .seq = s->seq, .effective = s->effective};
 }
 
 static void text_is(const struct m *m, const char *field, const char *want)

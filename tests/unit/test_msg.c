@@ -376,6 +376,16 @@ static void push_and_results_borrow_from_the_frame(void **state)
     assert_bytes(sets[1], "second");
     assert_true(sets[0].p > out.p && sets[1].p < out.p + out.len);
     tz_buf_clear(&out);
+    struct tz_offered *saves;
+    assert_int_equal(put_reoffer(), 0);
+    assert_int_equal(tz_msg_read_reoffer(tz_buf_unread(&out), &arena, &saves, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_bytes(saves[0].changeset, "first changeset");
+    assert_bytes(saves[0].was.result, "result");
+    assert_int_equal(saves[0].was.mac.n, TZ_HASH_BYTES);
+    assert_bytes(saves[1].changeset, "second");
+    assert_int_equal(saves[1].was.result.n, 0);
+    tz_buf_clear(&out);
     assert_int_equal(put_results(), 0);
     assert_int_equal(tz_msg_read_results(tz_buf_unread(&out), &arena, &r, &n, &err), 0);
     assert_int_equal(n, 2);

@@ -48,6 +48,7 @@ tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_s
 tz_test(NAME test_ledger LABEL unit SOURCES unit/test_ledger.c LINK tz_store_fixture)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
+tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge_cases LABEL unit SOURCES unit/test_store_merge_cases.c LINK tz_store_fixture)
