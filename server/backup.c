@@ -5,7 +5,8 @@
  * Invariants
  *  1. A file with the name of a backup is complete, synced, verified, and has its description beside it.
  *  2. A backup is counted and deleted only while it has the size that its description gives; what else lies in the
- * folder is left alone. Older ones go only after the new one stands.
+ * folder is left alone. Older ones go only after the new one stands; older is what reaches less far (epoch, audit
+ * entry), whatever the clock said when it was made.
  *  3. One backup into a folder at a time (an flock there), so leftovers of another are nobody's.
  */
 #include "backup.h"
@@ -237,12 +238,7 @@ static int names_add(struct names *l, const char *name)
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/** Files that begin like a backup, in the order of time. */
+/** Files that begin like a backup. */
 static int list_folder(const struct tz_datadir *d, struct names *out, struct tz_err *err)
 {
     DIR *dir = opendir(d->path);
@@ -253,8 +249,6 @@ static int list_folder(const struct tz_datadir *d, struct names *out, struct tz_
         if (strncmp(e->d_name, HEAD, sizeof HEAD - 1) == 0 && strlen(e->d_name) < STEM_BYTES)
             rc = names_add(out, e->d_name);
     (void)closedir(dir);
-    if (out->n)
-        qsort(out->v, out->n, sizeof *out->v, by_name);
     return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : 0;
 }
 
@@ -296,35 +290,60 @@ static void sweep(const struct tz_datadir *d, const struct names *l)
     }
 }
 
-static bool is_generation(const struct tz_datadir *d, const char *name, char stem[STEM_BYTES])
-{
+/** A backup that stands, and how far it reaches. */
+struct generation {
+    char stem[STEM_BYTES];
     struct tz_backup_info info;
+};
+
+static bool is_generation(const struct tz_datadir *d, const char *name, struct generation *g)
+{
     struct stat st;
     char path[PATH_MAX];
     if (!ends_with(name, DB))
         return false;
-    stem_of(name, DB, stem);
-    return load_info(d, stem, &info) && stat(tz_datadir_file(d, name, path), &st) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size == info.bytes;
+    stem_of(name, DB, g->stem);
+    return load_info(d, g->stem, &g->info) && stat(tz_datadir_file(d, name, path), &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_size == g->info.bytes;
 }
 
-static int retire(const struct tz_datadir *d, unsigned keep, unsigned *kept, unsigned *deleted, struct tz_err *err)
+/** Oldest state first. The clock that named the files may have been wrong; the log's numbers are not. */
+static int by_state(const void *a, const void *b)
+{
+    const struct tz_backup_info *x = &((const struct generation *)a)->info;
+    const struct tz_backup_info *y = &((const struct generation *)b)->info;
+    if (x->facts.epoch != y->facts.epoch)
+        return x->facts.epoch < y->facts.epoch ? -1 : 1;
+    if (x->facts.audit_n != y->facts.audit_n)
+        return x->facts.audit_n < y->facts.audit_n ? -1 : 1;
+    return x->made_ms < y->made_ms ? -1 : x->made_ms > y->made_ms;
+}
+
+/** Delete the oldest down to @keep, never the one just @made. */
+static int retire(const struct tz_datadir *d, const char *made, unsigned keep, unsigned *kept, unsigned *deleted,
+                  struct tz_err *err)
 {
     struct names l = {0};
-    char stem[STEM_BYTES];
-    unsigned total = 0;
-    int rc = list_folder(d, &l, err);
-    for (size_t i = 0; i < l.n && !rc; i++)
-        total += is_generation(d, l.v[i], stem);
     unsigned most = keep > TZ_BACKUPS_KEPT_LEAST ? keep : TZ_BACKUPS_KEPT_LEAST;
-    *kept = total;
-    for (size_t i = 0; i < l.n && !rc && *kept > most; i++)
-        if (is_generation(d, l.v[i], stem)) {
-            remove_tail(d, stem, DB);
-            remove_tail(d, stem, JSON);
-            (*kept)--;
-            (*deleted)++;
-        }
+    size_t n = 0;
+    int rc = list_folder(d, &l, err);
+    struct generation *g = rc ? NULL : calloc(l.n + 1, sizeof *g);
+    if (!rc && !g)
+        rc = tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    for (size_t i = 0; i < l.n && !rc; i++)
+        n += is_generation(d, l.v[i], &g[n]);
+    if (!rc)
+        qsort(g, n, sizeof *g, by_state);
+    *kept = (unsigned)n;
+    for (size_t i = 0; i<n && * kept> most; i++) {
+        if (strcmp(g[i].stem, made) == 0)
+            continue;
+        remove_tail(d, g[i].stem, DB);
+        remove_tail(d, g[i].stem, JSON);
+        (*kept)--;
+        (*deleted)++;
+    }
+    free(g);
     free(l.v);
     return rc ? rc : tz_datadir_sync(d, err);
 }
@@ -385,7 +404,7 @@ static int make_in(const struct tz_backup_spec *spec, const struct tz_datadir *d
         (void)unlink(part);
         return rc;
     }
-    return retire(d, spec->keep, &out->kept, &out->deleted, err);
+    return retire(d, stem, spec->keep, &out->kept, &out->deleted, err);
 }
 
 static int open_folder(const char *path, struct tz_datadir *d, struct tz_err *err)

@@ -3,7 +3,8 @@
  * Invariants
  *  1. A line is one write and one fsync. After a failure the file is cut back, so that nothing ever follows half a
  * line.
- *  2. A power cut can only damage the end: the last line is cut off when it is not whole. Its group never committed.
+ *  2. A power cut leaves a last line without its line feed, or with blocks of zeros that never reached the disk: that
+ * one is cut off. Its group never committed. Any other damaged line was whole once, and stays, wherever it stands.
  *  3. Damage anywhere else keeps no server from running, and is told by the line's number to whoever restores.
  */
 #include "journal.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,7 +73,8 @@ struct walk {
     const char *path;
     uint64_t lines, bad;
     off_t end;   /* of what was read */
-    off_t torn;  /* where the last line begins when it is damaged, else -1 */
+    off_t torn;  /* where the last line begins when it was cut off, else -1 */
+    bool piece;  /* the last one had no line feed */
     bool strict; /* a damaged line is an error */
     struct tz_journal_head known;
 };
@@ -88,17 +91,22 @@ static int walk_line(struct walk *w, struct tz_bytes line, struct tz_err *err)
 {
     struct tz_journal_line l;
     char number[24];
-    bool earlier = w->torn >= 0; /* a damaged one stands before this one: so it was not the last */
-    w->lines++;
-    if (earlier && w->strict) {
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)w->lines - 1);
-        return tz_err_set(err, TZ_E_JOURNAL_BAD, w->path, number, NULL, NULL);
-    }
-    int rc = line.p[line.n - 1] == '\n' ? tz_journal_line_read(line, &l) : TZ_E_FORMAT;
+    bool ended = line.p[line.n - 1] == '\n';
+    bool written = ended && memchr(line.p, 0, line.n) == NULL;
+    bool piece = w->piece; /* of one that is longer than any line */
+    w->piece = !ended;
+    w->lines += !piece;
+    int rc = written && !piece ? tz_journal_line_read(line, &l) : TZ_E_FORMAT;
     if (rc && rc != TZ_E_FORMAT)
         return tz_err_set(err, rc, NULL, NULL, NULL, NULL);
-    w->bad += rc != 0;
-    w->torn = rc ? w->end : -1;
+    bool more = w->torn >= 0 && !piece; /* a line follows the one that seemed cut off */
+    w->bad += more || (rc && written);
+    if (w->strict && (more || (rc && written))) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)w->lines - more);
+        return tz_err_set(err, TZ_E_JOURNAL_BAD, w->path, number, NULL, NULL);
+    }
+    if (!piece)
+        w->torn = rc && !written ? w->end : -1;
     w->end += (off_t)line.n;
     if (rc)
         return 0;
@@ -137,10 +145,67 @@ static int walk_folder(const struct tz_datadir *d, struct walk *w, struct tz_err
     return rc;
 }
 
+/* ---- which of them happened ---- */
+
+/** A line goes out before its group commits, so the group may have failed. Then a later line of that epoch says that
+ * less was durable than the group would have made. */
+struct told {
+    uint32_t epoch;
+    uint64_t base_n, audit_n;
+    bool failed;
+};
+struct telling {
+    struct told *v;
+    size_t n, cap, next;
+    tz_journal_cb cb;
+    void *ctx;
+};
+
+static int tell(void *ctx, const struct tz_journal_line *line)
+{
+    struct telling *t = ctx;
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? 2 * t->cap : 256;
+        struct told *v = realloc(t->v, cap * sizeof *v);
+        if (!v)
+            return TZ_E_NOMEM;
+        t->v = v;
+        t->cap = cap;
+    }
+    t->v[t->n++] = (struct told){line->epoch, line->base_n, line->audit_n, false};
+    return 0;
+}
+
+static void find_failed(struct telling *t)
+{
+    uint64_t least = UINT64_MAX; /* base_n of the later lines of the epoch */
+    for (size_t i = t->n; i-- > 0;) {
+        if (i + 1 < t->n && t->v[i + 1].epoch != t->v[i].epoch)
+            least = UINT64_MAX;
+        t->v[i].failed = least < t->v[i].audit_n;
+        least = t->v[i].base_n < least ? t->v[i].base_n : least;
+    }
+}
+
+static int pass_on(void *ctx, const struct tz_journal_line *line)
+{
+    struct telling *t = ctx;
+    size_t i = t->next++;
+    return i < t->n && t->v[i].failed ? 0 : t->cb(t->ctx, line); /* more than were counted: a server writes on */
+}
+
 int tz_journal_each(const struct tz_datadir *d, tz_journal_cb cb, void *ctx, struct tz_err *err)
 {
-    struct walk w = {.cb = cb, .ctx = ctx, .strict = true};
-    return walk_folder(d, &w, err);
+    struct telling t = {.cb = cb, .ctx = ctx};
+    struct walk first = {.cb = tell, .ctx = &t, .strict = true};
+    struct walk second = {.cb = pass_on, .ctx = &t, .strict = true};
+    int rc = walk_folder(d, &first, err);
+    if (!rc) {
+        find_failed(&t);
+        rc = walk_folder(d, &second, err);
+    }
+    free(t.v);
+    return rc;
 }
 
 int tz_journal_known(const struct tz_datadir *d, struct tz_journal_head *out, struct tz_err *err)
@@ -165,8 +230,8 @@ static int read_and_mend(const struct tz_datadir *d, struct tz_journal *j, struc
     int rc = walk_file(j->fd, &w, err);
     if (rc)
         return rc;
-    if (w.bad > (w.torn >= 0))
-        tz_log(TZ_LOG_WARN, "journal", "damaged lines", "lines=%llu", (unsigned long long)(w.bad - (w.torn >= 0)));
+    if (w.bad)
+        tz_log(TZ_LOG_WARN, "journal", "damaged lines", "lines=%llu", (unsigned long long)w.bad);
     j->size = w.torn >= 0 ? w.torn : w.end;
     j->known = w.known;
     if (w.torn < 0)

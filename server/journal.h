@@ -21,7 +21,7 @@ struct tz_journal {
 
 /**
  * Open for appending, under the folder's lock; made when it is not there. A last line that was cut off is removed;
- * damaged ones before it are logged and left: only a restore needs them. TZ_E_IO, TZ_E_NOMEM.
+ * damaged ones are logged and left: only a restore needs them. TZ_E_IO, TZ_E_NOMEM.
  */
 TZ_MUST_USE int tz_journal_open(const struct tz_datadir *d, struct tz_journal *out, struct tz_err *err);
 /** Accepts one that was never opened but set to fd -1, and a second call. */
@@ -30,7 +30,8 @@ void tz_journal_close(struct tz_journal *j);
  * was. TZ_E_DISK_FULL, TZ_E_IO, TZ_E_DB_FSYNC. */
 int tz_journal_append(void *journal, struct tz_bytes line, struct tz_err *err);
 
-/** Lines in order, beside a server too. A cut-off last line is passed over. @cb: 0 goes on. Without a journal none
+/** Lines in order, beside a server too. A cut-off last line is passed over, and so are those of groups that, as later
+ * lines tell, never committed. @cb: 0 goes on. Without a journal none
  * come. TZ_E_JOURNAL_BAD (path, line) for a damaged one. */
 typedef int (*tz_journal_cb)(void *ctx, const struct tz_journal_line *line);
 TZ_MUST_USE int tz_journal_each(const struct tz_datadir *d, tz_journal_cb cb, void *ctx, struct tz_err *err);

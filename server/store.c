@@ -435,7 +435,9 @@ tz_ver tz_store_head(const struct tz_store *s)
 
 int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
 {
-    int rc = tz_db_begin_immediate(s->db, err);
+    int rc = s->journal_ahead ? tz_store_mark(s, err) : 0; /* before anything else commits */
+    if (!rc)
+        rc = tz_db_begin_immediate(s->db, err);
     if (rc)
         return rc;
     s->group_head = s->head;
@@ -458,6 +460,7 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
         tz_store_group_rollback(s);
         return rc;
     }
+    s->journal_ahead = false;
     s->head = s->group_head;
     s->eff_max = s->group_eff_max;
     s->audit_n = s->group_audit_n;

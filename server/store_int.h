@@ -91,6 +91,7 @@ struct tz_store {
         char series[16];
     } numbered[TZ_NUMBERED_MAX];
     size_t nnumbered;           /* past the maximum: any */
+    bool journal_ahead;         /* it was told of a group that is not committed */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
     struct tz_stmt stmts[TZ_SQL_COUNT];

@@ -8,9 +8,10 @@
  * %XX stands for bytes up to space, '%' and DEL
  *
  * Invariants
- *  1. An entry is a state and not a change, so the last one of a row is what counts, doing one twice is the same as
- * once, and one of a group that never committed is put right by what was written after it.
- *  2. A line goes out before its group commits.
+ *  1. An entry is a state and not a change, so the last one of a row is what counts, and doing one twice is the same as
+ * once.
+ *  2. A line goes out before its group commits. When the group fails after that, a mark goes out before anything else
+ * is committed, so that its base_n tells: what a line promises (audit_n) and a later one does not have never happened.
  *  3. base_n is the newest audit entry that was durable when the line was written: a database of that epoch that does
  * not reach so far is an older copy. audit_n cannot say so, since its group may have failed.
  *  4. A released kind keeps its words. One that has more is a new kind.
@@ -281,13 +282,16 @@ int tz_journal_flush(struct tz_store *s, struct tz_err *err)
     if (!s->journal || s->entries.len == 0)
         return 0;
     int rc = write_line(s, s->group_audit_n, tz_buf_unread(&s->entries), err);
+    s->journal_ahead = s->journal_ahead || rc == 0;
     tz_buf_clear(&s->entries);
     return rc;
 }
 
 int tz_store_mark(struct tz_store *s, struct tz_err *err)
 {
-    return s->journal ? write_line(s, s->audit_n, (struct tz_bytes){0}, err) : 0;
+    int rc = s->journal ? write_line(s, s->audit_n, (struct tz_bytes){0}, err) : 0;
+    s->journal_ahead = s->journal_ahead && rc;
+    return rc;
 }
 
 int tz_journal_found(struct tz_store *s, struct tz_err *err)

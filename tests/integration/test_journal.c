@@ -211,6 +211,58 @@ static void a_full_disk_leaves_the_file_as_it_was(void **state)
     assert_int_equal(count(), 2);
 }
 
+static int count_bases(void *ctx, const struct tz_journal_line *line)
+{
+    *(uint64_t *)ctx = *(uint64_t *)ctx * 100 + line->audit_n;
+    return 0;
+}
+
+/** base_n and audit_n apart. */
+static void append_group(unsigned epoch, unsigned base_n, unsigned audit_n)
+{
+    char text[256];
+    char line[256];
+    uint8_t hash[TZ_SHA256_BYTES];
+    char digits[2 * TZ_SHA256_BYTES + 1];
+    int n = snprintf(text, sizeof text, "%u %u %u\tinvite n", epoch, base_n, audit_n);
+    assert_int_equal(tz_sha256(tz_bytes_of(text, (size_t)n), hash), 0);
+    (void)tz_hex_encode(tz_bytes_of(hash, 8), digits);
+    n = snprintf(line, sizeof line, "%.16s %s\n", digits, text);
+    assert_int_equal(tz_journal_append(&journal, tz_bytes_of(line, (size_t)n), &err), 0);
+}
+
+static void what_never_committed_is_not_told(void **state)
+{
+    uint64_t told = 0;
+    (void)state;
+    append_group(1, 10, 11);
+    append_group(1, 11, 17); /* the power went before COMMIT */
+    append_group(1, 11, 12); /* so it did not know of 17 */
+    append_group(1, 15, 16);
+    append_group(2, 3, 30); /* another epoch says nothing about the one before */
+    append_group(3, 30, 31);
+    assert_int_equal(tz_journal_each(&dir, count_bases, &told, &err), 0);
+    assert_int_equal(told, 1112163031);
+}
+
+static void whole_last_line_that_is_damaged_stays(void **state)
+{
+    char line[256];
+    size_t n = make_line(line, 1, 2);
+    (void)state;
+    append(1, 1);
+    line[n - 3] ^= 1;
+    write_raw(line, n);
+    off_t there = file_size();
+    reopen();
+    assert_int_equal(file_size(), there);
+    reopen();
+    assert_int_equal(file_size(), there);
+    size_t lines = 0;
+    assert_int_equal(tz_journal_each(&dir, count_line, &lines, &err), TZ_E_JOURNAL_BAD);
+    assert_string_equal(err.args[1], "2");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -222,6 +274,8 @@ int main(void)
         T(damage_in_the_middle_stops_a_restore_and_no_server),
         T(a_file_of_anything_is_read_in_bounded_memory),
         T(a_full_disk_leaves_the_file_as_it_was),
+        T(what_never_committed_is_not_told),
+        T(whole_last_line_that_is_damaged_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,6 +168,12 @@ static void a_change_that_never_committed_is_put_right_by_what_followed(void **s
     size_t lines = book.n;
     assert_int_equal(tz_store_group_commit(f->s, &f->err), TZ_E_DISK_FULL);
     assert_int_equal(book.n, lines + 1); /* told first */
+    uint64_t durable = f->s->audit_n;
+    sx_org(f, "乙公司"); /* before anything else commits the journal hears that it did not happen */
+    assert_int_equal(book.n, lines + 2);
+    struct tz_journal_line failed = line_of(lines);
+    struct tz_journal_line mark = line_of(lines + 1);
+    assert_true(mark.base_n == durable && mark.base_n < failed.audit_n);
     sx_join(f, &real, "real", "D_CLERK", "120101");
     sx_applied(sx_set(&f->d1, "organisation", sx_org(f, "甲公司"), "address=一", NULL)); /* d1 works on */
     restore_to(f, b, 2, 0);
