@@ -35,6 +35,7 @@ enum tz_opt {
     TZ_OPT_VERIFY,
     TZ_OPT_CLOSE,
     TZ_OPT_RECOVERY_DAYS,
+    TZ_OPT_EPOCH,
     TZ_OPT_ORIGIN,
     TZ_OPT_PROTO,
     TZ_OPT_JSON,

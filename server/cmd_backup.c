@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEEP_DEFAULT = 7, KEEP_MAX = 100000, PROGRESS_AFTER_MS = 1000 };
+enum { KEEP_DEFAULT = 7, KEEP_MAX = 100000, PROGRESS_AFTER_MS = 1000, EPOCH_MAX = 32767 };
 
 /* ---- backup ---- */
 
@@ -34,17 +34,20 @@ static int show_progress(void *ctx, uint64_t done, uint64_t total)
     return 0;
 }
 
-static int keep_of(struct tz_cli *c, unsigned *out)
+/** A number given as --@name; @dflt without it. */
+static int number_option(struct tz_cli *c, enum tz_opt which, const char *name, long max, long dflt, unsigned *out)
 {
-    const char *text = c->opt[TZ_OPT_KEEP];
+    const char *text = c->opt[which];
+    char range[32];
     char *end = NULL;
-    *out = KEEP_DEFAULT;
+    *out = (unsigned)dflt;
     if (!text)
         return 0;
     errno = 0;
     long v = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || v > KEEP_MAX)
-        return tz_err_set(&c->err, TZ_E_VALUE, "--keep", text, "0-100000", NULL);
+    (void)snprintf(range, sizeof range, "0-%ld", max);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || v > max)
+        return tz_err_set(&c->err, TZ_E_VALUE, name, text, range, NULL);
     *out = (unsigned)v;
     return 0;
 }
@@ -84,7 +87,7 @@ static int make_backup(struct tz_cli *c, struct tz_store *s, const struct tz_sto
                                   .progress = show_progress,
                                   .progress_ctx = &p};
     struct tz_backup_made made;
-    int rc = keep_of(c, &spec.keep);
+    int rc = number_option(c, TZ_OPT_KEEP, "--keep", KEEP_MAX, KEEP_DEFAULT, &spec.keep);
     if (!rc)
         rc = tz_backup_make(&spec, &made, &c->err);
     if (p.shown)
@@ -167,7 +170,10 @@ static int say_restored(struct tz_cli *c, const struct tz_restore_done *d)
 static int restore_file(struct tz_cli *c)
 {
     struct tz_restore_done done;
-    int rc = tz_cli_open(c, true);
+    unsigned epoch = 0;
+    int rc = number_option(c, TZ_OPT_EPOCH, "--epoch", EPOCH_MAX, 0, &epoch);
+    if (!rc)
+        rc = tz_cli_open(c, true);
     if (!rc)
         rc = tz_cli_catalogue(c);
     if (!rc)
@@ -178,6 +184,7 @@ static int restore_file(struct tz_cli *c)
     const struct tz_restore_spec spec = {.dir = &c->dir,
                                          .file = c->arg,
                                          .options = &o,
+                                         .epoch = epoch,
                                          .recovery_days = tz_config_number(&c->config, TZ_CONFIG_RECOVERY_DAYS)};
     if (!rc)
         rc = tz_restore_run(&spec, &done, &c->err);

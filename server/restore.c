@@ -8,7 +8,9 @@
  * first: left behind, SQLite would lay it over the restored file.
  *  2. server.db is at every moment one of the two, whole; a crash between leaves the former one, and the command may be
  * given again.
- *  3. The new epoch is above that of the backup, of the present database and of every line of the journal.
+ *  3. The new epoch is above that of the backup, of the present database and of every line of the journal. Where there
+ * is neither database nor journal nobody knows which epochs there were since the backup: then a random number of them
+ * is left out, so that two such restores hardly ever make one epoch twice, and the administrator can name one.
  */
 #include "restore.h"
 
@@ -207,6 +209,14 @@ static int no_line(void *ctx, const struct tz_journal_line *line)
     return 0;
 }
 
+enum { GAP_LEAST = 16, GAP_MORE = 256 };
+
+/** Epochs left out where nothing but the backup is known. */
+static uint32_t unknown_gap(void)
+{
+    return GAP_LEAST + tz_random_u32(NULL) % GAP_MORE;
+}
+
 static uint32_t greatest(uint32_t a, uint32_t b, uint32_t c)
 {
     uint32_t most = a > b ? a : b;
@@ -247,6 +257,10 @@ int tz_restore_run(const struct tz_restore_spec *spec, struct tz_restore_done *o
     if (rc)
         return rc;
     out->epoch = greatest(out->backup.facts.epoch, known.epoch, present) + 1;
+    if (known.epoch == 0 && present == 0 && spec->epoch == 0)
+        out->epoch += unknown_gap();
+    if (spec->epoch > out->epoch)
+        out->epoch = spec->epoch;
     if (spec->recovery_days)
         out->until_ms = tz_clock_wall(&tz_clock_system).ms + (int64_t)spec->recovery_days * DAY_MS;
     rc = make_copy(spec, &out->backup, err);

@@ -11,6 +11,7 @@ struct tz_restore_spec {
     const char *file;
     const struct tz_store_options *options; /**< without a journal */
     unsigned recovery_days;                 /**< 0: no window */
+    uint32_t epoch;                         /**< the new epoch is at least this; 0: whatever follows */
 };
 
 struct tz_restore_done {

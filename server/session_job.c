@@ -82,6 +82,8 @@ static bool is_peers(enum tz_job_kind kind, int code)
     case TZ_E_PROTOCOL:
     case TZ_E_PURGED_PAST:
         return true;
+    case TZ_E_SERVER_OLDER:
+        return kind == TZ_JOB_OPEN;
     case TZ_E_SEQ_HOLE:
         return kind == TZ_JOB_PUSH;
     case TZ_E_FORMAT:

@@ -123,7 +123,8 @@ TZ_MUST_USE int tz_store_user_add(struct tz_store *s, const char *code, const ch
 /** The unit that a user acts for, by codes. TZ_E_NOT_FOUND, TZ_E_VALUE. */
 TZ_MUST_USE int tz_store_user_unit(struct tz_store *s, const char *code, const char *unit, struct tz_err *err);
 TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err);
-/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. */
+/** A session starts: remember the clock offset, the checkpoint and declared lost seqs. TZ_E_SERVER_OLDER: the device
+ * has seen versions that this database never had. */
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,
                                        int64_t offset_ms, struct tz_err *err);
 

@@ -5,6 +5,7 @@
  */
 #include "store_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -606,11 +607,28 @@ static int note_forgotten(struct tz_store *s, const struct tz_device *d, const s
     return tz_stmt_run(st, err);
 }
 
+/** A device has seen what this database neither has nor knows to have lost: serving it would give versions twice. */
+static int not_behind(const struct tz_store *s, tz_ver seen, struct tz_err *err)
+{
+    char theirs[24];
+    char ours[24];
+    char epoch[16];
+    if (seen <= s->head || tz_lost_floor(s, seen) != seen)
+        return 0;
+    (void)snprintf(theirs, sizeof theirs, "%llu", (unsigned long long)seen);
+    (void)snprintf(ours, sizeof ours, "%llu", (unsigned long long)s->head);
+    (void)snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)(seen >> TZ_VER_COUNTER_BITS) + 1);
+    return tz_err_set(err, TZ_E_SERVER_OLDER, theirs, ours, epoch, NULL);
+}
+
 int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h, int64_t offset_ms,
                            struct tz_err *err)
 {
     int64_t now = tz_clock_wall(&s->clock).ms;
     struct tz_device d = {0};
+    int behind = not_behind(s, h->checkpoint, err);
+    if (behind)
+        return behind;
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_DEVICE_SEEN, err);
     if (!st)
         return TZ_E_DB;

@@ -280,6 +280,11 @@ def older_generations_go_only_when_the_new_one_stands():
         last = backup(server, "--to", to, "--keep", "2")
         w.check(last["kept"] == 2 and os.path.exists(made[1]["file"]) and not os.path.exists(made[2]["file"]), last)
         w.check(backup(server, "--to", to, "--keep", "0")["kept"] == 2, "fewer than two stay")
+        for i, file in enumerate(f for f in sorted(os.listdir(to)) if f.endswith(".db")):
+            for tail in (".db", ".json"):  # made while the clock was years ahead
+                os.rename(os.path.join(to, file[:-3] + tail), os.path.join(to, f"server-203101{10 + i}T000000000Z{tail}"))
+        last = backup(server, "--to", to, "--keep", "2")
+        w.check(os.path.exists(last["file"]) and last["kept"] == 2 and last["deleted"] == 1, "the new one went:", last)
         for wrong in ("x", "1x", "", "99999999999999999999"):
             server.cli("backup", "--keep", wrong, ok=(8,))
         w.check(not os.path.exists(os.path.join(server.data, "backups")), "a wrong --keep made a folder")
@@ -303,7 +308,7 @@ def keys_are_copied_only_when_asked_for():
         shutil.rmtree(server.data)
         shutil.copytree(keys, server.data)
         done = restore(server, file, "--recovery-days", "0").json()
-        w.check(done["former"] == "" and done["recovery_until_ms"] == 0 and done["epoch"] == 2, done)
+        w.check(done["former"] == "" and done["recovery_until_ms"] == 0 and 2 < done["epoch"] < 300, done)
         server.start()
         east("sync", ok=(4,))
         office(folder, "again", server, "D_CLERK", "120101")
@@ -312,6 +317,35 @@ def keys_are_copied_only_when_asked_for():
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------------------
+
+
+def a_server_that_does_not_know_what_it_lost_is_refused_by_who_does():
+    """Two restores onto bare machines from one backup: the second knows nothing of the first, but the devices do."""
+    with a_server() as (folder, server):
+        to = os.path.join(folder, "safe")
+        server.start()
+        east = office(folder, "east", server, "D_CLERK", "120101")
+        east.add("organisation", "name=before")
+        east.sync()
+        file = backup(server, "--to", to, "--with-keys")["file"]
+        for turn, epoch in enumerate(("9", "5", "10")):
+            server.kill9()
+            shutil.rmtree(server.data)
+            shutil.copytree(os.path.join(to, "keys"), server.data)
+            w.check(restore(server, file, "--epoch", epoch).json()["epoch"] == int(epoch), "another epoch")
+            server.start()
+            if turn == 0:
+                east.add("organisation", "name=only copy")
+                east.sync()
+            elif turn == 1:
+                east.add("organisation", "name=made now")
+                done = east("sync", ok=(7,))
+                w.check("--epoch 10" in done.err, done)
+        east.sync()
+        w.check("made now" in organisations(server), organisations(server))
+        w.check(east.balance()["unaccounted"] == 0 and east.dump() == server.dump_as("east"), "east differs")
+        server.cli("restore", file, "--epoch", "x", ok=(8,))
+        server.stop()
 
 
 def flip(path, at):
@@ -490,6 +524,7 @@ if __name__ == "__main__":
            backups_beside_four_clients_are_whole_or_not_there,
            older_generations_go_only_when_the_new_one_stands,
            keys_are_copied_only_when_asked_for,
+           a_server_that_does_not_know_what_it_lost_is_refused_by_who_does,
            damaged_backups_are_refused_and_nothing_is_changed,
            killed_anywhere_a_restore_leaves_one_whole_database,
            a_copy_of_the_database_put_back_by_hand_is_refused,
