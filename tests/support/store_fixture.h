@@ -140,6 +140,13 @@ const char *sx_ref(struct sx *f, const char *field, struct tz_id id); /* "field=
 void sx_digest(struct sx *f, uint8_t out[32]);
 int64_t sx_query(struct sx *f, const char *sql);
 void sx_exec(struct sx *f, const char *sql);
+/** SQL that takes back the schema's steps from the fifth on, one line a step: as an older program left it. */
+#define SX_UNDO_FROM_STEP_5                                                                                     \
+    "DROP TABLE history;"                                                                                       \
+    "ALTER TABLE device DROP COLUMN acked_ms;"                                                                  \
+    "DROP TABLE numbering;"                                                                                     \
+    "DROP INDEX backlog_recover; ALTER TABLE backlog DROP COLUMN was; ALTER TABLE backlog DROP COLUMN recover;" \
+    "ALTER TABLE commit_log DROP COLUMN old_ver;"
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

@@ -315,11 +315,8 @@ static void a_backup_of_an_older_program_is_looked_at_and_restored(void **state)
     char path[64];
     sx_org(f, "甲公司");
     tz_ver head = tz_store_head(f->s);
-    sx_exec(f,
-            "DROP INDEX backlog_recover; ALTER TABLE backlog DROP COLUMN was; ALTER TABLE backlog DROP COLUMN recover; "
-            "ALTER TABLE commit_log DROP COLUMN old_ver; DROP TABLE numbering; DROP TABLE history; DROP TABLE merged; DROP TABLE merge_link; "
-            "DROP TABLE lost_range; ALTER TABLE "
-            "device DROP COLUMN forgotten_seq; ALTER TABLE device DROP COLUMN acked_ms; PRAGMA user_version=2");
+    sx_exec(f, SX_UNDO_FROM_STEP_5 "DROP TABLE merged; DROP TABLE merge_link; DROP TABLE lost_range; ALTER TABLE "
+                                   "device DROP COLUMN forgotten_seq; PRAGMA user_version=2");
     struct tz_memdisk *b = backup(f);
     tz_memdisk_path(b, "central.db", path, sizeof path);
     assert_int_equal(tz_store_inspect(path, &o, &facts, &f->err), 0);
