@@ -7,6 +7,9 @@
  *   standing    {…, "values": {field: value, …}}            standing_secret, candidates_secret: the same for secret
  * fields, candidates  [{…, "values": {field: value, …}}, …]       present only for readers with that right
  *
+ * Or "_created": a record that is to be made, of which there is no standing value; a supervisor says yes or no to a
+ * candidate.
+ *
  * A value is a number, a string (blobs as hex) or null. What this catalogue does not know is passed over.
  */
 #include "office_int.h"
@@ -18,6 +21,7 @@
 #include <string.h>
 
 static const char LIFE[] = "_deleted";
+static const char WHOLE[] = "_created";
 
 static struct tz_value value_of(const struct tz_row *row, const char *name)
 {
@@ -37,6 +41,12 @@ static json_t *load_either(const struct tz_row *row, const char *name, const cha
 static bool name_subject(struct tz_case_view *cv, struct tz_value subject)
 {
     const struct tz_type *t = cv->type;
+    if (tz_value_is_text(subject, WHOLE)) {
+        cv->whole = true;
+        for (size_t i = 0; i < t->nfields; i++)
+            cv->names[i] = true;
+        return true;
+    }
     if (tz_value_is_text(subject, LIFE)) {
         cv->life = true;
         cv->field = TZ_FIELD_DELETED;
@@ -64,6 +74,7 @@ int tz_case_read(struct tz_office *o, const struct tz_row *row, struct tz_case_v
     struct tz_value other = value_of(row, "other_id");
     out->duplicate = tz_value_is_text(value_of(row, "kind"), "duplicate") && other.kind == TZ_V_BLOB;
     out->words = tz_value_is_text(value_of(row, "kind"), "purged");
+    out->late = tz_value_is_text(value_of(row, "kind"), "late_scope");
     if (!out->type || id.kind != TZ_V_BLOB || id.n != TZ_ID_BYTES ||
         (!out->duplicate && !out->words && !name_subject(out, value_of(row, "subject"))))
         return tz_err_set(err, TZ_E_BAD_OP, "case", NULL, NULL, NULL);

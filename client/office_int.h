@@ -324,6 +324,8 @@ struct tz_case_view {
     bool life;      /* about the record's deletion */
     bool duplicate; /* two records claim one key: no values */
     bool words;     /* about a record that was purged: nothing stands, candidates may name any field */
+    bool whole;     /* about a record that is to be made */
+    bool late;      /* its words came when their author had no right to them any more: a supervisor decides */
     struct tz_id other;
     bool names[TZ_FIELDS_MAX];
     uint32_t field; /* id for the op */

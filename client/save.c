@@ -512,6 +512,10 @@ static int resolve_rights(const struct tz_save *s, const struct tz_case_view *cv
 {
     if (!tz_check_in_area(&s->who, &target->area))
         return tz_check_wrong(TZ_E_AREA, cv->type->label[TZ_LANG_ZH], cv->type->name, err);
+    if (cv->late && !s->who.role->supervises)
+        return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, "转交审核", "late_scope", err);
+    if (cv->late) /* the author had the right to what is said yes to; anything else the server judges */
+        return 0;
     if (cv->life && !(cv->type->deleters & s->who.role->editor))
         return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, cv->type->label[TZ_LANG_ZH], cv->type->name, err);
     for (size_t i = 0; i < cv->type->nfields; i++)
@@ -572,6 +576,8 @@ static int load_case(struct tz_save *s, struct tz_id case_id, struct tz_arena *a
     if (cv->words) /* there is none */
         return 0;
     rc = tz_replica_get(s->o->rep, cv->type, cv->target, a, target, err);
+    if (rc == 0 && cv->whole)
+        return 0;
     if (rc == 0)
         return tz_err_set(err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
     return rc < 0 ? rc : 0;
@@ -604,6 +610,34 @@ static int keep_as_is(struct tz_save *s, const struct tz_row *row, const struct 
     return rc ? rc : tz_save_show(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
 }
 
+/** Yes or no to a record that somebody was to make. */
+static int make_or_not(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv,
+                       enum tz_choice choice, unsigned candidate, struct tz_arena *a, struct tz_err *err)
+{
+    bool used[TZ_FIELDS_MAX] = {false};
+    bool ignored = false;
+    struct tz_record *chosen = tz_arena_alloc(a, sizeof *chosen);
+    struct tz_op op = {.kind = TZ_OP_RESOLVE,
+                       .type = row->rec.type->id,
+                       .id = row->id,
+                       .choice = choice,
+                       .generation = cv->generation,
+                       .base_ver = row->ver,
+                       .base_seq = s->cs.seq};
+    if (!chosen)
+        return tz_office_nomem(err);
+    if (choice == TZ_CHOICE_TYPED || choice == TZ_CHOICE_NONE)
+        return tz_check_wrong(TZ_E_BAD_OP, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
+    if (!s->who.role->supervises || !tz_check_in_area(&s->who, &row->area))
+        return tz_check_wrong(TZ_E_NO_RIGHT_TYPE, row->rec.type->label[TZ_LANG_ZH], row->rec.type->name, err);
+    int rc = choice == TZ_CHOICE_THEIRS ? tz_case_values(row, cv, (int)candidate, a, chosen, used, &ignored, err) : 0;
+    if (!rc && choice == TZ_CHOICE_THEIRS)
+        rc = tz_save_encode(s, chosen, &op.values, err);
+    if (!rc)
+        rc = tz_save_room(s, 1, op.values.n, err);
+    return rc ? rc : tz_save_show(s, tz_save_push(s, &op, s->o->st.checkpoint), row->rec.type, row->id, err);
+}
+
 int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choice, unsigned candidate,
                     const struct tz_record *typed, const bool *names, struct tz_err *err)
 {
@@ -618,6 +652,11 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
     int rc = row && target && chosen ? load_case(s, case_id, &a, row, target, &cv, err) : tz_office_nomem(err);
     if (!rc && (cv.duplicate || cv.words)) {
         rc = keep_as_is(s, row, &cv, choice, err);
+        tz_arena_deinit(&a);
+        return rc;
+    }
+    if (!rc && cv.whole) {
+        rc = make_or_not(s, row, &cv, choice, candidate, &a, err);
         tz_arena_deinit(&a);
         return rc;
     }

@@ -59,6 +59,7 @@ static const struct tz_wire_rule hello_rules[] = {
     TZ_RULE_NUMBER(10),
     TZ_RULE_NUMBER(11),
     TZ_RULE_NUMBER(12),
+    TZ_RULE_NUMBER(13),
 };
 static const struct tz_wire_schema hello_schema = TZ_SCHEMA("Hello", hello_rules);
 
@@ -87,6 +88,7 @@ int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m)
     tz_msg_w_u64(&w, 10, m->last_seq);
     tz_msg_w_u64(&w, 11, m->heard_seq);
     tz_msg_w_u64(&w, 12, m->answered_seq);
+    tz_msg_w_u64(&w, 13, m->unsent);
     return tz_msg_end(&w, &hello_schema);
 }
 
@@ -109,7 +111,8 @@ int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hell
                                .nlost = p->n_lost_seqs,
                                .last_seq = p->last_seq,
                                .heard_seq = p->heard_seq,
-                               .answered_seq = p->answered_seq};
+                               .answered_seq = p->answered_seq,
+                               .unsent = p->unsent};
     return tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
 }
 

@@ -81,6 +81,7 @@ struct tz_msg_hello {
     uint64_t last_seq;
     uint64_t heard_seq;
     uint64_t answered_seq;
+    uint64_t unsent;
 };
 
 /** Versions that a restore of the server has undone: above < ver <= upto. */

@@ -89,6 +89,70 @@ static int device_revoke(struct tz_store *s, const struct tz_admin_env *env, con
     return 0;
 }
 
+/** "2017-03-31": the day that is the last one, at UTC+8. 0 when empty. */
+static int last_day(const char *text, int64_t *until_ms, struct tz_err *err)
+{
+    static const int64_t DAY_MS = INT64_C(24) * 3600 * 1000;
+    const struct tz_field day = {.name = "until", .ftype = TZ_FT_INSTANT};
+    struct tz_value v;
+    struct tz_arena a;
+    *until_ms = 0;
+    if (text[0] == '\0')
+        return 0;
+    tz_arena_init(&a, 4096);
+    int rc = strlen(text) == 10 ? tz_value_parse(&day, text, &a, &v, err)
+                                : tz_err_set(err, TZ_E_VALUE, "--until", text, "2027-03-31", NULL);
+    tz_arena_deinit(&a);
+    if (!rc)
+        *until_ms = v.i + DAY_MS;
+    return rc;
+}
+
+static int device_grant(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                        struct tz_admin_outcome *out, struct tz_err *err)
+{
+    static const char *const keys[] = {"name", NULL};
+    struct tz_device d;
+    int64_t until_ms = 0;
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc && !text_of(q, "role")[0] && !text_of(q, "area")[0] && !text_of(q, "until")[0])
+        rc = missing(err, "area");
+    if (!rc)
+        rc = last_day(text_of(q, "until"), &until_ms, err);
+    if (rc)
+        return rc;
+    int found = tz_store_device_by_name(s, text_of(q, "name"), &d, err);
+    if (found <= 0)
+        return found < 0 ? found : tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
+    rc = tz_store_device_grant(s, d.number, text_of(q, "role"), text_of(q, "area"), until_ms, err);
+    if (!rc)
+        rc = tz_store_device_by_number(s, d.number, &d, err);
+    if (rc != 1)
+        return rc;
+    out->regranted = d.number;
+    out->rows = true;
+    out->reply = json_pack("{s:i,s:s,s:s,s:s,s:I}", "device", (int)d.number, "name", d.name, "role", d.role, "area",
+                           d.area, "until_ms", (json_int_t)d.until_ms);
+    return 0;
+}
+
+static int user_grant(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
+                      struct tz_err *err)
+{
+    static const char *const keys[] = {"code", "role", "area", NULL};
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc)
+        rc = tz_store_user_grant(s, text_of(q, "code"), text_of(q, "role"), text_of(q, "area"), err);
+    if (rc)
+        return rc;
+    out->rows = true;
+    out->reply =
+        json_pack("{s:s,s:s,s:s}", "code", text_of(q, "code"), "role", text_of(q, "role"), "area", text_of(q, "area"));
+    return 0;
+}
+
 static int user_add(struct tz_store *s, const struct tz_admin_env *env, const json_t *q, struct tz_admin_outcome *out,
                     struct tz_err *err)
 {
@@ -178,8 +242,14 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
         const char *name;
         int (*run)(struct tz_store *, const struct tz_admin_env *, const json_t *, struct tz_admin_outcome *,
                    struct tz_err *);
-    } commands[] = {{"invite", invite},       {"device revoke", device_revoke}, {"user add", user_add},
-                    {"user unit", user_unit}, {"user disable", user_disable},   {"restore close", restore_close},
+    } commands[] = {{"invite", invite},
+                    {"device revoke", device_revoke},
+                    {"device grant", device_grant},
+                    {"user grant", user_grant},
+                    {"user add", user_add},
+                    {"user unit", user_unit},
+                    {"user disable", user_disable},
+                    {"restore close", restore_close},
                     {"purge", purge}};
     const char *name = text_of(request, "command");
     memset(out, 0, sizeof *out);

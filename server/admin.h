@@ -9,6 +9,8 @@
  *
  *   {"command":"invite","role":…,"area":…,"name":…,"address":…?}  → {"code":…,"name":…}
  *   {"command":"device revoke","name":…}                          → {"device":…,"name":…}
+ *   {"command":"device grant","name":…,"role":…?,"area":…?,"until":…?} → {"device":…,"role":…,"area":…,"until_ms":…}
+ *   {"command":"user grant","code":…,"role":…,"area":…}           → {"code":…,…}
  *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
  *   {"command":"user unit","code":…,"unit":…}                     → {"code":…,"unit":…}
  *   {"command":"user disable","code":…}                           → {"code":…}
@@ -30,6 +32,7 @@ struct tz_admin_env {
 struct tz_admin_outcome {
     json_t *reply;        /**< owned by the caller; NULL on errors */
     uint32_t revoked;     /**< device to cut off, 0 = none */
+    uint32_t regranted;   /**< device whose grant is another: its sessions begin anew; 0 = none */
     bool rows;            /**< records changed: wake the sessions */
     bool recovery_closed; /**< the recovery window ended */
 };

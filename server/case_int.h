@@ -10,6 +10,8 @@
 #include <jansson.h>
 
 #define TZ_CASE_LIFE "_deleted"
+#define TZ_CASE_NEW "_created"    /* subject: a record that is to be made */
+#define TZ_CASE_LATE "late_scope" /* kind */
 
 /** What a case is about. */
 struct tz_case_subject {
@@ -17,6 +19,7 @@ struct tz_case_subject {
     bool life;
     bool words;     /* about no value of the record: nothing stands */
     bool secret;    /* such words: for who may read secrets */
+    bool whole;     /* a record that is to be made */
     uint16_t group; /* 0 = none */
     int field;      /* index, -1 when a group or life */
 };
@@ -46,6 +49,8 @@ int64_t tz_case_get_int(const struct tz_judge *j, const struct tz_row *c, const 
 
 /* ---- subjects ---- */
 
+/** The subject that field @i belongs to. */
+struct tz_case_subject tz_case_subject_of(const struct tz_type *t, size_t i);
 bool tz_case_subject_parse(const struct tz_type *t, struct tz_value name, struct tz_case_subject *out);
 /** Is field @i one of those it is about? */
 bool tz_case_in_subject(const struct tz_type *t, const struct tz_case_subject *s, size_t i);
@@ -66,5 +71,15 @@ TZ_MUST_USE int tz_case_join(struct tz_judge *j, const struct tz_row *row, const
 /** Fill standing of @c from @row. Returns 1 when it changed, 0 when not, negative. */
 TZ_MUST_USE int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_row *row,
                                      const struct tz_case_subject *s);
+/** About what came when its author had lost the right to it: for supervisors. */
+bool tz_case_late_kind(const struct tz_judge *j, const struct tz_row *c);
+/** Do @values stand in @c, under @field, as somebody's late word? */
+bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const char *field, const json_t *values);
+/** Where @c about @row lies. */
+void tz_case_place(const struct tz_judge *j, struct tz_row *c, const struct tz_row *row);
+/** Do these values of a record to be made stand in @c as what its author said? */
+bool tz_case_has_new(const struct tz_judge *j, const struct tz_row *c, const struct tz_record *in, const bool *names);
+/** Close @c, which is about @row, by the author of the op. */
+TZ_MUST_USE int tz_case_close(struct tz_judge *j, const struct tz_row *row, struct tz_row *c, const char *choice);
 
 #endif

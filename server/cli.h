@@ -26,6 +26,7 @@ enum tz_opt {
     TZ_OPT_ROLE,
     TZ_OPT_AREA,
     TZ_OPT_UNIT,
+    TZ_OPT_UNTIL,
     TZ_OPT_ADDRESS,
     TZ_OPT_DEVICE,
     TZ_OPT_AS_DEVICE,
@@ -107,6 +108,8 @@ int tz_cmd_invite(struct tz_cli *c);
 int tz_cmd_device_list(struct tz_cli *c);
 int tz_cmd_device_show(struct tz_cli *c);
 int tz_cmd_device_revoke(struct tz_cli *c);
+int tz_cmd_device_grant(struct tz_cli *c);
+int tz_cmd_user_grant(struct tz_cli *c);
 int tz_cmd_user_add(struct tz_cli *c);
 int tz_cmd_user_unit(struct tz_cli *c);
 int tz_cmd_user_list(struct tz_cli *c);

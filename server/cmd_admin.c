@@ -182,6 +182,45 @@ int tz_cmd_device_revoke(struct tz_cli *c)
     return 0;
 }
 
+int tz_cmd_device_grant(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "device grant", "name", c->arg);
+    json_t *r = NULL;
+    char when[32];
+    put_opt(c, q, "role", TZ_OPT_ROLE);
+    put_opt(c, q, "area", TZ_OPT_AREA);
+    put_opt(c, q, "until", TZ_OPT_UNTIL);
+    int rc = tz_cli_change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    int64_t until = json_integer_value(json_object_get(r, "until_ms"));
+    tz_cli_say(c,
+               tr(c,
+                  "设备“%s”现在的权限：%s，%s，%s%s\n它下次连接时先送出未送的内容，再清除不再归它的记录；"
+                  "用 taizhangd device show %s 查看是否已清除",
+                  "device \"%s\" is now: %s, %s, %s%s\nWhen it connects it hands in what is unsent, then wipes what is"
+                  " no longer its own; taizhangd device show %s tells whether it has"),
+               text_of(r, "name"), text_of(r, "role"), text_of(r, "area"),
+               until ? tr(c, "截至 ", "until ") : tr(c, "长期", "open"), until ? tz_cli_time(until, when) : "", c->arg);
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_user_grant(struct tz_cli *c)
+{
+    json_t *q = json_pack("{s:s,s:s}", "command", "user grant", "code", c->arg);
+    json_t *r = NULL;
+    put_opt(c, q, "role", TZ_OPT_ROLE);
+    put_opt(c, q, "area", TZ_OPT_AREA);
+    int rc = tz_cli_change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(c, tr(c, "用户“%s”现在的权限：%s，%s", "user \"%s\" is now: %s, %s"), text_of(r, "code"),
+               text_of(r, "role"), text_of(r, "area"));
+    json_decref(r);
+    return 0;
+}
+
 int tz_cmd_user_add(struct tz_cli *c)
 {
     json_t *q = json_pack("{s:s,s:s}", "command", "user add", "code", c->arg);

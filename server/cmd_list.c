@@ -15,6 +15,7 @@ struct listing {
     struct tz_cli *c;
     struct tz_purge_rules rules;
     int64_t now_ms;
+    struct tz_store *s;
     json_t *online; /* {"devices":[…]}, or NULL without a server */
     struct tz_recovery recovery;
 };
@@ -102,7 +103,30 @@ static int64_t lease_until(const struct listing *l, const struct tz_device *d)
     return d->checkpoint && d->acked_ms ? d->acked_ms + l->rules.lease_ms : 0;
 }
 
-static json_t *device_json(const struct listing *l, const struct tz_device *d)
+/** Areas that the device had, and has not said to hold nothing of any more. */
+struct left_areas {
+    const struct tz_device *d;
+    json_t *list;
+};
+
+static int note_left(void *ctx, const struct tz_past_grant *g)
+{
+    struct left_areas *l = ctx;
+    bool gone = g->wiped_ms || (l->d->area[0] && strcmp(g->area, l->d->area) == 0);
+    if (!gone && json_array_append_new(l->list, json_pack("{s:s,s:s,s:I}", "area", g->area, "role", g->role, "ended_ms",
+                                                          (json_int_t)g->ended_ms)))
+        return TZ_E_NOMEM;
+    return 1;
+}
+
+static int left_json(struct listing *l, const struct tz_device *d, json_t **out)
+{
+    struct left_areas left = {d, json_array()};
+    *out = left.list;
+    return left.list ? tz_store_past_grants(l->s, d->number, note_left, &left, &l->c->err) : TZ_E_NOMEM;
+}
+
+static json_t *device_json(const struct listing *l, const struct tz_device *d, json_t *left)
 {
     json_t *o = json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name,
                           "role", d->role, "area", d->area, "revoked", d->revoked, "state", online_state(l, d->number),
@@ -112,23 +136,58 @@ static json_t *device_json(const struct listing *l, const struct tz_device *d)
     (void)json_object_set_new(o, "acked_ms", json_integer(d->acked_ms));
     (void)json_object_set_new(o, "lease_until_ms", json_integer(lease_until(l, d)));
     (void)json_object_set_new(o, "in_lease", json_boolean(tz_lease_in(d, l->now_ms, l->rules.lease_ms)));
+    (void)json_object_set_new(o, "until_ms", json_integer(d->until_ms));
+    (void)json_object_set_new(o, "unsent", json_integer((json_int_t)d->unsent));
+    (void)json_object_set_new(o, "wiped_ms", json_integer(d->wiped_ms));
+    (void)json_object_set_new(o, "not_wiped", left);
     return o;
+}
+
+/** What one should know about it, in words. */
+static void device_words(const struct listing *l, const struct tz_device *d, const json_t *left, char *out, size_t cap)
+{
+    char when[32];
+    size_t n = 0;
+    const char *areas[4] = {"", "", "", ""};
+    for (size_t i = 0; i < json_array_size(left) && i < 4; i++)
+        areas[i] = json_string_value(json_object_get(json_array_get(left, i), "area"));
+    out[0] = '\0';
+    if (d->revoked)
+        n += (size_t)snprintf(out + n, cap - n, "%s ",
+                              d->wiped_ms ? tr(l->c, "已停用，已清除", "revoked, wiped")
+                                          : tr(l->c, "已停用，尚未清除", "revoked, not wiped yet"));
+    else if (d->area[0] == '\0' || (d->until_ms && d->until_ms <= tz_clock_wall(&tz_clock_system).ms))
+        n += (size_t)snprintf(out + n, cap - n, "%s ", tr(l->c, "权限已到期", "grant has ended"));
+    else if (d->until_ms)
+        n += (size_t)snprintf(out + n, cap - n, tr(l->c, "截至 %s ", "until %s "), tz_cli_time(d->until_ms, when));
+    if (json_array_size(left) && !d->revoked)
+        n += (size_t)snprintf(out + n, cap - n, tr(l->c, "尚未清除 %s %s %s %s ", "not wiped yet: %s %s %s %s "),
+                              areas[0], areas[1], areas[2], areas[3]);
+    if (!d->revoked && lease_until(l, d) && !tz_lease_in(d, l->now_ms, l->rules.lease_ms) && n < cap)
+        n += (size_t)snprintf(out + n, cap - n, "%s ", tr(l->c, "已超过租期", "past its lease"));
+    if (d->unsent && n < cap)
+        (void)snprintf(out + n, cap - n, tr(l->c, "未送出 %llu", "unsent %llu"), (unsigned long long)d->unsent);
 }
 
 static int print_device(void *ctx, const struct tz_device *d)
 {
     struct listing *l = ctx;
     char when[32];
+    char words[256];
+    json_t *left = NULL;
+    int rc = left_json(l, d, &left);
+    if (rc) {
+        json_decref(left);
+        return rc;
+    }
     if (l->c->json) {
-        int rc = tz_cli_json(l->c, device_json(l, d));
+        rc = tz_cli_json(l->c, device_json(l, d, left));
         return rc ? rc : 1;
     }
-    bool lapsed = lease_until(l, d) && !tz_lease_in(d, l->now_ms, l->rules.lease_ms);
-    (void)printf("%6u  %-24s %-10s %-9s  %-8s %-20s %s\n", d->number, d->name, d->role, d->area,
-                 online_state(l, d->number), tz_cli_time(d->last_seen_ms, when),
-                 d->revoked ? tr(l->c, "已停用", "revoked")
-                 : lapsed   ? tr(l->c, "已超过租期", "past its lease")
-                            : "");
+    device_words(l, d, left, words, sizeof words);
+    (void)printf("%6u  %-24s %-10s %-9s  %-8s %-20s %s\n", d->number, d->name, d->role, d->area[0] ? d->area : "-",
+                 online_state(l, d->number), tz_cli_time(d->last_seen_ms, when), words);
+    json_decref(left);
     return 1;
 }
 
@@ -140,6 +199,7 @@ static int open_listing(struct tz_cli *c, struct listing *l, struct tz_store **s
     tz_cli_purge_rules(c, &l->rules);
     if (!rc)
         rc = tz_store_recovery(*s, &l->recovery, &c->err);
+    l->s = *s;
     if (rc) {
         tz_store_close(*s);
         return rc;

@@ -98,7 +98,9 @@ bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const
 {
     if (f->editors & j->role->editor)
         return true;
-    return creator_exception(j, row->rec.type, f) && tz_judge_draft(row) && tz_id_device(row->id) == j->edit.device;
+    /* late: whether somebody has taken the record over since is not for its author to know */
+    return creator_exception(j, row->rec.type, f) && (j->late || tz_judge_draft(row)) &&
+           tz_id_device(row->id) == j->edit.device;
 }
 
 bool tz_judge_may_merge(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f)
@@ -191,7 +193,8 @@ int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_
             return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
         names[f->index] = true;
     }
-    return tz_merge_redirect(j, in, names);
+    return j->late ? 0
+                   : tz_merge_redirect(j, in, names); /* late: what became of a record since is not for its author */
 }
 
 /** What a record may not be saved without. A device of an older catalogue may not know that it is asked for. */
@@ -200,7 +203,7 @@ bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f)
     return f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S) && j->cs->catalogue_version >= j->s->cat->version;
 }
 
-static int check_set(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
+int tz_judge_set_rights(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
     const struct tz_type *t = row->rec.type;
     for (size_t i = 0; i < t->nfields; i++) {
@@ -339,6 +342,12 @@ static int create_complete(struct tz_judge *j, const struct tz_type *t, struct t
     return 0;
 }
 
+int tz_judge_new_rights(struct tz_judge *j, const struct tz_type *t, struct tz_record *in, const bool *names)
+{
+    int rc = create_rights(j, t, in, names);
+    return rc ? rc : create_complete(j, t, in);
+}
+
 static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *row = tz_arena_calloc(j->a, 1, sizeof *row);
@@ -351,9 +360,7 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
         return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL);
     int rc = tz_judge_values(j, op, t, &row->rec, names);
     if (!rc)
-        rc = create_rights(j, t, &row->rec, names);
-    if (!rc)
-        rc = create_complete(j, t, &row->rec);
+        rc = tz_judge_new_rights(j, t, &row->rec, names);
     if (!rc)
         rc = tz_judge_size(j, &row->rec);
     if (!rc)
@@ -453,7 +460,7 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
     if (!rc)
         rc = tz_judge_values(j, op, t, in, names);
     if (!rc)
-        rc = check_set(j, row, in, names);
+        rc = tz_judge_set_rights(j, row, in, names);
     if (!rc && row->deleted)
         rc = set_on_deleted(j, row, &stamps, in, names);
     if (rc)
@@ -488,9 +495,8 @@ static int judge_set(struct tz_judge *j, const struct tz_op *op, const struct tz
 
 /* ---- elements of sets ---- */
 
-/** The field and its elements are such that the author may change them. 0 good, 1 refused. */
-static int check_elements(struct tz_judge *j, const struct tz_op *op, const struct tz_row *row,
-                          const struct tz_field **out)
+int tz_judge_elements_rights(struct tz_judge *j, const struct tz_op *op, const struct tz_row *row,
+                             const struct tz_field **out)
 {
     const struct tz_type *t = row->rec.type;
     const struct tz_field *f = tz_type_field_id(t, op->field);
@@ -542,7 +548,7 @@ static int judge_elements(struct tz_judge *j, const struct tz_op *op, const stru
         return TZ_E_NOMEM;
     int rc = load_editable(j, op, t, row, &stamps);
     if (!rc)
-        rc = check_elements(j, op, row, &f);
+        rc = tz_judge_elements_rights(j, op, row, &f);
     if (!rc && row->deleted)
         rc = elements_on_deleted(j, op, row, &stamps, f);
     if (rc)
@@ -617,8 +623,7 @@ static int answer_or_error(struct tz_judge *j, int rc, size_t row_bytes)
     return rc;
 }
 
-/** Withdrawals change no record. */
-static bool last_to_judge(const struct tz_changeset *cs, const struct tz_op *op)
+bool tz_judge_last(const struct tz_changeset *cs, const struct tz_op *op)
 {
     const struct tz_op *next = op + 1;
     while (next < cs->ops + cs->nops && next->kind == TZ_OP_WITHDRAW)
@@ -650,7 +655,7 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     int rc = judge_known(j, op, t);
     if (j->target_type == t && j->res.outcome != TZ_OUT_REFUSED && !tz_id_eq(j->target, op->id))
         j->res.alias_of = j->target;
-    if (!rc && j->res.outcome != TZ_OUT_REFUSED && last_to_judge(j->cs, op))
+    if (!rc && j->res.outcome != TZ_OUT_REFUSED && tz_judge_last(j->cs, op))
         rc = tz_duplicate_check(j);
     j->s->row_bytes_max = 0;
     rc = answer_or_error(j, rc, row_bytes);

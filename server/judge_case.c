@@ -21,7 +21,7 @@
 enum { CANDIDATES_MAX = 64, SUBJECTS_MAX = TZ_FIELDS_MAX + 1 };
 static const char LIFE[] = TZ_CASE_LIFE;
 
-static struct tz_case_subject subject_of_field(const struct tz_type *t, size_t i)
+struct tz_case_subject tz_case_subject_of(const struct tz_type *t, size_t i)
 {
     struct tz_case_subject s = {.group = t->fields[i].group, .field = (int)i};
     const char *name = s.group ? t->groups[s.group - 1].name : t->fields[i].name;
@@ -45,7 +45,7 @@ bool tz_case_subject_parse(const struct tz_type *t, struct tz_value name, struct
         return true;
     }
     for (size_t i = 0; i < t->nfields; i++) {
-        *out = subject_of_field(t, i);
+        *out = tz_case_subject_of(t, i);
         if (tz_value_is_text(name, out->name))
             return true;
     }
@@ -54,7 +54,7 @@ bool tz_case_subject_parse(const struct tz_type *t, struct tz_value name, struct
 
 bool tz_case_in_subject(const struct tz_type *t, const struct tz_case_subject *s, size_t i)
 {
-    return !s->life && (s->group ? t->fields[i].group == s->group : s->field == (int)i);
+    return s->whole || (!s->life && (s->group ? t->fields[i].group == s->group : s->field == (int)i));
 }
 
 bool tz_case_subject_secret(const struct tz_type *t, const struct tz_case_subject *s)
@@ -295,6 +295,14 @@ int tz_case_store(struct tz_judge *j, struct tz_row *c)
     return tz_judge_put(j, c, &none);
 }
 
+/** Where it lies: with its record; but what is said late of a row of the whole city concerns the centre alone. */
+void tz_case_place(const struct tz_judge *j, struct tz_row *c, const struct tz_row *row)
+{
+    c->area = row->area;
+    if (c->area.district[0] == '\0' && tz_case_late_kind(j, c))
+        memcpy(c->area.district, TZ_CITY_CODE, TZ_DISTRICT_BYTES);
+}
+
 static int case_new(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, uint32_t generation,
                     const char *kind, const char *rule, struct tz_row **out)
 {
@@ -304,7 +312,6 @@ static int case_new(struct tz_judge *j, const struct tz_row *row, const struct t
     tz_record_init(&c->rec, j->s->case_type);
     c->id = tz_case_id(row, s->name, generation);
     c->born = j->edit.ver;
-    c->area = row->area;
     tz_case_put_text(j, c, "target_type", row->rec.type->name);
     c->rec.v[tz_case_field(j, "target_id")->index] = tz_value_blob(row->id.b, TZ_ID_BYTES);
     char *name = tz_arena_strdup(j->a, s->name);
@@ -312,6 +319,7 @@ static int case_new(struct tz_judge *j, const struct tz_row *row, const struct t
         return TZ_E_NOMEM;
     tz_case_put_text(j, c, "subject", name);
     tz_case_put_text(j, c, "kind", kind);
+    tz_case_place(j, c, row);
     tz_case_put_int(j, c, "generation", generation);
     tz_case_put_text(j, c, "state", "open");
     tz_case_put_int(j, c, "hidden_count", 0);
@@ -368,6 +376,10 @@ int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_c
         rc = tz_case_load(j, h.case_id, &c);
     else if (!rc)
         rc = case_new(j, row, s, h.generation + 1, kind, rule, &c);
+    if (!rc && strcmp(kind, TZ_CASE_LATE) == 0) { /* whoever may decide about this word decides about all of it */
+        tz_case_put_text(j, c, "kind", kind);
+        tz_case_place(j, c, row);
+    }
     if (!rc) {
         const char *field = tz_case_subject_secret(row->rec.type, s) ? "candidates_secret" : "candidates";
         struct tz_value *at = &c->rec.v[tz_case_field(j, field)->index];
@@ -381,7 +393,7 @@ int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_c
         json_decref(list);
     }
     if (!rc) {
-        rc = tz_case_set_standing(j, c, row, s);
+        rc = s->whole ? 0 : tz_case_set_standing(j, c, row, s);
         rc = rc < 0 ? rc : tz_case_store(j, c);
     }
     json_decref(cand);
@@ -425,7 +437,7 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
     for (size_t i = 0; i < n; i++) {
         if (done[i])
             continue;
-        struct tz_case_subject s = subject_of_field(t, loss[i].field);
+        struct tz_case_subject s = tz_case_subject_of(t, loss[i].field);
         json_t *values = json_object();
         for (size_t k = i; k < n; k++) {
             if (done[k] || !tz_case_in_subject(t, &s, loss[k].field) || !one_word(&loss[i], &loss[k]))
@@ -509,7 +521,7 @@ static int hand_over_words(struct tz_judge *j, const struct tz_row *gone, const 
         json_t *cand = tz_case_again(j, json_array_get(list, i));
         if (!json_object_get(cand, "of"))
             cand = said_of(cand, gone->id);
-        rc = tz_case_join(j, keep, s, "conflict", "merged", cand);
+        rc = tz_case_join(j, keep, s, tz_case_late_kind(j, c) ? TZ_CASE_LATE : "conflict", "merged", cand);
     }
     json_decref(list);
     return rc;

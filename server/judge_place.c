@@ -14,8 +14,7 @@ static int found_one(void *ctx, const struct tz_row *row)
     return 0;
 }
 
-/** A record in a district that does not exist would be out of everybody's sight. 1 known, 0 not, negative. */
-static int district_known(struct tz_judge *j, const struct tz_area *area)
+int tz_judge_district_known(struct tz_judge *j, const struct tz_area *area)
 {
     struct tz_store *s = j->s;
     bool found = area->district[0] == '\0';
@@ -36,7 +35,7 @@ int tz_judge_area(struct tz_judge *j, struct tz_row *row)
     struct tz_area area;
     int known = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
     if (known == 1)
-        known = district_known(j, &area);
+        known = tz_judge_district_known(j, &area);
     if (known < 0)
         return known;
     if (!known || !tz_judge_in_area(j, &area))

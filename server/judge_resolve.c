@@ -18,6 +18,20 @@ struct resolve {
     bool deleted; /* about life: the choice */
 };
 
+static json_t *chosen_json(const struct resolve *r);
+
+/** A supervisor may say yes to what somebody else had the right to write. */
+static bool says_yes(const struct tz_judge *j, const struct resolve *r)
+{
+    if (!tz_case_late_kind(j, r->c))
+        return false;
+    json_t *values = chosen_json(r);
+    const char *field = tz_case_subject_secret(r->row->rec.type, &r->s) ? "candidates_secret" : "candidates";
+    bool found = tz_case_has_word(j, r->c, field, values);
+    json_decref(values);
+    return found;
+}
+
 /** The chosen values, checked against the subject and the author's rights. 0, 1 refused, negative. */
 static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
 {
@@ -26,7 +40,9 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
     if (r->s.life != (op->field == TZ_FIELD_DELETED))
         return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
     if (r->s.life)
-        return t->deleters & j->role->editor ? 0 : (tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1);
+        return (t->deleters & j->role->editor) || says_yes(j, r)
+                   ? 0
+                   : (tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1);
     if (tz_record_decode(t, op->values, j->a, &r->in, NULL))
         return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
     int rc = tz_judge_known_fields(j, op, t, &r->in);
@@ -39,17 +55,18 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
         if (f)
             r->names[f->index] = true;
     }
+    bool any = false;
+    bool yes = says_yes(j, r);
     rc = tz_merge_redirect(j, &r->in, r->names);
     if (rc)
         return rc;
-    bool any = false;
     for (size_t i = 0; i < t->nfields; i++) {
         if (!r->names[i])
             continue;
         any = true;
         if (!tz_case_in_subject(t, &r->s, i) || tz_value_check(&t->fields[i], r->in.v[i], false, NULL))
             return tz_judge_refuse(j, TZ_E_VALUE, t->fields[i].name, NULL), 1;
-        if (!tz_judge_may_edit(j, r->row, &t->fields[i]))
+        if (!yes && !tz_judge_may_edit(j, r->row, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_NO_RIGHT_FIELD, t->fields[i].name, NULL), 1;
         if (r->in.v[i].kind == TZ_V_NULL && tz_judge_required(j, &t->fields[i]))
             return tz_judge_refuse(j, TZ_E_REQUIRED, t->fields[i].name, NULL), 1;
@@ -70,6 +87,10 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
     int rc = tz_judge_load(j, j->s->case_type, op->id, r->c, &ignored);
     if (rc == 1 && tz_duplicate_case(j, r->c)) {
         rc = tz_duplicate_resolve(j, op, r->c);
+        return rc ? rc : 1;
+    }
+    if (rc == 1 && tz_late_new_case(j, r->c)) {
+        rc = tz_late_resolve(j, op, r->c);
         return rc ? rc : 1;
     }
     if (rc == 1 && tz_purged_case(j, r->c)) {
@@ -95,6 +116,8 @@ static int resolve_load(struct tz_judge *j, const struct tz_op *op, struct resol
     if (rc == 0 || !tz_judge_in_area(j, &r->row->area) ||
         !tz_case_subject_parse(t, r->c->rec.v[tz_case_field(j, "subject")->index], &r->s))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
+    if (tz_case_late_kind(j, r->c) && !j->role->supervises)
+        return tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, "case", NULL), 1;
     if (op->generation != (uint32_t)tz_case_get_int(j, r->c, "generation"))
         return tz_judge_refuse(j, TZ_E_CASE_STALE, NULL, NULL), 1;
     bool closed = tz_value_is_text(r->c->rec.v[tz_case_field(j, "state")->index], "closed");
@@ -196,7 +219,7 @@ static int resolve_close(struct tz_judge *j, const struct tz_op *op, struct reso
     uint8_t *user = tz_arena_dup(j->a, j->edit.user.b, TZ_ID_BYTES);
     if (!user)
         return TZ_E_NOMEM;
-    r->c->area = r->row->area;
+    tz_case_place(j, r->c, r->row);
     tz_case_put_text(j, r->c, "state", "closed");
     tz_case_put_int(j, r->c, "closed_at", j->received.ms);
     r->c->rec.v[tz_case_field(j, "closed_by")->index] = tz_value_blob(user, TZ_ID_BYTES);
@@ -222,7 +245,9 @@ static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *st
         const char *since = json_string_value(json_object_get(cand, "since"));
         if (!since || strtoull(since, NULL, 10) <= j->edit.base_ver)
             continue;
-        rc = tz_case_join(j, r->row, &r->s, kind, "resolved", tz_case_again(j, cand));
+        const char *rule = json_string_value(json_object_get(cand, "rule"));
+        rc = tz_case_join(j, r->row, &r->s, rule && strcmp(rule, TZ_CASE_LATE) == 0 ? TZ_CASE_LATE : kind, "resolved",
+                          tz_case_again(j, cand));
     }
     json_decref(list);
     if (!rc && standing)

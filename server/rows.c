@@ -59,6 +59,9 @@ int tz_rows_area(struct tz_store *s, const struct tz_record *rec, struct tz_aren
 {
     int rc = tz_area_of(s->rep, rec, a, out, err);
     const struct tz_field *other = rec->type == s->case_type ? tz_type_field(rec->type, "other_id") : NULL;
+    if (rc == 1 && other && out->district[0] == '\0' &&
+        tz_value_is_text(rec->v[tz_type_field(rec->type, "kind")->index], "late_scope"))
+        memcpy(out->district, TZ_CITY_CODE, TZ_DISTRICT_BYTES); /* the centre's, not everybody's */
     struct tz_row *row = NULL;
     struct tz_id id;
     if (rc != 1 || !other || rec->v[other->index].kind != TZ_V_BLOB)
@@ -395,6 +398,20 @@ static int move_dependants(struct tz_store *s, const struct tz_row *row, tz_ver 
 
 /* ---- put ---- */
 
+/** Where it was until now: late edits are judged by what their author could see then. */
+static int note_area(struct tz_store *s, const struct tz_row *old, tz_ver ver, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AREA_PAST_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, old->rec.type->id);
+    tz_stmt_bind_id(st, 2, &old->id);
+    tz_stmt_bind_int(st, 3, (int64_t)ver);
+    tz_stmt_bind_text(st, 4, old->area.district);
+    tz_stmt_bind_text(st, 5, old->area.street);
+    return tz_stmt_run(st, err);
+}
+
 static void touch(struct tz_store *s, const struct tz_area *area)
 {
     for (size_t i = 0; i < s->ntouched && i < TZ_TOUCHED_MAX; i++)
@@ -419,6 +436,8 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
     if (moved && !TZ_PLANTED(LEFT_UNTOLD))
         touch(s, &old->area);
     int rc = old ? feed_drop(s, old, err) : 0;
+    if (!rc && moved)
+        rc = note_area(s, old, ver, err);
     if (!rc && moved)
         rc = feed_left(s, row, &old->area, ver, err);
     if (!rc && moved)

@@ -182,7 +182,34 @@ static const char STEP_8[] =
     "ALTER TABLE backlog ADD COLUMN was BLOB;"
     "CREATE INDEX backlog_recover ON backlog(device) WHERE recover = 1;";
 
+static const char STEP_9[] =
+    /* grants that ended: what an edit made before may still claim (a case for review, never a change) */
+    "CREATE TABLE grant_past("
+    " n INTEGER PRIMARY KEY,"
+    " device INTEGER NOT NULL, user BLOB NOT NULL," /* whose; a user's has device 0, a device's an empty user */
+    " role TEXT NOT NULL, area TEXT NOT NULL,"
+    " since_ver INTEGER NOT NULL, until_ver INTEGER NOT NULL," /* first and last version that it was good for */
+    " ended_ms INTEGER NOT NULL,"
+    /* the device says that it holds nothing of it any more, at this version and time; 0 = not yet */
+    " wiped_ver INTEGER NOT NULL DEFAULT 0, wiped_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX grant_past_device ON grant_past(device, until_ver);"
+    "CREATE INDEX grant_past_user ON grant_past(user, until_ver);"
+    "ALTER TABLE device ADD COLUMN grant_since INTEGER NOT NULL DEFAULT 0;" /* version that the present grant began with
+                                                                             */
+    "ALTER TABLE device ADD COLUMN until_ms INTEGER NOT NULL DEFAULT 0;"    /* the grant ends then; 0 = open */
+    "ALTER TABLE device ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0;"      /* saves not handed in, as it last said */
+    "ALTER TABLE device ADD COLUMN wiped_ms INTEGER NOT NULL DEFAULT 0;"    /* revoked, and says that nothing is left */
+    "ALTER TABLE user_grant ADD COLUMN grant_since INTEGER NOT NULL DEFAULT 0;"
+    /* areas that records were in before: up to, not including, until_ver */
+    "CREATE TABLE area_past("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, until_ver INTEGER NOT NULL,"
+    " district TEXT NOT NULL, street TEXT NOT NULL, PRIMARY KEY(type, id, until_ver)) STRICT, WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO area_past SELECT type,id,ver,district,street FROM left_area;"
+    /* records that exist only as a case for review, since their author had lost the right to make them */
+    "CREATE TABLE late_new("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, device INTEGER NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL},
+    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL},
 };

@@ -267,12 +267,12 @@ static void on_sjob_done(void *ctx, struct tz_sjob *job)
     tz_conn_flow(s);
 }
 
-static void cut_device(struct tz_server *s, uint32_t device)
+static void cut_device(struct tz_server *s, uint32_t device, int why)
 {
     for (struct tz_link *l = tz_list_first(&s->conns); l; l = tz_list_next(&s->conns, l)) {
         struct tz_conn *c = TZ_LIST_ENTRY(l, struct tz_conn, link);
         if (c->session && tz_session_device(c->session) == device)
-            tz_session_kick(c->session, TZ_E_REVOKED);
+            tz_session_kick(c->session, why);
     }
 }
 
@@ -281,7 +281,9 @@ static void on_admin_done(void *ctx, struct tz_control_token token, struct tz_ad
 {
     struct tz_server *s = ctx;
     if (out->revoked)
-        cut_device(s, out->revoked);
+        cut_device(s, out->revoked, TZ_E_REVOKED);
+    if (out->regranted)
+        cut_device(s, out->regranted, TZ_E_GRANT_CHANGED);
     if (out->rows)
         tz_server_wake(s, NULL, 0);
     tz_control_cmd_done(s, token, out, err);

@@ -165,10 +165,19 @@ static void send_frames(struct tz_session *s)
     tz_buf_deinit(&b);
 }
 
+/** A grant that ran out in mid-session: the next session is told what is left of it. */
+static bool ran_out(struct tz_session *s)
+{
+    if (s->grant->until_ms == 0 || s->grant->nareas == 0 || tz_clock_wall(&s->c.clock).ms < s->grant->until_ms)
+        return false;
+    fail_code(s, TZ_E_GRANT_CHANGED, NULL, TZ_LANE_CONTROL);
+    return true;
+}
+
 /** Send what may be sent, read more when there is room. */
 static void pump_down(struct tz_session *s)
 {
-    if (s->sm.state != S_READY || !s->pulling)
+    if (s->sm.state != S_READY || !s->pulling || ran_out(s))
         return;
     send_frames(s);
     if (s->frames || s->have_checkpoint || s->job_pull || !s->dirty || s->unacked >= TZ_ROWS_IN_FLIGHT_MAX)
@@ -463,6 +472,8 @@ static void on_enrol(struct tz_session *s, struct tz_bytes body)
 
 static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
 {
+    if (ran_out(s))
+        return;
     switch (f->type) {
     case TZ_MSG_PUSH:
         on_up(s, f->body, read_push);

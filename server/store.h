@@ -72,6 +72,10 @@ struct tz_device {
     int64_t last_seen_ms; /* wall, 0 = never */
     tz_ver checkpoint;    /* as the device last said */
     int64_t acked_ms;     /* when it last said that it holds a whole checkpoint; 0 = never */
+    tz_ver grant_since;   /* version that the present grant began with */
+    int64_t until_ms;     /* wall: the grant ends then; 0 = open. Ended: area is "" from the next contact on */
+    uint64_t unsent;      /* changesets not handed in, as the device last said */
+    int64_t wiped_ms;     /* revoked, and it says that nothing is left on it; wall, 0 = not yet */
 };
 
 /** What a device may read and do, worked out from its grant. Plain data, copied freely. */
@@ -82,6 +86,8 @@ struct tz_grant {
     struct tz_area areas[TZ_MSG_AREAS_MAX];
     size_t nareas;
     bool reads_secret;
+    tz_ver since;     /* version that it began with */
+    int64_t until_ms; /* wall: it ends then; 0 = open */
 };
 
 /** 1 and the device for a certificate fingerprint, 0 unknown. */
@@ -122,7 +128,36 @@ TZ_MUST_USE int tz_store_user_add(struct tz_store *s, const char *code, const ch
                                   const char *area, struct tz_id *out, struct tz_err *err);
 /** The unit that a user acts for, by codes. TZ_E_NOT_FOUND, TZ_E_VALUE. */
 TZ_MUST_USE int tz_store_user_unit(struct tz_store *s, const char *code, const char *unit, struct tz_err *err);
+/**
+ * The device's grant is another from now on. @role, @area "": as they are. @until_ms: it ends then, 0 never. Its first
+ * user's grant goes with it when it was the same. Whoever is connected must be cut off. TZ_E_DEVICE_REVOKED,
+ * TZ_E_VALUE.
+ */
+TZ_MUST_USE int tz_store_device_grant(struct tz_store *s, uint32_t device, const char *role, const char *area,
+                                      int64_t until_ms, struct tz_err *err);
+/** A grant that has run out by now ends; @d is read again then. Nothing otherwise. */
+TZ_MUST_USE int tz_store_device_expire(struct tz_store *s, struct tz_device *d, int64_t now_ms, struct tz_err *err);
+/** The user's grant is another from now on. */
+TZ_MUST_USE int tz_store_user_grant(struct tz_store *s, const char *code, const char *role, const char *area,
+                                    struct tz_err *err);
 TZ_MUST_USE int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err);
+/** A grant that ended, and whether the device has said that nothing of it is left there. */
+struct tz_past_grant {
+    char role[TZ_NAME_BYTES], area[TZ_STREET_BYTES];
+    tz_ver until; /* last version */
+    int64_t ended_ms;
+    tz_ver wiped_ver;
+    int64_t wiped_ms; /* wall; 0 = not yet */
+};
+typedef int (*tz_past_grant_cb)(void *ctx, const struct tz_past_grant *g);
+/** Those of a device, oldest first. @cb: 1 goes on, 0 stops, negative is the error. */
+TZ_MUST_USE int tz_store_past_grants(struct tz_store *s, uint32_t device, tz_past_grant_cb cb, void *ctx,
+                                     struct tz_err *err);
+/**
+ * The device says that at version @ver it holds nothing outside its present grant; @all: nothing at all, it is revoked.
+ * What a grant that ended by then let it keep is known to be gone.
+ */
+TZ_MUST_USE int tz_store_receipt(struct tz_store *s, uint32_t device, tz_ver ver, bool all, struct tz_err *err);
 /** A session starts: remember the clock offset, the checkpoint and declared lost seqs. TZ_E_SERVER_OLDER: the device
  * has seen versions that this database never had. */
 TZ_MUST_USE int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_msg_hello *h,

@@ -68,6 +68,7 @@ static int load_author(struct apply *p)
         j->area = tz_who_area(area);
         return 0;
     }
+    j->role = NULL;
     tz_id_print(p->cs->user, hex);
     p->res.code = TZ_E_USER_DISABLED;
     p->res.args[0] = tz_arena_strdup(p->a, hex);
@@ -119,6 +120,8 @@ static int prepare_judge(struct apply *p)
     j->claims = NULL;
     j->nclaims = j->claims_cap = j->checked = 0;
     j->merged = NULL;
+    j->past = (struct tz_rights){0};
+    j->past_known = j->late = false;
     j->out = p->a;
     j->err = p->err;
     j->edit = (struct tz_edit){.device = p->device,
@@ -155,21 +158,63 @@ static int undo(struct apply *p, int rc)
     return rc;
 }
 
-/** An op of an import is judged alone. */
-static int judge_alone(struct apply *p, size_t i)
+/** By today's rights; somebody who has none any more is told so. */
+static int judge_today(struct apply *p, const struct tz_op *op)
 {
-    bool wrote = p->j->wrote;
+    struct tz_judge *j = p->j;
+    if (j->role || op->kind == TZ_OP_WITHDRAW)
+        return tz_judge_op(j, op);
+    j->res = (struct tz_op_result){.cases = j->case_ids};
+    return tz_judge_refuse(j, TZ_E_USER_DISABLED, p->res.args[0], NULL);
+}
+
+/** The op was refused, and its writes are undone: did its author have the right when he made it? */
+static int judge_late(struct apply *p, const struct tz_op *op)
+{
+    struct tz_judge *j = p->j;
+    size_t bytes = p->s->row_bytes;
     int rc = tz_db_savepoint(p->s->db, p->err);
     if (rc)
         return rc;
-    rc = tz_judge_op(p->j, &p->cs->ops[i]);
+    p->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
+    rc = tz_rows_code(j->a, tz_late_op(j, op));
+    if (rc == 1 && !p->cs->independent && tz_judge_last(p->cs, op)) { /* what the others claim */
+        rc = tz_duplicate_check(j);
+        rc = rc ? rc : 1;
+    }
+    p->s->row_bytes_max = 0;
+    if (rc < 0 && rc != TZ_E_LIMIT)
+        return undo(p, rc);
+    if (rc == 1 && j->res.outcome != TZ_OUT_REFUSED)
+        return tz_db_release(p->s->db, p->err);
+    if (rc == TZ_E_LIMIT) {
+        *p->err = (struct tz_err){0};
+        (void)tz_judge_refuse(j, TZ_E_LIMIT, "op", NULL);
+    }
+    p->s->row_bytes = bytes;
+    return tz_db_rollback_to(p->s->db, p->err);
+}
+
+/** One op; what is refused leaves no trace. */
+static int judge_one(struct apply *p, size_t i)
+{
+    struct tz_judge *j = p->j;
+    const struct tz_op *op = &p->cs->ops[i];
+    bool wrote = j->wrote;
+    size_t nclaims = j->nclaims;
+    int rc = tz_db_savepoint(p->s->db, p->err);
+    if (rc)
+        return rc;
+    rc = judge_today(p, op);
     if (rc)
         return undo(p, rc);
-    if (p->j->res.outcome != TZ_OUT_REFUSED)
+    if (j->res.outcome != TZ_OUT_REFUSED)
         return tz_db_release(p->s->db, p->err);
-    p->j->wrote = wrote;
+    j->wrote = wrote;
+    j->nclaims = nclaims < j->nclaims ? nclaims : j->nclaims;
     p->s->ndistricts = 0;
-    return tz_db_rollback_to(p->s->db, p->err);
+    rc = tz_db_rollback_to(p->s->db, p->err);
+    return rc ? rc : judge_late(p, op);
 }
 
 /** The reason stands in the audit log and in front of people: it follows the rules of a value. 0 good, 1 refused,
@@ -215,7 +260,7 @@ static int judge_ops(struct apply *p)
             continue;
         }
         tz_arena_reset(p->j->a);
-        int rc = p->cs->independent ? judge_alone(p, i) : tz_judge_op(p->j, &p->cs->ops[i]);
+        int rc = judge_one(p, i);
         if (!rc)
             rc = keep_op_result(p, i);
         if (rc)
@@ -232,9 +277,10 @@ static int judge_ops(struct apply *p)
     if (rc)
         return rc;
     p->res.outcome = refused && refused == p->cs->nops ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
-    for (size_t i = 0; i < p->cs->nops && p->res.outcome == TZ_OUT_APPLIED; i++)
-        if (p->ops[i].outcome == TZ_OUT_SUPERSEDED)
-            p->res.outcome = TZ_OUT_SUPERSEDED;
+    for (size_t i = 0; i < p->cs->nops && p->res.outcome != TZ_OUT_REFUSED; i++)
+        if (p->ops[i].outcome == TZ_OUT_UNDER_REVIEW ||
+            (p->ops[i].outcome == TZ_OUT_SUPERSEDED && p->res.outcome == TZ_OUT_APPLIED))
+            p->res.outcome = p->ops[i].outcome;
     return 0;
 }
 
@@ -281,6 +327,10 @@ static int judge_all(struct apply *p)
     int rc = prepare_judge(p);
     if (!rc)
         rc = load_author(p);
+    if (rc == 1) { /* he may have been somebody when he made it */
+        rc = tz_late_author(p->j);
+        rc = rc < 0 ? rc : !p->j->past.role;
+    }
     if (!rc)
         rc = check_reason(p);
     if (rc == 1) {
@@ -480,6 +530,9 @@ static int apply_checked(struct apply *p, struct tz_results *out)
         return rc < 0 ? rc : tz_err_set(p->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
     if (p->dev.revoked)
         return tz_err_set(p->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
+    rc = tz_store_device_expire(p->s, &p->dev, p->received.ms, p->err);
+    if (rc)
+        return rc;
     if (p->cs->device != p->device || p->cs->incarnation != p->dev.incarnation || p->cs->seq == 0)
         return tz_err_set(p->err, TZ_E_PROTOCOL, "changeset of another device", NULL, NULL, NULL);
     rc = tz_wait_release(p, false, &others); /* what earlier calls left: a resend then gets its newest answer */

@@ -9,10 +9,11 @@
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join         judge_resolve.c  cases decided
  *   judge_event.c  steps of procedures, openings and their numbers
- *   judge_late.c   the order before a restore
+ *   judge_late.c   the order before a restore    judge_review.c  what comes when its right has gone
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
+ *   store_grant.c  grants and areas of earlier versions
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
  *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
@@ -24,7 +25,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 8, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 9, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -33,6 +34,11 @@ struct tz_child_ref {
     const struct tz_type *type;
     const struct tz_field *field;
 };
+
+/** What read_device in store_who.c reads, in its order. */
+#define TZ_DEVICE_COLUMNS                                                                                              \
+    "number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint,acked_ms,grant_since,until_ms,unsent," \
+    "wiped_ms"
 
 /** Statements, prepared on first use (sql.def). */
 enum tz_sql {
@@ -115,6 +121,13 @@ struct tz_merged {
     struct tz_id gone, keep;
 };
 
+/** What somebody may do, and where. */
+struct tz_rights {
+    const struct tz_role *role; /* NULL: nothing */
+    struct tz_area area;
+    bool city; /* the whole city */
+};
+
 /** One changeset being judged. */
 struct tz_judge {
     struct tz_store *s;
@@ -130,12 +143,16 @@ struct tz_judge {
     uint32_t about_type;
     struct tz_id about;
     /* the author */
-    const struct tz_role *role;
-    struct tz_area area;  /* of the user, within the device's */
-    bool city;            /* the whole city */
-    struct tz_arena *a;   /* scratch of one op */
-    struct tz_arena *out; /* lives until the result is out */
-    struct tz_err *err;   /* LOCAL errors */
+    const struct tz_role *role; /* NULL: no right any more (see `past`) */
+    struct tz_area area;        /* of the user, within the device's */
+    bool city;                  /* the whole city */
+    struct tz_rights past;      /* when the edit was made: judge_review.c */
+    tz_ver past_until;          /* last version that those were good for */
+    bool past_known;            /* both were looked up */
+    bool late;                  /* the op is looked at with them */
+    struct tz_arena *a;         /* scratch of one op */
+    struct tz_arena *out;       /* lives until the result is out */
+    struct tz_err *err;         /* LOCAL errors */
     /* what it claims; in `out` */
     struct tz_claimed *claims;
     size_t nclaims, claims_cap, checked;
@@ -162,6 +179,16 @@ struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver);
 tz_ver tz_judge_checkpoint(const struct tz_judge *j);
 /** May the author's role edit this field of this row (NULL: a record being created)? */
 bool tz_judge_may_edit(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
+/** Decode and check the op's values and cleared list into @in / @names. 0 good, 1 refused, negative LOCAL. */
+int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_record *in,
+                    bool *names);
+/** May the author write the named values into @row, by the rules of fields? 0 good, 1 refused. */
+int tz_judge_set_rights(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names);
+/** May the author make such a record, and is all there that must be? Defaults are filled in. 0 good, 1 refused. */
+int tz_judge_new_rights(struct tz_judge *j, const struct tz_type *t, struct tz_record *in, const bool *names);
+/** The set field of an ADD or REMOVE, if its elements are such that the author may change them. 0 good, 1 refused. */
+int tz_judge_elements_rights(struct tz_judge *j, const struct tz_op *op, const struct tz_row *row,
+                             const struct tz_field **out);
 /** Must the author fill this field in? */
 bool tz_judge_required(const struct tz_judge *j, const struct tz_field *f);
 /** The op carries nothing that this catalogue lacks. 0 good, 1 refused, negative. */
@@ -174,6 +201,8 @@ int tz_judge_values(struct tz_judge *j, const struct tz_op *op, const struct tz_
 int tz_judge_size(struct tz_judge *j, const struct tz_record *rec);
 /** The current op writes this record: the one that it names, or where that one went. */
 void tz_judge_writes(struct tz_judge *j, const struct tz_row *row);
+/** What the changeset claims is checked after this op. Withdrawals change no record. */
+bool tz_judge_last(const struct tz_changeset *cs, const struct tz_op *op);
 /** A record that nobody has taken over from who made it (its status is the one it began with). */
 bool tz_judge_draft(const struct tz_row *row);
 /** May what another record says of this field become a word of @row by the author's doing? */
@@ -184,6 +213,8 @@ TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struc
  * refused. */
 int tz_judge_refs(struct tz_judge *j, const struct tz_type *t, const struct tz_record *rec, const bool *names);
 /* judge_place.c */
+/** A record in a district that does not exist would be out of everybody's sight. 1 known, 0 not, negative. */
+int tz_judge_district_known(struct tz_judge *j, const struct tz_area *area);
 /** Fill row->area from its content, as it will be; it must be the author's. 0 good, 1 refused, negative. */
 int tz_judge_area(struct tz_judge *j, struct tz_row *row);
 /** After the edit of the fields @names made @row of what was @before: a street that lies in the district it left is
@@ -238,6 +269,35 @@ TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone,
 
 /* judge_resolve.c */
 TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
+/** What somebody said who had lost the right to say it: a case for a supervisor of where the record lies now. @names
+ * NULL: about its life, @deleted. */
+TZ_MUST_USE int tz_case_late(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
+                             const bool *names, bool deleted);
+/** The same of a record that was to be made in @area; what was said of it before by the same person is completed. */
+TZ_MUST_USE int tz_case_late_new(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
+                                 const bool *names);
+
+/* judge_review.c */
+/** Rights of the author when the changeset was made, which he may have lost since. 0 with j->past, negative. */
+TZ_MUST_USE int tz_late_author(struct tz_judge *j);
+/** The op was refused (j->res) for want of rights: 1 when its author had them when it was made; then its words are in a
+ * case, and j->res says so. 0: it stays refused. Negative: LOCAL. */
+int tz_late_op(struct tz_judge *j, const struct tz_op *op);
+/** Is the case about a record that does not exist yet? */
+bool tz_late_new_case(const struct tz_judge *j, const struct tz_row *c);
+/** RESOLVE of such a case: the record is made as its author said, or not. */
+TZ_MUST_USE int tz_late_resolve(struct tz_judge *j, const struct tz_op *op, struct tz_row *c);
+
+/* store_grant.c */
+/** Rights of @user on @device at version @at, as far as grants that ended are concerned only those whose records are
+ * not wiped, or were when the edit came (@received_ms). 1 and @out, 0 none, negative. @until: last version. */
+int tz_grant_at(struct tz_store *s, const struct tz_device *d, struct tz_id user, tz_ver at, int64_t received_ms,
+                struct tz_rights *out, tz_ver *until, struct tz_err *err);
+/** Where the record was at version @at. 1, 0 it was not there yet, negative. */
+int tz_area_at(struct tz_store *s, const struct tz_row *row, tz_ver at, struct tz_area *out, struct tz_err *err);
+/** Remember a grant that ends with version @until. */
+TZ_MUST_USE int tz_grant_ended(struct tz_store *s, uint32_t device, const struct tz_id *user, const char *role,
+                               const char *area, tz_ver since, tz_ver until, struct tz_err *err);
 
 /* judge_purged.c */
 /** Was it purged? 1 and what is known of it (area, version of its deletion) in @ghost, 0 no, negative. */
@@ -328,6 +388,8 @@ bool tz_who_area_within(const char *inner, const char *outer);
 /** May a user of this role act on a device of that one? Never with other rights than the device was given. */
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role);
 
+/** Is this a grant that may be given: a known role, an area that fits it? */
+TZ_MUST_USE int tz_who_check_grant(struct tz_store *s, const char *role, const char *area, struct tz_err *err);
 /** The record of a user, as it will be; @name NULL keeps. */
 TZ_MUST_USE int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const char *name,
                                 const char *role, const char *area, bool active, struct tz_err *err);
@@ -344,6 +406,8 @@ enum tz_journal_kind {
     TZ_JOURNAL_PURGED,
     TZ_JOURNAL_UNIT,
     TZ_JOURNAL_NUMBERING,
+    TZ_JOURNAL_GRANT,
+    TZ_JOURNAL_PAST,
     TZ_JOURNAL_KINDS
 };
 /** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */

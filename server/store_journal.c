@@ -90,6 +90,19 @@ static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
      "SELECT 1 FROM numbering WHERE type=?1 AND series=?2 AND last>=?3",
      "INSERT INTO numbering(type,series,last) VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET last=max(last,excluded.last)",
      3, NULL},
+    [TZ_JOURNAL_GRANT] =
+        {"grant", 4, "SELECT number FROM device WHERE grant_since<>0 OR until_ms<>0 OR wiped_ms<>0 ORDER BY number",
+         "SELECT number,grant_since,until_ms,wiped_ms FROM device WHERE number=?1",
+         "SELECT 1 FROM device WHERE number=?1 AND grant_since=?2 AND until_ms=?3 AND wiped_ms=?4",
+         "UPDATE device SET grant_since=?2,until_ms=?3,wiped_ms=?4 WHERE number=?1", 4, NULL},
+    [TZ_JOURNAL_PAST] =
+        {"past", 10, "SELECT n FROM grant_past ORDER BY n",
+         "SELECT n,device,user,role,area,since_ver,until_ver,ended_ms,wiped_ver,wiped_ms FROM grant_past WHERE n=?1",
+         "SELECT 1 FROM grant_past WHERE n=?1 AND device=?2 AND user=?3 AND role=?4 AND area=?5 AND since_ver=?6 AND"
+         " until_ver=?7 AND ended_ms=?8 AND wiped_ver=?9 AND wiped_ms=?10",
+         "INSERT OR REPLACE INTO grant_past(n,device,user,role,area,since_ver,until_ver,ended_ms,wiped_ver,wiped_ms)"
+         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+         10, NULL},
 };
 
 /* ---- words ---- */

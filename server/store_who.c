@@ -59,6 +59,10 @@ static void read_device(const struct tz_stmt *st, struct tz_device *d)
     d->last_seen_ms = tz_stmt_int(st, 7);
     d->checkpoint = (tz_ver)tz_stmt_int(st, 8);
     d->acked_ms = tz_stmt_int(st, 9);
+    d->grant_since = (tz_ver)tz_stmt_int(st, 10);
+    d->until_ms = tz_stmt_int(st, 11);
+    d->unsent = (uint64_t)tz_stmt_int(st, 12);
+    d->wiped_ms = tz_stmt_int(st, 13);
 }
 
 static int one_device(struct tz_stmt *st, struct tz_device *out, struct tz_err *err)
@@ -102,11 +106,7 @@ int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_e
 {
     struct tz_stmt st = {0};
     struct tz_device d;
-    int rc = tz_db_prepare(
-        s->db, &st,
-        "SELECT number,incarnation,name,role,area,revoked,last_seq,last_seen_ms,checkpoint,acked_ms FROM device"
-        " ORDER BY number",
-        err);
+    int rc = tz_db_prepare(s->db, &st, "SELECT " TZ_DEVICE_COLUMNS " FROM device ORDER BY number", err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         read_device(&st, &d);
         int go = cb(ctx, &d);
@@ -141,7 +141,10 @@ int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_g
     if (!out->role)
         return tz_err_setf(err, TZ_E_CATALOGUE, "roles.csv: %s", d->role);
     out->reads_secret = out->role->reads_secret;
-    if (!out->role->reads_business)
+    out->since = d->grant_since;
+    out->until_ms = d->until_ms;
+    bool ended = d->area[0] == '\0' || (d->until_ms && tz_clock_wall(&s->clock).ms >= d->until_ms);
+    if (!out->role->reads_business || ended || d->revoked)
         return 0;
     out->nareas = 1; /* the city's own rows */
     if (strcmp(d->area, TZ_CITY_CODE) != 0) {
@@ -228,8 +231,9 @@ int tz_who_put_user(struct tz_store *s, struct tz_id id, const char *code, const
         text_field(row, "code", code);
         text_field(row, "name", name);
         text_field(row, "role", role);
-        if (where.district[0])
-            text_field(row, "district_code", where.district);
+        const struct tz_field *district = tz_type_field(s->user_type, "district_code");
+        if (district)
+            row->rec.v[district->index] = where.district[0] ? tz_value_text(where.district) : tz_value_null();
         row->rec.v[tz_type_field(s->user_type, "active")->index] = tz_value_int(active);
         rc = tz_rows_put(s, row, found ? old : NULL, ver, &a, err);
     }
@@ -248,7 +252,7 @@ static int check_user(struct tz_store *s, const char *code, const char *name, st
     return rc ? rc : tz_value_check(tz_type_field(s->user_type, "name"), tz_value_text(name), true, err);
 }
 
-static int check_grant(struct tz_store *s, const char *role, const char *area, struct tz_err *err)
+int tz_who_check_grant(struct tz_store *s, const char *role, const char *area, struct tz_err *err)
 {
     const struct tz_role *r = tz_catalogue_role(s->cat, role);
     size_t n = strlen(area);
@@ -306,7 +310,7 @@ int tz_store_user_add(struct tz_store *s, const char *code, const char *name, co
 {
     char r[TZ_NAME_BYTES];
     char where[TZ_STREET_BYTES];
-    int rc = check_grant(s, role, area, err);
+    int rc = tz_who_check_grant(s, role, area, err);
     if (!rc)
         rc = check_user(s, code, name, err);
     if (rc)
@@ -323,6 +327,20 @@ int tz_store_user_add(struct tz_store *s, const char *code, const char *name, co
     return rc ? rc : tz_audit_add(s, "user add", tz_bytes_str(code), err);
 }
 
+/** What he could do until now is past. */
+static int disable_ends(struct tz_store *s, struct tz_id user, const char *role, const char *area, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_USER_GRANT_SINCE, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_id(st, 1, &user);
+    int rc = tz_stmt_step(st, err);
+    bool active = rc == 1 && tz_stmt_int(st, 2) != 0;
+    tz_ver since = rc == 1 ? (tz_ver)tz_stmt_int(st, 3) : 0;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : active ? tz_grant_ended(s, 0, &user, role, area, since, s->group_head, err) : 0;
+}
+
 int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *err)
 {
     struct tz_stmt st = {0};
@@ -332,7 +350,9 @@ int tz_store_user_disable(struct tz_store *s, const char *code, struct tz_err *e
     int rc = user_by_code(s, code, &id, role, area, err);
     if (rc != 1)
         return rc < 0 ? rc : tz_err_set(err, TZ_E_NOT_FOUND, code, NULL, NULL, NULL);
-    rc = tz_db_prepare(s->db, &st, "UPDATE user_grant SET active=0 WHERE user=?", err);
+    rc = disable_ends(s, id, role, area, err);
+    if (!rc)
+        rc = tz_db_prepare(s->db, &st, "UPDATE user_grant SET active=0 WHERE user=?", err);
     if (!rc) {
         tz_stmt_bind_id(&st, 1, &id);
         rc = tz_stmt_run(&st, err);
@@ -352,7 +372,7 @@ int tz_store_invite_add(struct tz_store *s, const struct tz_invite_spec *spec, u
     struct tz_stmt st = {0};
     struct tz_device d;
     uint8_t hash[TZ_SHA256_BYTES];
-    int rc = check_grant(s, spec->role, spec->area, err);
+    int rc = tz_who_check_grant(s, spec->role, spec->area, err);
     if (!rc)
         rc = check_user(s, spec->name, spec->name, err);
     if (rc)
@@ -636,6 +656,7 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     tz_stmt_bind_int(st, 2, now);
     tz_stmt_bind_int(st, 3, offset_ms);
     tz_stmt_bind_int(st, 4, (int64_t)(tz_lost_floor(s, h->checkpoint) & INT64_MAX));
+    tz_stmt_bind_int(st, 5, (int64_t)(h->unsent & INT64_MAX));
     int rc = tz_stmt_run(st, err);
     int found = rc ? rc : tz_store_device_by_number(s, device, &d, err);
     if (found != 1 || d.incarnation != h->incarnation)

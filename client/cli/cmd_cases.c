@@ -127,6 +127,8 @@ static const char *subject_label(struct desk *d, const struct case_item *c)
         return tr("重复登记", "registered twice");
     if (c->view.words)
         return tr("记录已清除后的修改", "edited after it was purged");
+    if (c->view.whole)
+        return tr("待审核的新记录", "a new record to be approved");
     const struct tz_field *f = tz_type_field_id(c->view.type, c->view.field);
     if (f && f->group)
         return group_label(c->view.type, f->group);
@@ -143,6 +145,8 @@ static const char *rule_text(const char *rule)
         {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
         {"resolved", {"已处理的值为准", "the resolved value stands"}},
         {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
+        {"late_scope",
+         {"送达时提交人已没有这项权限，请主管审核", "its author had no right to it any more: a supervisor decides"}},
         {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
         {"purged",
          {"记录很久以前已删除并清除，不会自行恢复",
@@ -285,7 +289,13 @@ static int print_text(struct desk *d, const struct case_item *c)
         json_decref(list);
         return 0;
     }
-    if (standing)
+    if (c->known && c->view.whole)
+        (void)printf(
+            tr("    还没有这条记录。建立：taizhang resolve %u theirs；不建立：taizhang resolve %u keep\n",
+               "    there is no such record yet. Make it: taizhang resolve %u theirs; or not: taizhang resolve %u"
+               " keep\n"),
+            c->number, c->number);
+    else if (standing)
         (void)printf(tr("    现值    %s\n            %s\n", "    stands  %s\n            %s\n"),
                      values_text(d, c, -1, json_object_get(standing, "values")), author_text(d, standing));
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -495,7 +505,7 @@ static int decide(struct desk *d, const struct case_item *c, const struct resolv
 {
     const char *const *args = in->words;
     size_t n = in->nwords;
-    if (!c->known || (!c->target && !c->view.words))
+    if (!c->known || (!c->target && !c->view.whole && !c->view.words))
         return tz_err_set(&d->err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
     if (n == 1 && strcmp(args[0], "keep") == 0) {
         out->choice = TZ_CHOICE_MINE;
@@ -507,6 +517,13 @@ static int decide(struct desk *d, const struct case_item *c, const struct resolv
         return tz_err_set(&d->err, TZ_E_USAGE,
                           tr("重复登记只能写 keep（两条都留），或用 taizhang merge 合为一条",
                              "of a record registered twice: keep (both stay), or taizhang merge makes one of them"),
+                          NULL, NULL, NULL);
+    if (n == 1 && c->view.whole && strcmp(args[0], "theirs") == 0 && !in->candidate)
+        return take_candidate(d, c, "1", out);
+    if (c->view.whole && (n != 1 || strncmp(args[0], "theirs", 6) != 0))
+        return tz_err_set(&d->err, TZ_E_USAGE,
+                          tr("待审核的新记录只能写 theirs（建立）或 keep（不建立）",
+                             "of a record to be approved: theirs (make it) or keep (do not)"),
                           NULL, NULL, NULL);
     if (n == 1 && strcmp(args[0], "mine") == 0)
         return take_side(d, c, true, out);
@@ -530,6 +547,8 @@ static const char *chosen_text(struct desk *d, const struct case_item *c, const 
         return tr("两条都留", "both stay");
     if (c->view.words)
         return tr("已阅，不恢复", "seen; it stays gone");
+    if (c->view.whole && what->choice == TZ_CHOICE_MINE)
+        return tr("不建立", "do not make it");
     if (what->choice == TZ_CHOICE_MINE) {
         from = json_of(c->row, "standing", "standing_secret");
     } else {

@@ -33,6 +33,8 @@ void oracle_free(struct oracle *o)
     free(o->waiting);
     free(o->out);
     free(o->undo);
+    free(o->places);
+    free(o->lates);
     for (size_t i = 0; i < o->naliases; i++)
         free(o->aliases[i].links);
     free(o->aliases);
@@ -338,14 +340,14 @@ static struct oracle_outcome *new_outcome(struct oracle *o)
 }
 
 struct kept {
-    size_t rows, cases, undo;
+    size_t rows, cases, undo, lates;
     bool wrote;
 };
 
 static struct kept keep(struct oracle *o)
 {
     o->mark++;
-    return (struct kept){o->nrows, o->ncases, o->nundo, o->wrote};
+    return (struct kept){o->nrows, o->ncases, o->nundo, o->nlates, o->wrote};
 }
 
 static void go_back(struct oracle *o, struct kept k)
@@ -353,6 +355,7 @@ static void go_back(struct oracle *o, struct kept k)
     ora_undo_to(o, k.undo);
     o->nrows = k.rows;
     o->ncases = k.cases;
+    o->nlates = k.lates;
     o->wrote = k.wrote;
 }
 
@@ -364,10 +367,17 @@ static void judge_one(struct oracle *o, struct oracle_outcome *x, size_t i)
     o->base_seq = op->base_seq < o->cs->seq ? op->base_seq : o->cs->seq;
     o->target = NULL;
     o->round += i == 0 || o->cs->independent;
-    x->codes[i] = ora_judge_op(o, op);
+    struct kept k = keep(o);
+    x->codes[i] = o->who.known || op->kind == TZ_OP_WITHDRAW ? ora_judge_op(o, op) : TZ_E_USER_DISABLED;
     if (!x->codes[i])
         ora_own_claims(o);
     x->ops[i] = x->codes[i] ? TZ_OUT_REFUSED : o->superseded ? TZ_OUT_SUPERSEDED : TZ_OUT_APPLIED;
+    if (!x->codes[i])
+        return;
+    go_back(o, k);
+    (void)keep(o);
+    if (ora_late(o, op, x->codes[i]))
+        x->ops[i] = TZ_OUT_UNDER_REVIEW;
 }
 
 static void judge_all(struct oracle *o, struct oracle_outcome *x)
@@ -396,8 +406,23 @@ static void judge_all(struct oracle *o, struct oracle_outcome *x)
     for (size_t i = 0; i < x->nops; i++) {
         if (all)
             x->ops[i] = TZ_OUT_REFUSED;
-        else if (x->ops[i] == TZ_OUT_SUPERSEDED)
-            x->outcome = TZ_OUT_SUPERSEDED;
+        else if (x->ops[i] == TZ_OUT_UNDER_REVIEW || (x->ops[i] == TZ_OUT_SUPERSEDED && x->outcome == TZ_OUT_APPLIED))
+            x->outcome = x->ops[i];
+    }
+}
+
+/** Records that this commit moved: where they were before. */
+static void note_places(struct oracle *o)
+{
+    for (size_t i = 0; i < o->nundo; i++) {
+        const struct oundo *u = &o->undo[i];
+        bool first = u->row != NULL;
+        for (size_t k = 0; k < i && first; k++)
+            first = o->undo[k].row != u->row;
+        if (!first || tz_area_eq(&u->was.area, &u->row->area))
+            continue;
+        ORACLE_GROW(o->places, o->nplaces, o->places_cap);
+        o->places[o->nplaces++] = (struct oplace){u->row->type, u->row->id, o->me.ver, u->was.area};
     }
 }
 
@@ -415,7 +440,7 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
                              .seq = o->cs->seq,
                              .user = o->cs->user,
                              .effective = effective ? effective : effective_of(o, d)};
-    if (o->who.known) {
+    if (o->who.known || o->who.past.known) {
         judge_all(o, x);
     } else {
         x->outcome = TZ_OUT_REFUSED;
@@ -429,6 +454,7 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
         o->me.eff_max = o->eff_max;
         ORACLE_GROW(o->commits, o->ncommits, o->commits_cap);
         o->commits[o->ncommits++] = o->me;
+        note_places(o);
     }
     for (size_t i = 0; i < x->nops; i++)
         if (x->ops[i] == TZ_OUT_REFUSED)

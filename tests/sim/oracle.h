@@ -50,6 +50,8 @@ struct oracle_candidate {
     struct tz_id user;
     tz_ver ver;         /* when it was said */
     tz_ver since;       /* when it joined the case */
+    bool late;          /* said when the right to say it had gone */
+    const struct tz_value *said; /* of a record to be made: by field index */
     struct tz_id of;    /* said of another record, that became part of this one; zero: of this one */
     const char *values; /* "name=value;" sorted by name; text in quotes, blobs in hex */
 };
@@ -61,11 +63,21 @@ struct oracle_case {
     const char *subject;        /* field, group, "_deleted" or "duplicate:" and the other's id */
     uint32_t generation;
     bool open;
-    const char *kind; /* "conflict", "deleted" or "duplicate" */
+    const char *kind; /* "conflict", "deleted", "duplicate" or "late_scope" */
     bool kept;        /* somebody decided that both stay */
+    tz_ver born;
+    struct tz_area area; /* of a case about a record that does not exist */
     struct oracle_candidate *cand;
     size_t ncand, cap;
     unsigned journal;
+};
+
+/** What somebody may do, and where. */
+struct oracle_rights {
+    bool known; /* the user belongs to the device and is active */
+    const struct tz_role *role;
+    struct tz_area area;
+    bool city;
 };
 
 /** Who makes the changeset, as the server's tables have it. */
@@ -74,6 +86,8 @@ struct oracle_author {
     const struct tz_role *role;
     struct tz_area area;
     bool city;
+    struct oracle_rights past; /* when it was made */
+    tz_ver past_until;         /* last version that those were good for */
     int64_t offset_ms, received_ms;
 };
 

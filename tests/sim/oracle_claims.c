@@ -289,7 +289,7 @@ static void hand_over_cases(struct oracle *o, struct oracle_row *gone, struct or
             again.since = o->me.ver;
             if (tz_id_is_zero(again.of))
                 again.of = gone->id;
-            ora_case_join(o, keep, c->subject, "conflict", again);
+            ora_case_join(o, keep, c->subject, strcmp(c->kind, "late_scope") == 0 ? c->kind : "conflict", again);
         }
         ora_case_close(o, c);
     }

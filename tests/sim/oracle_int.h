@@ -52,6 +52,22 @@ struct oalias {
     uint64_t behind; /* aliases that pointed here, by number */
 };
 
+/** Where a record was, up to and without a version. */
+struct oplace {
+    const struct tz_type *type;
+    struct tz_id id;
+    tz_ver until;
+    struct tz_area area;
+};
+
+/** A record that stands only in a case. */
+struct olate {
+    const struct tz_type *type;
+    struct tz_id id;
+    uint32_t device;
+    struct tz_area area;
+};
+
 struct oundo {
     struct oracle_row *row;
     struct oracle_row was;
@@ -76,6 +92,10 @@ struct oracle {
     size_t nblocks, blocks_cap;
     struct owaiting *waiting;
     size_t nwaiting, waiting_cap;
+    struct oplace *places;
+    size_t nplaces, places_cap;
+    struct olate *lates;
+    size_t nlates, lates_cap;
     struct oracle_outcome *out;
     size_t nout, out_cap;
     tz_ver head;
@@ -98,6 +118,7 @@ struct oracle {
     bool waited; /* the changeset did */
     int code;
     bool superseded;
+    bool late;      /* the op is looked at with the rights its author had */
     unsigned depth; /* of a revival or a move */
     bool too_deep;
     struct oundo *undo;
@@ -149,7 +170,25 @@ void ora_redirect(struct oracle *o, const struct tz_type *t, struct tz_value *v,
 bool ora_circle(const struct oracle *o, const struct oracle_row *r, const bool *names);
 int ora_op_merge(struct oracle *o, const struct tz_op *op, const struct tz_type *t);
 int ora_keep_both(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
+/* oracle_late.c */
+/** The op was refused with @code: are its words kept for somebody who may judge? */
+bool ora_late(struct oracle *o, const struct tz_op *op, int code);
+/** RESOLVE of a case about a record that does not exist yet. */
+int ora_resolve_new(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
 /* oracle_op.c */
+int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names);
+int ora_create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names);
+/** Rules of fields that an edit breaks. */
+int ora_set_rights(const struct oracle *o, const struct oracle_row *r, const struct tz_value *in, const bool *names);
+/** The same of a change of elements; @f the set. */
+int ora_elements_rights(const struct oracle *o, const struct tz_op *op, const struct oracle_row *r,
+                        const struct tz_field **f);
+struct tz_value ora_wished(struct oracle *o, const struct tz_op *op, struct tz_value was);
+/** The record comes to be as of this commit. */
+void ora_make(struct oracle *o, const struct tz_type *t, struct tz_id id, const struct tz_value *v,
+              const struct tz_area *area);
+int ora_check_area(struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out);
+int ora_check_refs(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *names);
 /** 0, or the code of the refusal; o->superseded. */
 int ora_judge_op(struct oracle *o, const struct tz_op *op);
 struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);

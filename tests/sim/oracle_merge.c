@@ -197,6 +197,8 @@ struct oracle_case *ora_case_new(struct oracle *o, const struct oracle_row *r, c
                               .generation = generation,
                               .open = true,
                               .kind = kind,
+                              .born = o->me.ver,
+                              .area = r->area,
                               .journal = o->mark};
     o->cases[o->ncases++] = c;
     return c;
@@ -210,6 +212,8 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
         c = ora_case_new(o, r, subject, c ? c->generation + 1 : 1, kind);
     o->wrote = true;
     touch_case(o, c);
+    if (strcmp(kind, "late_scope") == 0)
+        c->kind = kind;
     for (size_t i = 0; i < c->ncand; i++)
         if (c->cand[i].device == cand.device && tz_id_eq(c->cand[i].user, cand.user) &&
             tz_id_eq(c->cand[i].of, cand.of) && c->cand[i].ver <= cand.ver) {

@@ -48,7 +48,7 @@ static void check_balance(struct sim *w, struct sim_client *c)
     b.applied += c->emptied; /* never sent: here what it was is withdrawn, the server has applied an empty one */
     b.withdrawn -= c->emptied_ops;
     if (b.applied != s.applied || b.superseded != s.superseded || b.refused != s.refused || b.waiting != s.waiting ||
-        b.withdrawn != s.withdrawn || b.held != s.held)
+        b.withdrawn != s.withdrawn || b.held != s.held || b.under_review != s.under_review)
         sim_fail(w,
                  "P7: %s counts %" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 ", the server %" PRIu64
                  "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 " (applied, superseded, refused, waiting, withdrawn)",

@@ -39,6 +39,14 @@ static void note(struct sim *w, const struct tz_row *row, const struct tz_field 
     h->refs[h->nrefs++] = (struct open_ref){row->rec.type, row->id, row->ver, f, t, target};
 }
 
+/** A case about a record that is to be made points at what is not there yet. */
+static bool to_be_made(const struct tz_row *row, const struct tz_field *f)
+{
+    const struct tz_field *s =
+        strcmp(row->rec.type->name, "case") == 0 ? tz_type_field(row->rec.type, "subject") : NULL;
+    return s && strcmp(f->name, "target_id") == 0 && tz_value_is_text(row->rec.v[s->index], "_created");
+}
+
 void sim_refs_note(struct sim *w, const struct tz_row *row)
 {
     const struct tz_type *t = row->rec.type;
@@ -47,7 +55,7 @@ void sim_refs_note(struct sim *w, const struct tz_row *row)
         struct tz_value v = row->rec.v[i];
         char hex[TZ_ID_HEX + 1] = "";
         bool one = t->fields[i].ftype == TZ_FT_REF || t->fields[i].ftype == TZ_FT_REF_ANY;
-        if (one && v.kind == TZ_V_BLOB) {
+        if (one && v.kind == TZ_V_BLOB && !to_be_made(row, &t->fields[i])) {
             memcpy(id.b, v.p, TZ_ID_BYTES);
             note(w, row, &t->fields[i], id);
         }

@@ -69,7 +69,8 @@ struct tz_msg_hello a_hello(void)
                              .lost_seqs = lost,
                              .nlost = 3,
                              .last_seq = UINT64_MAX,
-                             .heard_seq = 40};
+                             .heard_seq = 40,
+                             .unsent = 3};
     fill_hash(m.audit_hash, 5);
     return m;
 }

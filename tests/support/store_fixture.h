@@ -146,7 +146,11 @@ void sx_exec(struct sx *f, const char *sql);
     "ALTER TABLE device DROP COLUMN acked_ms;"                                                                  \
     "DROP TABLE numbering;"                                                                                     \
     "DROP INDEX backlog_recover; ALTER TABLE backlog DROP COLUMN was; ALTER TABLE backlog DROP COLUMN recover;" \
-    "ALTER TABLE commit_log DROP COLUMN old_ver;"
+    "ALTER TABLE commit_log DROP COLUMN old_ver;"                                                               \
+    "DROP TABLE grant_past; DROP TABLE area_past; DROP TABLE late_new;"                                         \
+    "ALTER TABLE device DROP COLUMN grant_since; ALTER TABLE device DROP COLUMN until_ms;"                      \
+    "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"                           \
+    "ALTER TABLE user_grant DROP COLUMN grant_since;"
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

@@ -273,6 +273,7 @@ static void move_takes_dependants_along_in_one_version(void **state)
     }
     assert_int_equal(leaving(f, "120101"), 4);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM left_area"), 4);
+    sx_see(&f->d1);
     sx_refused(sx_set(&f->d1, "organisation", org, "name=乙", NULL), TZ_E_UNKNOWN_RECORD);
     sx_see(&f->d2);
     sx_applied(sx_set(&f->d2, "organisation", org, "name=乙", NULL));
