@@ -47,6 +47,10 @@ int tz_office_hello(struct tz_office *o, const char *software, struct tz_arena *
     };
     memcpy(out->audit_hash, o->st.audit_hash, sizeof out->audit_hash);
     rc = heard_seq(o, &out->heard_seq, err);
+    int64_t unsent = 0;
+    if (!rc)
+        rc = tz_db_query_int(o->db, "SELECT count(*) FROM outbox WHERE outcome = 0", &unsent, err);
+    out->unsent = (uint64_t)unsent;
     if (rc)
         return rc;
     return out->software ? 0 : tz_office_nomem(err);

@@ -48,12 +48,12 @@ struct oracle_candidate {
     uint32_t device, incarnation;
     uint64_t seq;
     struct tz_id user;
-    tz_ver ver;         /* when it was said */
-    tz_ver since;       /* when it joined the case */
-    bool late;          /* said when the right to say it had gone */
+    tz_ver ver;                  /* when it was said */
+    tz_ver since;                /* when it joined the case */
+    bool late;                   /* said when the right to say it had gone */
     const struct tz_value *said; /* of a record to be made: by field index */
-    struct tz_id of;    /* said of another record, that became part of this one; zero: of this one */
-    const char *values; /* "name=value;" sorted by name; text in quotes, blobs in hex */
+    struct tz_id of;             /* said of another record, that became part of this one; zero: of this one */
+    const char *values;          /* "name=value;" sorted by name; text in quotes, blobs in hex */
 };
 
 struct oracle_case {
