@@ -228,6 +228,8 @@ static int check_welcome(const struct tz_office *o, const struct tz_msg_welcome 
         return tz_err_setf(err, TZ_E_VERSION, "%u", w->protocol);
     if (w->device != o->st.id.device)
         return tz_err_set(err, TZ_E_PROTOCOL, "another device's session", NULL, NULL, NULL);
+    if (w->incarnation != o->st.id.incarnation)
+        return tz_err_set(err, TZ_E_PROTOCOL, "another installation's session", NULL, NULL, NULL);
     if (strlen(w->area) >= sizeof o->st.id.area || strlen(w->role) >= sizeof o->st.id.role ||
         strlen(w->device_name) >= sizeof o->st.id.name)
         return tz_err_set(err, TZ_E_PROTOCOL, "grant", NULL, NULL, NULL);
@@ -243,12 +245,6 @@ static void take_identity(struct tz_office *o, const struct tz_msg_welcome *w)
     st->offset_ms = w->wall_ms - tz_clock_wall(&o->clock).ms;
     st->welcomed = true;
     st->reads_secret = w->reads_secret;
-    /* a data folder put back from an older copy: those numbers are used up */
-    if (w->incarnation == st->id.incarnation && w->judged_seq > st->last_seq) {
-        tz_log(TZ_LOG_WARN, "office", "seq-behind", "last=%llu judged=%llu", (unsigned long long)st->last_seq,
-               (unsigned long long)w->judged_seq);
-        st->last_seq = w->judged_seq;
-    }
 }
 
 int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err)
@@ -280,8 +276,6 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
         rc = sweep_all(o, err);
     if (!rc)
         rc = tz_audit_take(o, w->audit, err);
-    if (!rc && w->incarnation != o->st.id.incarnation)
-        rc = tz_outbox_reincarnate(o, w->incarnation, err);
     if (!rc && news)
         o->st.filling = true;
     return tz_office_end(o, rc, err);

@@ -118,6 +118,10 @@ TZ_MUST_USE int tz_office_hello(struct tz_office *o, const char *software, struc
 /** Remember grant and users; rows and cursors of areas no longer granted are dropped, new areas start at 0 (filling).
  */
 TZ_MUST_USE int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
+/** This folder is a copy, or was put back from one: what to ask for numbers of its own. */
+TZ_MUST_USE int tz_office_renumber_ask(struct tz_office *o, struct tz_msg_renumber *out, struct tz_err *err);
+/** They are given: the saves without an answer of their own, *@n of them, are made over. One transaction. */
+TZ_MUST_USE int tz_office_renumbered(struct tz_office *o, uint32_t incarnation, uint64_t *n, struct tz_err *err);
 /** Where handing in again goes on: by old version, then seq. */
 struct tz_reoffer_place {
     tz_ver ver;
@@ -127,15 +131,17 @@ struct tz_reoffer_place {
  * *@place, up to @bytes_max. In @a. *@place is that of the last one. */
 TZ_MUST_USE int tz_office_reoffer(struct tz_office *o, struct tz_reoffer_place *place, size_t bytes_max,
                                   struct tz_arena *a, struct tz_offered **saves, size_t *n, struct tz_err *err);
-/** Own changesets after @seq without a final outcome (unsent, or waiting for an answer), ascending, up to @bytes_max.
- * In @a. */
-TZ_MUST_USE int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a,
-                                 struct tz_bytes **raw, uint64_t **seqs, size_t *n, struct tz_err *err);
+/** Own changesets after @after_seq and up to @upto_seq without a final outcome (unsent, or waiting for an answer),
+ * ascending, up to @bytes_max. In @a. */
+TZ_MUST_USE int tz_office_outbox(struct tz_office *o, uint64_t after_seq, uint64_t upto_seq, size_t bytes_max,
+                                 struct tz_arena *a, struct tz_bytes **raw, uint64_t **seqs, size_t *n,
+                                 struct tz_err *err);
 /** What a Results message meant for own saves. */
 struct tz_results_taken {
     uint64_t handed_back; /* saves that the server had forgotten, and has an answer to again */
     uint64_t applied;     /* saves that it ended as applied, superseded or under review: each save once in its life */
     tz_ver ver;           /* greatest version of one */
+    bool forked;          /* one is held: the server has another under its number */
 };
 /** @out may be NULL. */
 TZ_MUST_USE int tz_office_results(struct tz_office *o, const struct tz_signed_result *r, size_t n,

@@ -39,10 +39,12 @@ enum tz_office_stmt {
     OS_BOX_BALANCE,
     OS_BOX_EMPTIED,
     OS_BOX_GET,
+    OS_BOX_HASH,
     OS_BOX_HEARD,
     OS_BOX_HELD,
     OS_BOX_IN,
     OS_BOX_LOAD,
+    OS_BOX_MADE_OVER,
     OS_BOX_OUT,
     OS_BOX_RAW,
     OS_BOX_REACHED,
@@ -52,6 +54,7 @@ enum tz_office_stmt {
     OS_BOX_TARGET,
     OS_BOX_WITHDRAW,
     OS_CURSORS,
+    OS_FORK_SEQ,
     OS_CURSOR_ADD,
     OS_CURSOR_ALL,
     OS_CURSOR_BEGUN,
@@ -67,6 +70,7 @@ enum tz_office_stmt {
     OS_REOFFER_LOAD,
     OS_REOFFER_MARK,
     OS_REOFFER_NEXT,
+    OS_RENUMBER_NEXT,
     OS_RAW_ALL,
     OS_RAW_BODY,
     OS_RAW_BUCKET,
@@ -264,9 +268,8 @@ TZ_MUST_USE int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs
 TZ_MUST_USE int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err);
 /** Result-bearing changesets up to the visible checkpoint leave the overlay. */
 TZ_MUST_USE int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struct tz_err *err);
-/** The server names another incarnation: taken over while nothing was ever saved here, else TZ_E_FORKED, nothing lost.
- */
-TZ_MUST_USE int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err);
+/** The bytes of a save under another numbering take the place of those it had; it counts as never sent. */
+TZ_MUST_USE int tz_outbox_make_over(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err);
 
 /* ---- withdrawal.c ---- */
 /** The save @by did not happen: what it took back is open again. */

@@ -94,20 +94,29 @@ int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err)
     return rc;
 }
 
+int tz_outbox_make_over(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
+{
+    return put_content(
+        o, cs, OS_BOX_MADE_OVER,
+        "UPDATE outbox SET incarnation = ?2, raw = ?3, hash = ?4, sent = 0, reoffer = 0, outcome = 0, ver ="
+        " 0, code = 0, result = NULL, mac = NULL, blocked_by = 0, n_applied = 0, n_superseded = 0,"
+        " n_refused = 0, n_waiting = 0, n_held = 0, n_under_review = 0, n_withdrawn = iif(withdrawn_by = seq,"
+        " nops, 0) WHERE seq = ?1",
+        false, err);
+}
+
 /* ---- out ---- */
 
-static int load_raw(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a, struct tz_bytes *raw,
-                    uint64_t *seqs, size_t *n, struct tz_err *err)
+static int load_raw(struct tz_office *o, uint64_t after_seq, uint64_t upto_seq, size_t bytes_max, struct tz_arena *a,
+                    struct tz_bytes *raw, uint64_t *seqs, size_t *n, struct tz_err *err)
 {
-    struct tz_stmt *s =
-        tz_office_sql(o, OS_BOX_LOAD,
-                      "SELECT seq, raw FROM outbox WHERE outcome IN (0, 4, 5) AND seq > ? AND incarnation = ?"
-                      " ORDER BY seq",
-                      err);
+    struct tz_stmt *s = tz_office_sql(
+        o, OS_BOX_LOAD, "SELECT seq, raw FROM outbox WHERE outcome IN (0, 4, 5) AND seq > ? AND seq <= ? ORDER BY seq",
+        err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, (int64_t)after_seq);
-    tz_stmt_bind_int(s, 2, o->st.id.incarnation);
+    tz_stmt_bind_int(s, 2, (int64_t)upto_seq);
     size_t bytes = 0;
     int rc = 0;
     while (*n < LOAD_MAX && (rc = tz_stmt_step(s, err)) == 1) {
@@ -127,7 +136,7 @@ static int load_raw(struct tz_office *o, uint64_t after_seq, size_t bytes_max, s
     return rc < 0 ? rc : 0;
 }
 
-int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, struct tz_arena *a,
+int tz_office_outbox(struct tz_office *o, uint64_t after_seq, uint64_t upto_seq, size_t bytes_max, struct tz_arena *a,
                      struct tz_bytes **raw, uint64_t **seqs, size_t *n, struct tz_err *err)
 {
     *n = 0;
@@ -138,7 +147,7 @@ int tz_office_outbox(struct tz_office *o, uint64_t after_seq, size_t bytes_max, 
     int rc = tz_office_begin(o, err);
     if (rc)
         return rc;
-    rc = load_raw(o, after_seq, bytes_max, a, *raw, *seqs, n, err);
+    rc = load_raw(o, after_seq, upto_seq < INT64_MAX ? upto_seq : INT64_MAX, bytes_max, a, *raw, *seqs, n, err);
     if (!rc && *n && !TZ_PLANTED(SENT_FORGOTTEN)) {
         struct tz_stmt *s = tz_office_sql(
             o, OS_BOX_SENT,
@@ -275,6 +284,7 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
     if ((is_final(h.outcome) && !h.reoffer) || r.outcome == TZ_OUT_NONE)
         return 0;
     taken->handed_back += h.reoffer;
+    taken->forked = taken->forked || (r.outcome == TZ_OUT_HELD && r.code == TZ_E_FORKED);
     taken->applied += is_good(r.outcome) && !h.reoffer;
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
     if (!rc)
@@ -323,21 +333,6 @@ int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struc
         if (rc)
             return rc;
     }
-}
-
-int tz_outbox_reincarnate(struct tz_office *o, uint32_t incarnation, struct tz_err *err)
-{
-    tz_log(TZ_LOG_WARN, "office", "incarnation", "old=%u new=%u last=%llu", o->st.id.incarnation, incarnation,
-           (unsigned long long)o->st.last_seq);
-    if (o->st.last_seq == 0) { /* nothing was ever saved here: no number has to be given again */
-        o->st.id.incarnation = incarnation;
-        return 0;
-    }
-    uint32_t own = o->st.id.incarnation;
-    (void)tz_err_set(err, TZ_E_FORKED, NULL, NULL, NULL, NULL);
-    return err ? tz_err_prefix(err, "incarnation %u here, %u at the server; the saves here are kept as they are", own,
-                               incarnation)
-               : TZ_E_FORKED;
 }
 
 /* ---- telling ---- */

@@ -30,6 +30,8 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *aft
     r->answered = n->results;
     r->applied = n->applied;
     r->handed_back = n->handed_back;
+    r->renumbered = n->renumbered;
+    r->made_over = n->made_over;
     r->rows = n->rows;
     r->refused = after->refused_changesets;
     r->waiting = after->waiting_changesets;
@@ -51,6 +53,8 @@ static const struct {
     {"answered", offsetof(struct tz_round_report, answered)},
     {"applied", offsetof(struct tz_round_report, applied)},
     {"handed_back", offsetof(struct tz_round_report, handed_back)},
+    {"renumbered", offsetof(struct tz_round_report, renumbered)},
+    {"made_over", offsetof(struct tz_round_report, made_over)},
     {"rows", offsetof(struct tz_round_report, rows)},
     {"refused", offsetof(struct tz_round_report, refused)},
     {"waiting", offsetof(struct tz_round_report, waiting)},

@@ -13,8 +13,10 @@
 #include <jansson.h>
 
 struct tz_round_report {
-    uint64_t sent;                   /* changesets that went out */
-    uint64_t answered;               /* judged */
+    uint64_t sent;     /* changesets that went out */
+    uint64_t answered; /* judged */
+    uint64_t renumbered,
+        made_over; /* this folder is a copy, or was put back from one: it got numbers of its own; saves under them */
     uint64_t handed_back;            /* saves that a restore of the server had undone, and that it has again */
     uint64_t applied;                /* saves that came to a good end now: applied, superseded or under review */
     uint64_t rows;                   /* received */

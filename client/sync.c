@@ -5,7 +5,7 @@
  *            start                Welcome          job done
  *   NEW ──> SAYING (job: Hello) ──> GREETING ──> ENTERING (job: grant, cursors) ──> RUNNING      any ──> CLOSED
  *
- *   UP    LOAD job ─> ReOffer (until there is none), then Push … Results (one a Push, or more) ─> RESULTS job ─> LOAD
+ *   UP    LOAD job ─> ReOffer, then Push (see enum up_phase) … Results (one a Push, or more) ─> RESULTS job ─> LOAD
  * again, until the outbox is empty DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐ ─ filling ─> FILL
  * job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
@@ -36,6 +36,14 @@ enum {
 
 /* ---- session ---- */
 
+/**
+ * What goes up, in this order: saves that the server has forgotten; saves under numbers that it has judged, whose
+ * answers tell whether these are ours; everything else. When some are another installation's, numbers of our own are
+ * asked for before anything else is sent.
+ */
+enum up_phase { UP_REOFFER, UP_PROVE, UP_NEW };
+enum { RENUMBERED_MAX = 2 }; /* in one session: a server that never agrees must not keep us here */
+
 enum sync_state { SYNC_NEW, SYNC_SAYING, SYNC_GREETING, SYNC_ENTERING, SYNC_RUNNING, SYNC_CLOSED };
 
 struct tz_sync {
@@ -52,7 +60,12 @@ struct tz_sync {
     uint32_t push_max;
     uint64_t after_seq; /* everything up to here went out in this session */
     bool loading, look_again, empty;
-    bool reoffering; /* what the server has forgotten goes out first: own saves may build on it */
+    enum up_phase phase;
+    bool drained;     /* PROVE: everything is out */
+    uint64_t judged;  /* greatest number that the server has judged */
+    bool forked;      /* some are not ours */
+    bool renumbering; /* asked */
+    unsigned renumbered;
     struct tz_reoffer_place offered;
     uint32_t result_jobs;
     tz_ver own_ver; /* greatest version of an own result */
@@ -178,15 +191,36 @@ static void send_ack(struct tz_sync *s, uint32_t frames)
 
 /* ---- up ---- */
 
-static void up_pump(struct tz_sync *s)
+static bool answered(const struct tz_sync *s)
 {
-    if (s->state != SYNC_RUNNING || s->loading || !s->look_again || s->in_flight >= s->push_max)
+    return !s->loading && s->in_flight == 0 && s->result_jobs == 0;
+}
+
+/** There are numbers to be asked for, and a server that may still give them. */
+static bool wants_numbers(const struct tz_sync *s)
+{
+    return s->forked && s->renumbered < RENUMBERED_MAX && s->phase != UP_REOFFER &&
+           (s->phase != UP_PROVE || s->drained);
+}
+
+static void ask_for_numbers(struct tz_sync *s)
+{
+    struct tz_cjob *j = answered(s) ? job_new(s, TZ_CJOB_RENUMBER, NULL) : NULL;
+    if (!j)
         return;
+    s->renumbering = true;
+    s->renumbered++;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void up_load(struct tz_sync *s)
+{
     struct tz_cjob *j = job_new(s, TZ_CJOB_LOAD, NULL);
     if (!j)
         return;
     j->after_seq = s->after_seq;
-    j->reoffer = s->reoffering;
+    j->upto_seq = s->phase == UP_PROVE ? s->judged : UINT64_MAX;
+    j->reoffer = s->phase == UP_REOFFER;
     j->place = s->offered;
     s->loading = true;
     s->look_again = false;
@@ -199,9 +233,25 @@ static void send_pull(struct tz_sync *s, struct tz_bytes body)
     tz_buf_clear(&s->pull);
 }
 
+static void up_pump(struct tz_sync *s)
+{
+    if (s->state != SYNC_RUNNING || s->loading || s->renumbering)
+        return;
+    if (wants_numbers(s)) {
+        ask_for_numbers(s);
+        return;
+    }
+    if (s->phase == UP_PROVE && s->drained && answered(s)) {
+        s->phase = UP_NEW;
+        s->look_again = true;
+    }
+    if (s->look_again && s->in_flight < s->push_max)
+        up_load(s);
+}
+
 static void check_caught_up(struct tz_sync *s)
 {
-    bool up = s->empty && !s->loading && !s->look_again && s->in_flight == 0 && s->result_jobs == 0;
+    bool up = s->empty && !s->look_again && answered(s) && !s->renumbering && !wants_numbers(s);
     if (s->state == SYNC_RUNNING && up && s->pull.len)
         send_pull(s, tz_buf_unread(&s->pull));
     if (s->caught_up || s->state != SYNC_RUNNING || !up || s->filling)
@@ -215,9 +265,10 @@ static void check_caught_up(struct tz_sync *s)
 static void on_loaded(struct tz_sync *s, struct tz_cjob *j)
 {
     s->loading = false;
-    s->empty = j->n == 0 && !j->reoffer;
-    if (j->reoffer && j->n == 0) {
-        s->reoffering = false;
+    s->empty = j->n == 0 && s->phase == UP_NEW;
+    s->drained = s->drained || (j->n == 0 && s->phase == UP_PROVE);
+    if (j->n == 0 && s->phase == UP_REOFFER) {
+        s->phase = UP_PROVE;
         s->look_again = true;
     }
     if (j->n) {
@@ -253,6 +304,7 @@ static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
     s->count.results += j->n;
     s->count.applied += j->taken.applied;
     s->count.handed_back += j->taken.handed_back;
+    s->forked = s->forked || j->taken.forked;
     if (j->taken.ver > s->own_ver)
         s->own_ver = j->taken.ver;
     s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
@@ -504,12 +556,43 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->count.head = j->head;
     s->count.checkpoint = j->ver;
     s->look_again = true;
-    s->reoffering = true;
+    s->judged = j->upto_seq;
+    s->forked = j->behind;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
     if (s->state == SYNC_RUNNING && !j->refreshing)
         send_pull(s, tz_buf_unread(&j->out));
     else if (s->state == SYNC_RUNNING && tz_buf_put(&s->pull, j->out.p + j->out.pos, j->out.len - j->out.pos))
         sync_fail(s, TZ_E_NOMEM, NULL);
+    up_pump(s);
+}
+
+/* ---- numbers of our own ---- */
+
+static void on_asked(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->io.send(s->io.ctx, TZ_MSG_RENUMBER, TZ_LANE_CONTROL, tz_buf_unread(&j->out));
+}
+
+static void on_renumbered(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_cjob *j = NULL;
+    if (!s->renumbering)
+        sync_fail(s, TZ_E_PROTOCOL, "Renumbered nobody asked for");
+    else
+        j = job_new(s, TZ_CJOB_MAKE_OVER, &f->body);
+    if (j)
+        s->io.submit(s->io.ctx, j);
+}
+
+static void on_made_over(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->renumbering = false;
+    s->forked = false;
+    s->count.renumbered++;
+    s->count.made_over += j->n;
+    s->phase = UP_NEW;
+    s->after_seq = 0; /* what waits under the old numbers is asked about once more */
+    s->look_again = true;
     up_pump(s);
 }
 
@@ -624,7 +707,7 @@ static const struct handler running[] = {
     {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},         {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
     {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint}, {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
     {TZ_MSG_DIGEST, TZ_LANE_CONTROL, on_digest},      {TZ_MSG_DAMAGE_NOTED, TZ_LANE_CONTROL, on_digest},
-    {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},
+    {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},    {TZ_MSG_RENUMBERED, TZ_LANE_CONTROL, on_renumbered},
 };
 
 void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
@@ -680,6 +763,12 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
         break;
     case TZ_CJOB_RESULTS:
         on_results_done(s, j);
+        break;
+    case TZ_CJOB_RENUMBER:
+        on_asked(s, j);
+        break;
+    case TZ_CJOB_MAKE_OVER:
+        on_made_over(s, j);
         break;
     case TZ_CJOB_REPAIR: /* takes the job */
         on_repair_job(s, j);

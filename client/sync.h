@@ -54,6 +54,8 @@ struct tz_sync_config {
 struct tz_sync_counters {
     uint64_t changesets_sent, results, rows, checkpoints;
     uint64_t handed_back; /* own saves that a restore of the server had undone */
+    uint64_t renumbered;  /* this folder turned out to be a copy, or put back from one, and got numbers of its own */
+    uint64_t made_over;   /* saves that have one now */
     uint64_t applied;     /* own saves that came to their good end in this session */
     tz_ver head;          /* server's head at Welcome */
     tz_ver checkpoint;    /* visible */

@@ -17,7 +17,9 @@ enum tz_cjob_kind {
     TZ_CJOB_RESULTS,
     TZ_CJOB_FILL,
     TZ_CJOB_CHECKPOINT,
-    TZ_CJOB_REPAIR
+    TZ_CJOB_REPAIR,
+    TZ_CJOB_RENUMBER, /* ask for numbers */
+    TZ_CJOB_MAKE_OVER /* take them */
 };
 
 /**
@@ -41,7 +43,9 @@ struct tz_cjob {
     struct tz_msg_checkpoint checkpoint;
     const char *software;
     uint64_t after_seq;
-    bool reoffer; /* LOAD: what the server has forgotten, after this place */
+    uint64_t upto_seq; /* LOAD: none above; ENTER: out, numbers that the server has judged */
+    bool behind;       /* ENTER: it has judged more than was ever given here */
+    bool reoffer;      /* LOAD: what the server has forgotten, after this place */
     struct tz_reoffer_place place;
     uint32_t acks;               /* Ack frames owed when done */
     struct tz_repair_step *step; /* REPAIR; owned, in and out */

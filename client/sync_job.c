@@ -68,6 +68,8 @@ static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
     j->rows_max = cap_of(w.rows_in_flight_max, 64);
     j->filling = o->st.filling; /* as of the Welcome that was just taken in */
     j->ver = o->st.checkpoint;
+    j->upto_seq = w.judged_seq;
+    j->behind = w.judged_seq > o->st.last_seq;
     return 0;
 }
 
@@ -87,7 +89,7 @@ static int run_load(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
     uint64_t *seqs;
     /* the frame adds a few bytes for each changeset */
     size_t room = PUSH_BYTES_MAX - TZ_MSG_CHANGESETS_MAX * 8;
-    int rc = tz_office_outbox(o, j->after_seq, room, a, &raw, &seqs, &j->n, &j->err);
+    int rc = tz_office_outbox(o, j->after_seq, j->upto_seq, room, a, &raw, &seqs, &j->n, &j->err);
     if (rc || j->n == 0)
         return rc;
     j->last_seq = seqs[j->n - 1];
@@ -102,6 +104,24 @@ static int run_results(struct tz_cjob *j, struct tz_office *o, struct tz_arena *
         return rc;
     j->unasked = tz_msg_results_unasked(j->frames[0]);
     return tz_office_results(o, r, j->n, &j->taken, &j->err);
+}
+
+static int run_renumber(struct tz_cjob *j, struct tz_office *o)
+{
+    struct tz_msg_renumber m;
+    int rc = tz_office_renumber_ask(o, &m, &j->err);
+    return rc ? rc : tz_msg_put_renumber(&j->out, &m);
+}
+
+static int run_make_over(struct tz_cjob *j, struct tz_office *o)
+{
+    uint32_t incarnation = 0;
+    uint64_t n = 0;
+    int rc = tz_msg_read_renumbered(j->frames[0], &incarnation, &j->err);
+    if (!rc)
+        rc = tz_office_renumbered(o, incarnation, &n, &j->err);
+    j->n = (size_t)n;
+    return rc;
 }
 
 static int run_fill(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
@@ -151,6 +171,10 @@ static int run_kind(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
         return run_results(j, o, a);
     case TZ_CJOB_FILL:
         return run_fill(j, o, a);
+    case TZ_CJOB_RENUMBER:
+        return run_renumber(j, o);
+    case TZ_CJOB_MAKE_OVER:
+        return run_make_over(j, o);
     case TZ_CJOB_REPAIR:
         return tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, a, &j->err);
     case TZ_CJOB_CHECKPOINT:

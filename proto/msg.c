@@ -39,6 +39,8 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_HISTORY_ASK] = "HistoryAsk",
         [TZ_MSG_HISTORY] = "History",
         [TZ_MSG_REOFFER] = "ReOffer",
+        [TZ_MSG_RENUMBER] = "Renumber",
+        [TZ_MSG_RENUMBERED] = "Renumbered",
     };
     const char *name = type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
     return name != NULL ? name : "unknown";
@@ -436,6 +438,57 @@ int tz_msg_read_verified(struct tz_bytes in, struct tz_msg_verified *m, struct t
     memset(m, 0, sizeof(*m));
     int rc = tz_wire_check(&verified_schema, in, err);
     return rc != 0 ? rc : tz_msg_read_slots("Verified", in, slots, 6, err);
+}
+
+/* ---- Renumber ---- */
+
+static const struct tz_wire_rule renumber_rules[] = {
+    TZ_RULE_BYTES(1, TZ_ID_BYTES),
+    TZ_RULE_NUMBER(2),
+};
+static const struct tz_wire_schema renumber_schema = TZ_SCHEMA("Renumber", renumber_rules);
+
+static const struct tz_wire_rule renumbered_rules[] = {
+    TZ_RULE_NUMBER(1),
+};
+static const struct tz_wire_schema renumbered_schema = TZ_SCHEMA("Renumbered", renumbered_rules);
+
+int tz_msg_put_renumber(struct tz_buf *out, const struct tz_msg_renumber *m)
+{
+    struct tz_msg_writer w = tz_msg_begin(out);
+    tz_msg_w_bytes(&w, 1, tz_bytes_of(m->token, sizeof m->token));
+    tz_msg_w_u64(&w, 2, m->fork_seq);
+    return tz_msg_end(&w, &renumber_schema);
+}
+
+int tz_msg_read_renumber(struct tz_bytes in, struct tz_msg_renumber *m, struct tz_err *err)
+{
+    struct tz_bytes token = {0};
+    const struct tz_msg_slot slots[] = {{1, TZ_SLOT_BYTES, &token}, {2, TZ_SLOT_U64, &m->fork_seq}};
+    memset(m, 0, sizeof *m);
+    int rc = tz_wire_check(&renumber_schema, in, err);
+    if (rc == 0)
+        rc = tz_msg_read_slots("Renumber", in, slots, 2, err);
+    if (rc == 0 && token.n != sizeof m->token)
+        rc = tz_err_setf(err, TZ_E_FORMAT, "token of %zu bytes", token.n);
+    if (rc == 0)
+        memcpy(m->token, token.p, sizeof m->token);
+    return rc;
+}
+
+int tz_msg_put_renumbered(struct tz_buf *out, uint32_t incarnation)
+{
+    struct tz_msg_writer w = tz_msg_begin(out);
+    tz_msg_w_u64(&w, 1, incarnation);
+    return tz_msg_end(&w, &renumbered_schema);
+}
+
+int tz_msg_read_renumbered(struct tz_bytes in, uint32_t *incarnation, struct tz_err *err)
+{
+    const struct tz_msg_slot slots[] = {{1, TZ_SLOT_U32, incarnation}};
+    *incarnation = 0;
+    int rc = tz_wire_check(&renumbered_schema, in, err);
+    return rc != 0 ? rc : tz_msg_read_slots("Renumbered", in, slots, 1, err);
 }
 
 /* ---- Enrol, Enrolled ---- */

@@ -39,6 +39,8 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_HISTORY_ASK = 24,
                    TZ_MSG_HISTORY = 25,
                    TZ_MSG_REOFFER = 26,
+                   TZ_MSG_RENUMBER = 34,
+                   TZ_MSG_RENUMBERED = 35,
 };
 enum { TZ_LANE_CONTROL = 0, TZ_LANE_UP = 1, TZ_LANE_DOWN = 2 };
 enum { TZ_PROTOCOL_VERSION = 1 };
@@ -123,6 +125,12 @@ struct tz_msg_welcome {
     enum tz_audit_answer audit;
     tz_ver horizon; /* newest version of which something was purged; 0 = never */
     tz_ver settled; /* own saves up to here need not be kept */
+};
+
+/** This folder is a copy, or was put back from one. */
+struct tz_msg_renumber {
+    uint8_t token[TZ_ID_BYTES]; /* made up and written down before */
+    uint64_t fork_seq;          /* up to here its numbers are those of its present incarnation */
 };
 
 struct tz_msg_error {
@@ -287,6 +295,10 @@ TZ_MUST_USE int tz_msg_put_error(struct tz_buf *out, const struct tz_msg_error *
 TZ_MUST_USE int tz_msg_read_error(struct tz_bytes in, struct tz_arena *a, struct tz_msg_error *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_ping(struct tz_buf *out, uint64_t nonce); /* Pong has the same form */
 TZ_MUST_USE int tz_msg_read_ping(struct tz_bytes in, uint64_t *nonce, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_renumber(struct tz_buf *out, const struct tz_msg_renumber *m);
+TZ_MUST_USE int tz_msg_read_renumber(struct tz_bytes in, struct tz_msg_renumber *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_renumbered(struct tz_buf *out, uint32_t incarnation);
+TZ_MUST_USE int tz_msg_read_renumbered(struct tz_bytes in, uint32_t *incarnation, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_push(struct tz_buf *out, const struct tz_bytes *changesets, size_t n);
 TZ_MUST_USE int tz_msg_read_push(struct tz_bytes in, struct tz_arena *a, struct tz_bytes **changesets, size_t *n,
                                  struct tz_err *err); /* borrow from @in */

@@ -52,6 +52,7 @@ static const struct tz_wire_rule changeset_rules[] = {
     TZ_RULE_NUMBER(10),
     TZ_RULE_MESSAGES(11, TZ_CHANGESET_OPS_MAX, OP_BYTES_MAX, op_schema),
     TZ_RULE_BYTES(12, TZ_ID_BYTES),
+    TZ_RULE_BYTES(13, TZ_HASH_BYTES),
     TZ_RULE_BYTES(15, TZ_MSG_SIGNATURE_BYTES_MAX),
 };
 static const struct tz_wire_schema changeset_schema = TZ_SCHEMA("Changeset", changeset_rules);
@@ -140,6 +141,7 @@ int tz_msg_put_changeset(struct tz_buf *out, const struct tz_changeset *c)
     for (size_t i = 0; i < c->nops && w.rc == 0; i++)
         put_op(&w, 11, &c->ops[i]);
     tz_msg_w_id(&w, 12, c->import_id);
+    tz_msg_w_bytes(&w, 13, c->former);
     tz_msg_w_bytes(&w, 15, c->signature);
     if (tz_msg_w_open(&w) - w.start > TZ_CHANGESET_BYTES_MAX)
         tz_msg_fail(&w, TZ_E_LIMIT);
@@ -214,6 +216,7 @@ int tz_msg_read_changeset(struct tz_bytes in, struct tz_arena *a, struct tz_chan
                                .independent = p->independent != 0,
                                .base_checkpoint = p->base_checkpoint,
                                .nops = p->n_ops,
+                               .former = tz_msg_bytes(p->former),
                                .signature = tz_msg_bytes(p->signature)};
     rc = tz_msg_take_id("user", tz_msg_bytes(p->user), &c->user, err);
     if (rc == 0)

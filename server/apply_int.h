@@ -18,7 +18,9 @@ struct tz_results {
 struct apply {
     struct tz_store *s;
     uint32_t device;
-    struct tz_device dev;
+    uint32_t incarnation; /* of the session; 0: any */
+    uint64_t session;
+    struct tz_device dev; /* the installation it comes from */
     struct tz_bytes raw;
     uint8_t hash[TZ_HASH_BYTES];
     struct tz_changeset *cs;
@@ -62,6 +64,9 @@ TZ_MUST_USE int tz_results_tell_merged(struct apply *p);
 /** Sign and store; the signed one into @out. */
 TZ_MUST_USE int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
                                  struct tz_signed_result *out, struct tz_err *err);
+/** The same, of ops that were counted under another number. */
+TZ_MUST_USE int tz_results_repeat(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                                  struct tz_signed_result *out, struct tz_err *err);
 /** All of p's ops end as @outcome, for a reason that has no arguments; signed into @out, and kept (@store). */
 TZ_MUST_USE int tz_results_whole(struct apply *p, enum tz_outcome outcome, int code, bool store,
                                  struct tz_signed_result *out);
@@ -73,6 +78,14 @@ TZ_MUST_USE int tz_results_withdraw_held(struct apply *p, uint64_t seq, struct t
 TZ_MUST_USE int tz_results_bind_was(struct apply *p, struct tz_stmt *st, int at);
 /** Keep p's bytes in the backlog as @outcome. */
 TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
+
+/* store_installation.c */
+/** Where a save is by now that had this hash under a former number: 1, 0, negative. */
+int tz_former_get(struct apply *p, struct tz_bytes hash, uint32_t *incarnation, uint64_t *seq);
+/** Another copy brought it before: 1 with that one's answer, 0 it is new, negative. */
+int tz_former_answer(struct apply *p, struct tz_signed_result *out);
+/** It has come in: what was held of it under its former number is that no more. */
+TZ_MUST_USE int tz_former_note(struct apply *p);
 
 /* store_reoffer.c */
 /** It is handed in again: p->was is its answer of before, if @was proves it. Without proof it is judged as a new one.

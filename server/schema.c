@@ -13,7 +13,7 @@ static const char STEP_1[] =
     /* one installation that may connect; the authority on who may, never the certificate's dates */
     "CREATE TABLE device("
     " number INTEGER PRIMARY KEY,"   /* in every id it makes */
-    " incarnation INTEGER NOT NULL," /* 1; no release raises it yet: a copy of an installation is held, see backlog */
+    " incarnation INTEGER NOT NULL," /* the greatest one given, see STEP_10 */
     " name TEXT NOT NULL UNIQUE,"
     " role TEXT NOT NULL," /* roles.csv */
     " area TEXT NOT NULL," /* division code; 120000 = city */
@@ -27,7 +27,8 @@ static const char STEP_1[] =
     " last_seen_ms INTEGER NOT NULL DEFAULT 0,"
     " offset_ms INTEGER NOT NULL DEFAULT 0,"  /* server wall - device wall at the last handshake */
     " checkpoint INTEGER NOT NULL DEFAULT 0," /* as the device last said */
-    /* waiting changesets still to be looked at: those after this seq; -1 none. again: then once more from the start */
+    /* waiting changesets still to be looked at: those after this place; -1 none. again: then once more from the start
+     */
     " release_after INTEGER NOT NULL DEFAULT -1, release_again INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
 
@@ -209,7 +210,24 @@ static const char STEP_9[] =
     "CREATE TABLE late_new("
     " type INTEGER NOT NULL, id BLOB NOT NULL, device INTEGER NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
 
+static const char STEP_10[] =
+    /* installations of a device beside its first: copies of its folder, or the folder put back from an older copy */
+    "CREATE TABLE installation("
+    " token BLOB PRIMARY KEY," /* made up by the installation before it asked */
+    " device INTEGER NOT NULL, incarnation INTEGER NOT NULL,"
+    " parent INTEGER NOT NULL, fork_seq INTEGER NOT NULL," /* up to here the numbers are those of incarnation `parent`
+                                                            */
+    " made_ms INTEGER NOT NULL,"
+    " last_seq INTEGER NOT NULL,"                /* greatest judged one */
+    " forgotten_seq INTEGER NOT NULL DEFAULT 0," /* as in device */
+    " UNIQUE(device, incarnation)) STRICT;"
+    /* saves that came in under a new number: by the hash they had under the old one */
+    "CREATE TABLE former("
+    " device INTEGER NOT NULL, hash BLOB NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " PRIMARY KEY(device, hash)) STRICT, WITHOUT ROWID;";
+/* From here on device.incarnation is the greatest one given; last_seq and forgotten_seq are those of incarnation 1 */
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL},
+    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
 };

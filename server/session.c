@@ -400,6 +400,20 @@ static int read_damage(struct tz_sjob *j, struct tz_bytes body)
     return tz_msg_read_damage(body, &j->damage, &j->err);
 }
 
+static int read_renumber(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_renumber(body, &j->renumber, &j->err);
+}
+
+/** What is on its way has the old numbers: it is answered first. */
+static void on_renumber(struct tz_session *s, struct tz_bytes body)
+{
+    if (s->pushes)
+        fail_code(s, TZ_E_PROTOCOL, "renumber", TZ_LANE_CONTROL);
+    else
+        on_single(s, TZ_JOB_RENUMBER, body, read_renumber);
+}
+
 static void on_verify(struct tz_session *s, struct tz_bytes body)
 {
     on_single(s, TZ_JOB_VERIFY, body, read_verify);
@@ -495,6 +509,9 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
         break;
     case TZ_MSG_DAMAGE:
         on_single(s, TZ_JOB_DAMAGE, f->body, read_damage);
+        break;
+    case TZ_MSG_RENUMBER:
+        on_renumber(s, f->body);
         break;
     case TZ_MSG_HISTORY_ASK:
         on_history_ask(s, f->body);
@@ -613,6 +630,10 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         on_single_done(s, j, TZ_MSG_DAMAGE_NOTED);
         s->dirty = s->dirty || j->changed;
         pump_down(s);
+        break;
+    case TZ_JOB_RENUMBER:
+        s->grant->incarnation = j->incarnation;
+        on_single_done(s, j, TZ_MSG_RENUMBERED);
         break;
     case TZ_JOB_HISTORY:
         s->recounting = false;

@@ -37,6 +37,8 @@ struct tz_sjob {
     struct tz_msg_verify ask;             /* VERIFY */
     struct tz_msg_digest_request buckets; /* DIGEST */
     struct tz_msg_damage damage;          /* DAMAGE */
+    struct tz_msg_renumber renumber;      /* RENUMBER */
+    uint32_t incarnation;                 /* RENUMBER: out */
     struct tz_msg_history_ask history;    /* HISTORY */
     struct tz_msg_enrol enrol;            /* ENROL */
     struct tz_bytes ca;                   /* ENROL; borrowed from the config */

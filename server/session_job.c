@@ -81,6 +81,7 @@ static bool is_peers(enum tz_job_kind kind, int code)
     case TZ_E_AREA:
     case TZ_E_PROTOCOL:
     case TZ_E_PURGED_PAST:
+    case TZ_E_COPIES:
         return true;
     case TZ_E_SERVER_OLDER:
         return kind == TZ_JOB_OPEN;
@@ -163,6 +164,9 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
         return rc;
     if (rc == 0 || d.revoked)
         return tz_err_set(&j->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
+    rc = tz_store_installation(s, &d, j->hello.incarnation, &j->err);
+    if (rc != 1)
+        return rc < 0 ? rc : tz_err_set(&j->err, TZ_E_PROTOCOL, "incarnation", NULL, NULL, NULL);
     j->grant = malloc(sizeof *j->grant);
     if (!j->grant)
         return TZ_E_NOMEM;
@@ -253,8 +257,12 @@ static int append_late(struct tz_sjob *j, const struct late *late)
 static int apply_each(struct tz_sjob *j, struct tz_store *s, struct tz_arena *a, struct late *late)
 {
     struct tz_release_budget budget = {0};
-    struct tz_apply_ctx ctx = {
-        .device = j->grant->device, .offset_ms = j->offset_ms, .received = j->received, .budget = &budget};
+    struct tz_apply_ctx ctx = {.device = j->grant->device,
+                               .incarnation = j->grant->incarnation,
+                               .session = j->session,
+                               .offset_ms = j->offset_ms,
+                               .received = j->received,
+                               .budget = &budget};
     struct tz_apply_out out;
     bool full = false;
     int rc = 0;
@@ -387,6 +395,14 @@ static int run_damage(struct tz_sjob *j, struct tz_store *s)
     return rc ? rc : tz_msg_put_damage_noted(&j->reply, noted);
 }
 
+static int run_renumber(struct tz_sjob *j, struct tz_store *s)
+{
+    const struct tz_msg_renumber *m = &j->renumber;
+    int rc = tz_store_renumber(s, j->grant->device, j->grant->incarnation, tz_bytes_of(m->token, sizeof m->token),
+                               m->fork_seq, &j->incarnation, &j->err);
+    return rc ? rc : tz_msg_put_renumbered(&j->reply, j->incarnation);
+}
+
 static int run_history(struct tz_sjob *j, struct tz_store *s)
 {
     return tz_store_history(s, j->grant, &j->history, &j->reply, &j->err);
@@ -450,7 +466,7 @@ int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
         [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
         [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
         [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
-        [TZ_JOB_ACKED] = run_acked,   [TZ_JOB_PURGE] = run_purge};
+        [TZ_JOB_ACKED] = run_acked,   [TZ_JOB_PURGE] = run_purge,     [TZ_JOB_RENUMBER] = run_renumber};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))

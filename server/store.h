@@ -63,7 +63,9 @@ void tz_store_group_rollback(struct tz_store *s);
 /* ---- who ---- */
 struct tz_device {
     uint32_t number;
-    uint32_t incarnation;
+    uint32_t incarnation; /* the greatest one given, until tz_store_installation says which one is meant */
+    uint32_t parent;      /* of that one: whose numbers it has up to fork_seq; 0 it is the first */
+    uint64_t fork_seq;
     char name[TZ_NAME_BYTES];
     char role[TZ_NAME_BYTES];
     char area[TZ_STREET_BYTES]; /* division code; "120000" = city */
@@ -95,6 +97,14 @@ int tz_store_device_by_fingerprint(struct tz_store *s, const uint8_t fp[TZ_FINGE
                                    struct tz_err *err);
 int tz_store_device_by_number(struct tz_store *s, uint32_t number, struct tz_device *out, struct tz_err *err);
 int tz_store_device_by_name(struct tz_store *s, const char *name, struct tz_device *out, struct tz_err *err);
+/** @d is the installation of @incarnation from here on, with its numbers: 1, 0 there is none. */
+int tz_store_installation(struct tz_store *s, struct tz_device *d, uint32_t incarnation, struct tz_err *err);
+/**
+ * In a group: the installation that has @incarnation, up to number @fork_seq, is a copy or was put back from one: it
+ * goes on as *@out. @token: 16 bytes that it made up; the same give the same. TZ_E_COPIES: too many.
+ */
+TZ_MUST_USE int tz_store_renumber(struct tz_store *s, uint32_t device, uint32_t incarnation, struct tz_bytes token,
+                                  uint64_t fork_seq, uint32_t *out, struct tz_err *err);
 TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_grant *out,
                                   struct tz_err *err);
 typedef int (*tz_device_cb)(void *ctx, const struct tz_device *d);
@@ -179,8 +189,10 @@ struct tz_release_budget {
     size_t looks, marks, judged, bytes;
 };
 struct tz_apply_ctx {
-    uint32_t device;   /* of the session */
-    int64_t offset_ms; /* server wall − device wall at the handshake */
+    uint32_t device;      /* of the session */
+    uint32_t incarnation; /* of the session; 0: that of the changeset */
+    uint64_t session;     /* once a copy is found in it, all of it that is new is held; 0: not remembered */
+    int64_t offset_ms;    /* server wall − device wall at the handshake */
     struct tz_wall received;
     struct tz_release_budget *budget;   /* of one Push; NULL: of this call */
     const struct tz_signed_result *was; /* the answer it had before a restore, when it is handed in again; else NULL */

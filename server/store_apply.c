@@ -129,6 +129,8 @@ static int prepare_judge(struct apply *p)
                                .seq = p->cs->seq,
                                .user = p->cs->user,
                                .ver = p->s->group_head + 1,
+                               .parent = p->dev.parent,
+                               .fork_seq = p->dev.fork_seq,
                                .old_ver = p->old_ver,
                                .overtaken = p->old_ver ? tz_judge_overtaken : NULL};
     if (!p->effective)
@@ -304,7 +306,9 @@ int tz_apply_note_judged(struct apply *p)
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_int(st, 2, (int64_t)p->cs->seq);
     tz_stmt_bind_int(st, 3, (int64_t)p->j->edit.effective);
-    return tz_stmt_run(st, p->err);
+    tz_stmt_bind_int(st, 4, p->cs->incarnation);
+    int rc = tz_stmt_run(st, p->err);
+    return rc ? rc : tz_installation_judged(p->s, p->device, p->cs->incarnation, p->cs->seq, p->err);
 }
 
 int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *released)
@@ -406,15 +410,10 @@ int tz_apply_init(struct apply *p, struct tz_bytes raw)
 /** The first seq that must have been judged: behind those that were, and that a restore forgot. */
 static int first_owed(struct apply *p, uint64_t *out)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_FORGOTTEN_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    int rc = tz_stmt_step(st, p->err);
-    uint64_t forgotten = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
-    tz_stmt_reset(st);
+    uint64_t forgotten = 0;
+    int rc = tz_installation_forgotten(p->s, &p->dev, &forgotten, p->err);
     *out = (forgotten > p->dev.last_seq ? forgotten : p->dev.last_seq) + 1;
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 static int check_seq(struct apply *p)
@@ -511,14 +510,34 @@ static int apply_new(struct apply *p, struct tz_signed_result *own, struct tz_re
     uint64_t blocker = 0;
     bool released = false;
     int rc = p->was ? tz_reoffer_settled(p, own) : check_seq(p);
+    if (!rc)
+        rc = tz_former_answer(p, own);
     if (rc)
         return rc < 0 ? rc : 0;
     rc = tz_apply_try(p, &blocker, &released, others);
     if (!rc)
         rc = blocker || p->recovers ? put_aside(p, blocker, own) : tz_apply_conclude(p, own, &released);
+    if (!rc)
+        rc = tz_former_note(p);
     if (!rc && p->was && !blocker && !p->recovers)
         rc = tz_reoffer_wake(p->s, 0, p->err);
     return rc || !released ? rc : tz_wait_release(p, true, others);
+}
+
+/** The changeset is the session's own, or of the history that it shares with the installation it comes from, or proved
+ * to be of this device. 1, 0, negative; p->dev is the installation that it names. */
+static int may_bring(struct apply *p)
+{
+    uint32_t owner = p->cs->incarnation;
+    if (p->cs->device != p->device || p->cs->seq == 0)
+        return 0;
+    int rc = p->incarnation ? tz_store_installation(p->s, &p->dev, p->incarnation, p->err) : 1;
+    if (rc == 1 && p->incarnation && !p->was)
+        rc = tz_installation_owner(p->s, &p->dev, p->cs->seq, &owner, p->err) ? TZ_E_DB : 1;
+    if (rc != 1 || owner != p->cs->incarnation)
+        return rc < 0 ? rc : 0;
+    rc = tz_store_device_by_number(p->s, p->device, &p->dev, p->err);
+    return rc == 1 ? tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err) : rc;
 }
 
 static int apply_checked(struct apply *p, struct tz_results *out)
@@ -533,8 +552,9 @@ static int apply_checked(struct apply *p, struct tz_results *out)
     rc = tz_store_device_expire(p->s, &p->dev, p->received.ms, p->err);
     if (rc)
         return rc;
-    if (p->cs->device != p->device || p->cs->incarnation != p->dev.incarnation || p->cs->seq == 0)
-        return tz_err_set(p->err, TZ_E_PROTOCOL, "changeset of another device", NULL, NULL, NULL);
+    rc = may_bring(p);
+    if (rc != 1)
+        return rc < 0 ? rc : tz_err_set(p->err, TZ_E_PROTOCOL, "changeset of another device", NULL, NULL, NULL);
     rc = tz_wait_release(p, false, &others); /* what earlier calls left: a resend then gets its newest answer */
     if (!rc)
         rc = tz_results_resend(p, &own);
@@ -601,6 +621,8 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
     struct tz_release_budget own = {0};
     struct apply p = {.s = s,
                       .device = ctx->device,
+                      .incarnation = ctx->incarnation,
+                      .session = ctx->session,
                       .offset_ms = ctx->offset_ms,
                       .received = ctx->received,
                       .budget = ctx->budget ? ctx->budget : &own,

@@ -9,7 +9,7 @@
  *               forgot (device.forgotten_seq) nobody can say
  *
  * A changeset counts once, by (device, incarnation, seq, hash): it may have been judged again after it had waited, and
- * a copied installation has the same seqs.
+ * a copied installation has the same seqs. One that was held and came in again under a number of its own counts there.
  */
 #include "history_int.h"
 
@@ -29,10 +29,12 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
         "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
         "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
         "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7),"
-        "(SELECT d.last_seq-min(d.last_seq,d.forgotten_seq)-(SELECT count(*) FROM (SELECT seq FROM result r"
-        " WHERE r.device=?1 AND r.incarnation=d.incarnation AND r.seq>d.forgotten_seq AND r.seq<=d.last_seq"
-        " UNION SELECT seq FROM lost l WHERE l.device=?1 AND l.incarnation=d.incarnation AND l.seq>d.forgotten_seq"
-        " AND l.seq<=d.last_seq)) FROM device d WHERE d.number=?1)"
+        "(SELECT sum(l.last-min(l.last,l.known)-(SELECT count(*) FROM (SELECT seq FROM result r"
+        " WHERE r.device=?1 AND r.incarnation=l.incarnation AND r.seq>l.known AND r.seq<=l.last"
+        " UNION SELECT seq FROM lost o WHERE o.device=?1 AND o.incarnation=l.incarnation AND o.seq>l.known"
+        " AND o.seq<=l.last))) FROM (SELECT 1 AS incarnation,last_seq AS last,forgotten_seq AS known FROM device"
+        " WHERE number=?1 UNION ALL SELECT incarnation,last_seq,max(forgotten_seq,fork_seq) FROM installation"
+        " WHERE device=?1) l)"
         " FROM result WHERE device=?1",
         err);
     if (!rc) {
@@ -84,7 +86,20 @@ static int list_add(struct list *l, struct handed_in one, struct tz_bytes hash)
     return 0;
 }
 
-static int add_raw(struct list *l, struct tz_bytes raw, struct tz_arena *a, struct tz_err *err)
+/** Did it come in again under another number? 1, 0, negative. */
+static int has_moved(struct tz_store *s, uint32_t device, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_FORMER_GET, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, device);
+    tz_stmt_bind_blob(st, 2, hash, TZ_HASH_BYTES);
+    int rc = tz_stmt_step(st, err);
+    tz_stmt_reset(st);
+    return rc;
+}
+
+static int add_raw(struct tz_store *s, struct list *l, struct tz_bytes raw, struct tz_arena *a, struct tz_err *err)
 {
     struct tz_changeset cs;
     uint8_t hash[TZ_HASH_BYTES];
@@ -92,6 +107,10 @@ static int add_raw(struct list *l, struct tz_bytes raw, struct tz_arena *a, stru
     int rc = tz_msg_read_changeset(raw, a, &cs, err);
     if (!rc)
         rc = tz_sha256(raw, hash);
+    if (!rc)
+        rc = has_moved(s, cs.device, hash, err);
+    if (rc == 1)
+        return 0;
     const struct handed_in one = {cs.device, cs.incarnation, cs.seq, {0}, cs.nops};
     return rc ? rc : list_add(l, one, tz_bytes_of(hash, sizeof hash));
 }
@@ -130,7 +149,7 @@ static int from_audit(struct tz_store *s, struct list *l, struct tz_arena *a, st
     while (!rc && (rc = tz_stmt_step(&bodies, err)) == 1) {
         struct tz_bytes raw = tz_stmt_blob(&bodies, 1);
         bool ours = tz_audit_meta_parse(tz_stmt_text(&bodies, 0), &m);
-        rc = raw.n ? add_raw(l, raw, a, err) : ours ? add_rows(&known, &m, l, err) : 0;
+        rc = raw.n ? add_raw(s, l, raw, a, err) : ours ? add_rows(&known, &m, l, err) : 0;
     }
     tz_stmt_finalize(&bodies);
     tz_stmt_finalize(&known);
@@ -143,7 +162,7 @@ static int from_backlog(struct tz_store *s, struct list *l, struct tz_arena *a, 
     struct tz_stmt st = {0};
     int rc = tz_db_prepare(s->db, &st, "SELECT raw FROM backlog WHERE outcome=4", err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1)
-        rc = add_raw(l, tz_stmt_blob(&st, 0), a, err);
+        rc = add_raw(s, l, tz_stmt_blob(&st, 0), a, err);
     tz_stmt_finalize(&st);
     return rc;
 }

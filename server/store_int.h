@@ -12,6 +12,7 @@
  *   judge_late.c   the order before a restore    judge_review.c  what comes when its right has gone
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
+ *   store_installation.c  copies of a device's folder and their numbers
  *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
  *   store_grant.c  grants and areas of earlier versions
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
@@ -25,7 +26,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 9, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 10, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -60,6 +61,12 @@ struct tz_purge_walk {
 };
 
 enum { TZ_NUMBERED_MAX = 16 };
+/** A session in which a copy was found out. */
+enum { TZ_FORKS_KEPT = 64 };
+struct tz_fork {
+    uint64_t session;
+    uint32_t incarnation;
+};
 
 struct tz_store {
     struct tz_db *db;
@@ -100,6 +107,8 @@ struct tz_store {
     bool journal_ahead;         /* it was told of a group that is not committed */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
+    struct tz_fork forks[TZ_FORKS_KEPT]; /* a ring */
+    size_t nforks;
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
 
@@ -408,6 +417,7 @@ enum tz_journal_kind {
     TZ_JOURNAL_NUMBERING,
     TZ_JOURNAL_GRANT,
     TZ_JOURNAL_PAST,
+    TZ_JOURNAL_INSTALLATION,
     TZ_JOURNAL_KINDS
 };
 /** Note the present state of one row of who.c's tables for the journal. In a group, after every change to it. */
@@ -429,6 +439,21 @@ TZ_MUST_USE int tz_lost_load(struct tz_store *s, struct tz_err *err);
 tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said);
 /** Did a restore undo version @ver? */
 bool tz_lost_is(const struct tz_store *s, tz_ver ver);
+
+/* store_installation.c */
+/** Whose number @seq is, for the installation @d: its own, or that of one it comes from. */
+TZ_MUST_USE int tz_installation_owner(struct tz_store *s, const struct tz_device *d, uint64_t seq, uint32_t *out,
+                                      struct tz_err *err);
+/** Its number is used up; nothing for the first one, whose numbers are in `device`. */
+TZ_MUST_USE int tz_installation_judged(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq,
+                                       struct tz_err *err);
+/** Up to which number a restore forgot its answers, and to say so. */
+TZ_MUST_USE int tz_installation_forgotten(struct tz_store *s, const struct tz_device *d, uint64_t *out,
+                                          struct tz_err *err);
+TZ_MUST_USE int tz_installation_forget(struct tz_store *s, const struct tz_device *d, uint64_t upto,
+                                       struct tz_err *err);
+void tz_fork_note(struct tz_store *s, uint64_t session, uint32_t incarnation);
+bool tz_fork_known(const struct tz_store *s, uint64_t session, uint32_t incarnation);
 
 /* store_reoffer.c */
 /** Whoever waits for what others may hand in again is judged once more, except those of device @except. */

@@ -103,6 +103,14 @@ static const struct kind KINDS[TZ_JOURNAL_KINDS] = {
          "INSERT OR REPLACE INTO grant_past(n,device,user,role,area,since_ver,until_ver,ended_ms,wiped_ver,wiped_ms)"
          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
          10, NULL},
+    [TZ_JOURNAL_INSTALLATION] =
+        {"installation", 6, "SELECT token FROM installation ORDER BY token",
+         "SELECT token,device,incarnation,parent,fork_seq,made_ms FROM installation WHERE token=?1",
+         "SELECT 1 FROM installation WHERE token=?1 AND device=?2 AND incarnation=?3 AND parent=?4 AND fork_seq=?5"
+         " AND made_ms=?6",
+         "INSERT INTO installation(token,device,incarnation,parent,fork_seq,made_ms,last_seq)"
+         " VALUES(?1,?2,?3,?4,?5,?6,?5) ON CONFLICT DO NOTHING",
+         6, NULL},
 };
 
 /* ---- words ---- */

@@ -119,13 +119,9 @@ int tz_reoffer_forgotten(struct apply *p)
 {
     if (p->was)
         return 1;
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_FORGOTTEN_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    int rc = tz_stmt_step(st, p->err);
-    bool forgotten = rc == 1 && p->cs->seq <= (uint64_t)tz_stmt_int(st, 0);
-    tz_stmt_reset(st);
+    uint64_t upto = 0;
+    int rc = tz_installation_forgotten(p->s, &p->dev, &upto, p->err);
+    bool forgotten = !rc && p->cs->seq <= upto;
     if (rc < 0 || !forgotten)
         return rc < 0 ? rc : 0;
     rc = declared_lost(p);

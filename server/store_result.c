@@ -112,15 +112,16 @@ int tz_results_tell_merged(struct apply *p)
     return 0;
 }
 
-int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
-                     struct tz_signed_result *out, struct tz_err *err)
+static int store_counted(struct tz_store *s, uint32_t device, const struct tz_result *r, bool counted,
+                         struct tz_arena *a, struct tz_signed_result *out, struct tz_err *err)
 {
-    int64_t count[7];
+    int64_t count[7] = {0};
     int rc = sign_result(s, device, r, a, out);
     struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_RESULT_PUT, err);
     if (!st)
         return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : TZ_E_DB;
-    count_ops(r, count);
+    if (counted)
+        count_ops(r, count);
     tz_stmt_bind_int(st, 1, device);
     tz_stmt_bind_int(st, 2, r->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)r->seq);
@@ -132,6 +133,18 @@ int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result
     for (int i = 0; i < 7; i++)
         tz_stmt_bind_int(st, 9 + i, count[i]);
     return tz_stmt_run(st, err);
+}
+
+int tz_results_store(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                     struct tz_signed_result *out, struct tz_err *err)
+{
+    return store_counted(s, device, r, true, a, out, err);
+}
+
+int tz_results_repeat(struct tz_store *s, uint32_t device, const struct tz_result *r, struct tz_arena *a,
+                      struct tz_signed_result *out, struct tz_err *err)
+{
+    return store_counted(s, device, r, false, a, out, err);
 }
 
 /** The answer of before, as it was proved. */
@@ -205,12 +218,16 @@ static int hold_fork(struct apply *p, struct tz_signed_result *out)
 {
     enum tz_outcome was = TZ_OUT_NONE;
     size_t nops = 0;
-    int rc = backlog_state(p, p->cs->seq, tz_bytes_of(p->hash, TZ_HASH_BYTES), &was, &nops);
+    uint32_t moved = 0;
+    uint64_t to = 0;
+    int rc = tz_former_get(p, tz_bytes_of(p->hash, TZ_HASH_BYTES), &moved, &to);
+    tz_fork_note(p->s, p->session, p->cs->incarnation);
+    rc = rc < 0 ? rc : backlog_state(p, p->cs->seq, tz_bytes_of(p->hash, TZ_HASH_BYTES), &was, &nops);
     if (!rc && was == TZ_OUT_WITHDRAWN)
         rc = tz_results_whole(p, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, false, out);
     else if (!rc)
         rc = tz_results_whole(p, TZ_OUT_HELD, TZ_E_FORKED, false, out);
-    if (!rc && was == TZ_OUT_NONE) { /* the first time that these bytes come */
+    if (!rc && was == TZ_OUT_NONE && !moved) { /* the first time that these bytes come */
         rc = tz_results_keep(p, TZ_OUT_HELD, 0);
         rc = rc ? rc : tz_apply_audit(p);
     }
@@ -271,6 +288,8 @@ int tz_results_resend(struct apply *p, struct tz_signed_result *out)
     tz_stmt_bind_int(st, 2, p->cs->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
     int rc = tz_stmt_step(st, p->err);
+    if (rc == 0 && !p->was && tz_fork_known(p->s, p->session, p->cs->incarnation))
+        return hold_fork(p, out); /* of a copy: the number may be another one's */
     if (rc != 1)
         return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : passed_over(p, out);
     bool waits = tz_stmt_int(st, 1) == TZ_OUT_WAITING;

@@ -26,6 +26,7 @@ enum {
     RELEASE_BYTES_MAX = 1024 * 1024,
     CANDIDATE_BYTES = 64 * 1024 * 1024 /* as much as it had when it came */
 };
+enum { SEQ_BITS = 40 }; /* of a place in the backlog; above them is the incarnation */
 
 /** Subject 0 = the record as a whole; else the field, or of a group its as-of field. */
 static uint32_t subject_id(const struct tz_type *t, const struct tz_field *f)
@@ -129,12 +130,16 @@ static int judged_get(struct apply *p, uint64_t seq, struct judged *out)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
     *out = (struct judged){TZ_OUT_NONE, {0}};
+    uint32_t owner = 0;
     if (!st)
         return TZ_E_DB;
+    int rc = tz_installation_owner(p->s, &p->dev, seq, &owner, p->err);
+    if (rc)
+        return rc;
     tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 2, owner);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
-    int rc = tz_stmt_step(st, p->err);
+    rc = tz_stmt_step(st, p->err);
     struct tz_bytes hash = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
     if (hash.n == TZ_HASH_BYTES) {
         out->outcome = (enum tz_outcome)tz_stmt_int(st, 1);
@@ -165,6 +170,14 @@ static bool is_taken(const struct look *l, uint64_t seq)
     return lo < l->ntaken && l->taken[lo] == seq;
 }
 
+/** Is (incarnation, seq) of the line of numbers that p's installation goes on? 1, 0, negative. */
+static int is_own(struct apply *p, uint64_t seq, uint32_t incarnation)
+{
+    uint32_t owner = 0;
+    int rc = tz_installation_owner(p->s, &p->dev, seq, &owner, p->err);
+    return rc ? rc : owner == incarnation;
+}
+
 /** @ctx: struct look. */
 static int find_blocker(struct apply *p, uint32_t type, struct tz_id id, uint32_t subject, void *ctx)
 {
@@ -177,15 +190,17 @@ static int find_blocker(struct apply *p, uint32_t type, struct tz_id id, uint32_
     tz_stmt_bind_id(st, 3, &id);
     tz_stmt_bind_int(st, 4, subject);
     tz_stmt_bind_int(st, 5, (int64_t)(l->first ? l->first : p->cs->seq));
-    int rc;
-    uint64_t seq = 0;
+    int rc = 1;
+    int own = 0;
     p->budget->marks++;
-    while ((rc = tz_stmt_step(st, p->err)) == 1 && is_taken(l, seq = (uint64_t)tz_stmt_int(st, 0)))
-        seq = 0;
+    while (!own && (rc = tz_stmt_step(st, p->err)) == 1) {
+        uint64_t seq = (uint64_t)tz_stmt_int(st, 0);
+        own = is_taken(l, seq) ? 0 : is_own(p, seq, (uint32_t)tz_stmt_int(st, 1));
+        if (own == 1)
+            l->first = seq;
+    }
     tz_stmt_reset(st);
-    if (rc == 1)
-        l->first = seq;
-    return rc < 0 ? rc : 0;
+    return own < 0 ? own : rc < 0 ? rc : 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -279,11 +294,13 @@ int tz_wait_mark(struct apply *p)
 
 static int run_seq(struct apply *p, enum tz_sql which, uint64_t seq)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, which, p->err);
+    uint32_t owner = 0;
+    int rc = tz_installation_owner(p->s, &p->dev, seq, &owner, p->err);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, which, p->err);
     if (!st)
-        return TZ_E_DB;
+        return rc ? rc : TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 2, owner);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
     return tz_stmt_run(st, p->err);
 }
@@ -319,13 +336,15 @@ static int end_as_withdrawn(struct apply *p, uint64_t seq, const uint8_t hash[TZ
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_RAW, p->err);
     struct apply w = {.s = p->s, .device = p->device, .received = p->received, .a = &a, .err = p->err};
     struct tz_bytes raw = {0};
-    if (!st)
-        return TZ_E_DB;
+    uint32_t owner = 0;
+    int rc = st ? tz_installation_owner(p->s, &p->dev, seq, &owner, p->err) : TZ_E_DB;
+    if (rc)
+        return rc;
     tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 2, owner);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
     tz_arena_init(&a, CANDIDATE_BYTES);
-    int rc = tz_stmt_step(st, p->err);
+    rc = tz_stmt_step(st, p->err);
     if (rc == 1)
         rc = tz_results_copy(&a, tz_stmt_blob(st, 0), &raw);
     else if (rc == 0)
@@ -372,7 +391,7 @@ int tz_wait_withdraw(struct apply *p, const struct tz_op *op, bool *released, st
 
 /** Where a call goes on, and how much of it is left to do. */
 struct release {
-    int64_t after;   /* seq; -1: nothing to do */
+    int64_t after;   /* incarnation and seq; -1: nothing to do */
     bool again;      /* this pass freed something: one more from the start */
     uint64_t behind; /* what the present candidate was waiting for */
     bool recovers;   /* it was waiting for what others may hand in again */
@@ -404,7 +423,7 @@ static int release_save(struct apply *p, const struct release *r)
 }
 
 /** The next waiting one after r->after into @p: 1, 0 no more, negative. */
-static int candidate_read(struct apply *p, struct release *r, uint32_t incarnation)
+static int candidate_read(struct apply *p, struct release *r)
 {
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_NEXT, p->err);
     struct tz_bytes raw = {0};
@@ -412,12 +431,12 @@ static int candidate_read(struct apply *p, struct release *r, uint32_t incarnati
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, incarnation);
-    tz_stmt_bind_int(st, 3, r->after);
+    tz_stmt_bind_int(st, 2, r->after >> SEQ_BITS);
+    tz_stmt_bind_int(st, 3, r->after & ((INT64_C(1) << SEQ_BITS) - 1));
     tz_stmt_bind_int(st, 4, TZ_OUT_WAITING);
     int rc = tz_stmt_step(st, p->err);
     if (rc == 1) {
-        r->after = tz_stmt_int(st, 0);
+        r->after = tz_stmt_int(st, 8) << SEQ_BITS | tz_stmt_int(st, 0);
         p->received.ms = tz_stmt_int(st, 2);
         p->offset_ms = tz_stmt_int(st, 3);
         p->effective = (tz_hlc)tz_stmt_int(st, 4);
@@ -434,7 +453,7 @@ static int candidate_read(struct apply *p, struct release *r, uint32_t incarnati
     rc = tz_apply_init(p, raw);
     if (!rc)
         rc = tz_reoffer_kept(p, was);
-    return rc ? rc : 1;
+    return rc ? rc : tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
 }
 
 /** Out of the candidate's memory into that of the answers. */
@@ -510,7 +529,7 @@ static int release_some(struct apply *p, struct release *r, struct tz_arena *scr
             .s = p->s, .device = p->device, .dev = p->dev, .budget = p->budget, .a = scratch, .err = p->err, .j = p->j};
         tz_arena_reset(scratch);
         r->spent->looks++;
-        int rc = candidate_read(&c, r, p->dev.incarnation);
+        int rc = candidate_read(&c, r);
         if (rc == 1)
             rc = candidate_judge(&c, r, out);
         else if (rc == 0) {

@@ -619,12 +619,7 @@ static int note_forgotten(struct tz_store *s, const struct tz_device *d, const s
     uint64_t heard = h->heard_seq < h->last_seq ? h->heard_seq : h->last_seq;
     if (s->nlost == 0 || heard <= d->last_seq || heard > INT64_MAX)
         return 0;
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_FORGOTTEN_PUT, err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, d->number);
-    tz_stmt_bind_int(st, 2, (int64_t)heard);
-    return tz_stmt_run(st, err);
+    return tz_installation_forget(s, d, heard, err);
 }
 
 /** A device has seen what this database neither has nor knows to have lost: serving it would give versions twice. */
@@ -659,7 +654,9 @@ int tz_store_session_begin(struct tz_store *s, uint32_t device, const struct tz_
     tz_stmt_bind_int(st, 5, (int64_t)(h->unsent & INT64_MAX));
     int rc = tz_stmt_run(st, err);
     int found = rc ? rc : tz_store_device_by_number(s, device, &d, err);
-    if (found != 1 || d.incarnation != h->incarnation)
+    if (found == 1)
+        found = tz_store_installation(s, &d, h->incarnation, err);
+    if (found != 1)
         return found < 0 ? found : 0;
     if (h->nlost)
         rc = note_lost(s, &d, h, now, err);

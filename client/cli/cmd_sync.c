@@ -26,6 +26,14 @@ static void print_text(const struct tz_round_report *r)
     (void)printf(tr("同步完成：送出 %" PRIu64 " 次保存（生效 %" PRIu64 "），收到 %" PRIu64 " 条记录\n",
                     "synced: %" PRIu64 " saves sent (%" PRIu64 " applied), %" PRIu64 " records received\n"),
                  r->sent, r->applied, r->rows);
+    if (r->renumbered > 0)
+        (void)printf(
+            tr("本机资料是复制来的，或曾被还原到较早的样子：服务器已给它单独编号，%" PRIu64
+               " 次保存按新编号送出，没有丢失也没有重复。以后每台机器请各用一份邀请码加入。\n",
+               "this data folder is a copy, or was put back to an older state: the server gave it numbers of its "
+               "own, %" PRIu64 " saves went out under them, none lost and none twice. From now on let each machine "
+               "join with an invitation of its own.\n"),
+            r->made_over);
     if (r->handed_back > 0)
         (void)printf(tr("服务器恢复过备份：已交回它缺的保存 %" PRIu64 " 次\n",
                         "the server went back to a backup: %" PRIu64 " saves that it lacked were handed back\n"),

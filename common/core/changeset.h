@@ -81,6 +81,7 @@ struct tz_changeset {
     const struct tz_op *ops;
     size_t nops;
     struct tz_id import_id; /* zero = none */
+    struct tz_bytes former; /* hash that it had under a former number: TZ_HASH_BYTES, or empty */
     struct tz_bytes signature;
 };
 

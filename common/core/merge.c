@@ -163,7 +163,8 @@ bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_f
     struct tz_commit c = of(ctx, stamp.ver);
     if (c.old_ver && c.old_ver <= e->old_base)
         return true;
-    return c.ver != 0 && c.device == e->device && c.incarnation == e->incarnation && c.seq <= e->base_seq;
+    bool own = c.incarnation == e->incarnation || (e->parent && c.incarnation == e->parent && c.seq <= e->fork_seq);
+    return c.ver != 0 && c.device == e->device && own && c.seq <= e->base_seq;
 }
 
 enum tz_overtaken tz_merge_overtaken(const struct tz_edit *e, struct tz_stamp stamp, const struct tz_bytes *element,

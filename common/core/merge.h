@@ -64,6 +64,8 @@ struct tz_edit {
     tz_ver ver;      /* the version this commit will have */
     tz_ver birth;    /* of a record that its own author made anew while this edit of it waited; what that left empty was
                         seen. 0 none */
+    uint32_t parent; /* incarnation that the device's numbers up to fork_seq are of; 0: there is none */
+    uint64_t fork_seq;
     tz_ver old_base; /* a base that a restore undid, as the edit names it; 0 none */
     tz_ver old_ver;  /* handed in again after a restore: the version it had; 0 none */
     /** What became of (field, element) after old_ver, before the restore; NULL where that cannot matter. @ctx: of the
@@ -72,7 +74,8 @@ struct tz_edit {
 };
 
 /** Did the edit see what now stands at @stamp? Stamp ≤ base, or handed in again with an old version ≤ the base it
- * names, or own (same incarnation) with seq ≤ base_seq. */
+ * names, or own (of its incarnation, or of the one that it comes from before it went its own way) with seq ≤
+ * base_seq. */
 bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx);
 /** Did what stands at @stamp, which the edit did not see, come after it in the order before a restore? */
 enum tz_overtaken tz_merge_overtaken(const struct tz_edit *e, struct tz_stamp stamp, const struct tz_bytes *element,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong in an office: a database of a newer program, a full disk, an edit without the right, a server
-that goes away, weeks offline, a copied data folder.
+that goes away, weeks offline.
 
 Each day ends the same way: a message that says what to do, the exit code of the table, and nothing lost.
 """
@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +19,6 @@ DISK_KIB = 6 * 1024
 LIMIT_BYTES = 64 * 1024
 SERVER_LEFT_KIB = [0, 200, 600]
 PUSH_CHANGESETS_MAX = 256
-COPIED_SAVES = 3
 LEFT_KIB = [0, 36, 64, 80, 100, 128, 160, 256, 400]
 PADDING = "满" * 180
 
@@ -292,37 +290,8 @@ def more_small_saves_than_one_push_holds():
             w.check(office.dump() == server.dump_as("office"), "dumps differ")
 
 
-# ---- a copied data folder --------------------------------------------------------------------------------------------------------
-
-
-def a_copied_data_folder_is_noticed_and_keeps_its_words():
-    """Two machines with one identity: the second one's saves are held, said so one by one, and still there."""
-    with w.world() as folder:
-        server = w.Server(os.path.join(folder, "server"))
-        with w.running(server):
-            first = w.Office(os.path.join(folder, "first")).join(server, "D_CLERK", "120101")
-            copy = w.Office(os.path.join(folder, "copy"))
-            shutil.copytree(first.data, copy.data)
-            copy.area = first.area
-            for n in range(COPIED_SAVES):
-                first.add("organisation", f"name=原机第{n}家")
-                copy.add("organisation", f"name=副本第{n}家")
-            first.sync(ok=(0,))
-            for _ in range(2):
-                report = copy("sync", "--json", ok=(w.PARTLY,)).json()
-                w.check((report["applied"], report["held"]) == (0, COPIED_SAVES), "the copy is told", report)
-            status = copy.status()
-            w.check([e["code"] for e in status["attention"]] == ["TZ-PUSH-012"] * COPIED_SAVES, "needs attention:", status)
-            w.check(len([n for n in names(copy) if n.startswith("副本")]) == COPIED_SAVES, "the copy's words are gone")
-            w.check(copy.balance()["held"] == COPIED_SAVES and copy.balance()["unaccounted"] == 0, copy.balance())
-            first.add("organisation", "name=原机照常")
-            first.sync(ok=(0,))
-            w.check(names(first) == {f"原机第{n}家" for n in range(COPIED_SAVES)} | {"原机照常"}, "the first:", names(first))
-            w.check(first.dump() == server.dump_as("first"), "dumps differ")
-
-
 if __name__ == "__main__":
     w.main(more_small_saves_than_one_push_holds, a_database_of_a_newer_version_is_refused,
            a_full_disk_in_the_office_loses_nothing, a_full_disk_at_the_server_loses_nothing,
            an_edit_without_the_right_is_refused_at_the_form, a_user_disabled_meanwhile_keeps_the_words,
-           the_server_goes_away_in_mid_sync, a_copied_data_folder_is_noticed_and_keeps_its_words)
+           the_server_goes_away_in_mid_sync)

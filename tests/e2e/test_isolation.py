@@ -21,10 +21,10 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "ReOffer", "Offered", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
+CLIENT = {"Hello", "Push", "ReOffer", "Offered", "Renumber", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
           "Ping", "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
-          "Verified", "Digest", "DigestEntry", "DamageNoted", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
+          "Verified", "Digest", "DigestEntry", "DamageNoted", "Renumbered", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
 ROW, BODY, NO = "names a row in a changeset", "a body whose references name rows", "names no row"
 ASKED = "names a row in a question of its own"
 BYTES = {
@@ -36,6 +36,8 @@ BYTES = {
     "Enrol.secret": (NO, "names an invitation; see invitations_look_alike"),
     "Enrol.csr": (NO, "the peer's own key"),
     "Push.changesets": (NO, "a Changeset, walked on its own"),
+    "Changeset.former": (NO, "hash of an own changeset, looked up among this device's alone"),
+    "Renumber.token": (NO, "names an own installation; another device's is refused like any unknown peer's mistake"),
     "Offered.changeset": (NO, "a Changeset, walked on its own: judged by the same rules as one in a Push"),
     "Offered.result": (NO, "an own answer of before, taken only with the server's own mac"),
     "Offered.mac": (NO, "proof of that answer"),

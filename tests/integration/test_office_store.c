@@ -137,7 +137,7 @@ static void push(struct world *w, int i)
     struct tz_bytes *raw;
     uint64_t *seqs;
     size_t n;
-    check(tz_office_outbox(w->office[i], 0, 1 << 18, &w->a, &raw, &seqs, &n, &err), &err);
+    check(tz_office_outbox(w->office[i], 0, UINT64_MAX, 1 << 18, &w->a, &raw, &seqs, &n, &err), &err);
     for (size_t k = 0; k < n; k++) {
         struct tz_apply_ctx ctx = {.device = tz_office_identity(w->office[i])->device, .received = w->clock.wall};
         struct tz_apply_out out;

@@ -413,6 +413,25 @@ int read_reoffer(struct tz_bytes in)
     size_t n;
     return tz_msg_read_reoffer(in, &arena, &saves, &n, &err);
 }
+int put_renumber(void)
+{
+    const struct tz_msg_renumber m = {"0123456789abcde", 42};
+    return tz_msg_put_renumber(&out, &m);
+}
+int read_renumber(struct tz_bytes in)
+{
+    struct tz_msg_renumber m;
+    return tz_msg_read_renumber(in, &m, &err);
+}
+int put_renumbered(void)
+{
+    return tz_msg_put_renumbered(&out, 3);
+}
+int read_renumbered(struct tz_bytes in)
+{
+    uint32_t incarnation;
+    return tz_msg_read_renumbered(in, &incarnation, &err);
+}
 int put_results(void)
 {
     const struct tz_signed_result r[] = {
@@ -594,6 +613,8 @@ const struct message messages[NMESSAGES] = {
     {"Error", put_error, read_error, &taizhang__error__descriptor},
     {"Ping", put_ping, read_ping, &taizhang__ping__descriptor},
     {"Push", put_push, read_push, &taizhang__push__descriptor},
+    {"Renumber", put_renumber, read_renumber, &taizhang__renumber__descriptor},
+    {"Renumbered", put_renumbered, read_renumbered, &taizhang__renumbered__descriptor},
     {"ReOffer", put_reoffer, read_reoffer, &taizhang__re_offer__descriptor},
     {"Results", put_results, read_results, &taizhang__results__descriptor},
     {"Pull", put_pull, read_pull, &taizhang__pull__descriptor},

@@ -218,6 +218,7 @@ struct sx_cs *sx_begin(struct sx_dev *dev)
     c->dev = dev;
     c->cs = (struct tz_changeset){.device = dev->d.number,
                                   .incarnation = dev->d.incarnation,
+                                  .former = dev->former,
                                   .seq = ++dev->seq,
                                   .user = dev->user,
                                   .hlc = tz_hlc_of(wall, 0) + ++dev->hlc_step,
@@ -373,7 +374,8 @@ void sx_op_withdraw(struct sx_cs *c, uint64_t seq)
 int sx_apply_raw(struct sx_dev *dev, struct tz_bytes raw)
 {
     struct sx *f = dev->f;
-    struct tz_apply_ctx ctx = {.device = dev->d.number, .offset_ms = dev->offset_ms, .received = f->clock.wall};
+    struct tz_apply_ctx ctx = {
+        .device = dev->d.number, .session = dev->session, .offset_ms = dev->offset_ms, .received = f->clock.wall};
     f->raw = raw;
     f->err = (struct tz_err){0};
     int rc = tz_store_apply(f->s, &ctx, raw, &f->a, &f->out, &f->err);

@@ -31,6 +31,8 @@ struct sx_dev {
     uint64_t seen_seq;                          /* base_seq */
     int64_t skew_ms;                            /* device wall minus true time */
     int64_t offset_ms;                          /* as the handshake measured it: what the server adds */
+    uint64_t session;                           /* that it sends in; 0 none */
+    struct tz_bytes former;                     /* of its next save */
     uint64_t hlc_step;                          /* makes claims ascend although the clock stands still */
     uint8_t hash[SX_SAVES_KEPT][TZ_HASH_BYTES]; /* of own saves by seq, modulo; for withdrawals */
 };
@@ -150,7 +152,8 @@ void sx_exec(struct sx *f, const char *sql);
     "DROP TABLE grant_past; DROP TABLE area_past; DROP TABLE late_new;"                                         \
     "ALTER TABLE device DROP COLUMN grant_since; ALTER TABLE device DROP COLUMN until_ms;"                      \
     "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"                           \
-    "ALTER TABLE user_grant DROP COLUMN grant_since;"
+    "ALTER TABLE user_grant DROP COLUMN grant_since;"                                                           \
+    "DROP TABLE installation; DROP TABLE former;"
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

@@ -182,7 +182,7 @@ static void waiting_edit_stays_on_top_and_goes_out_again(void **state)
     struct tz_bytes *raw;
     uint64_t *seqs;
     size_t n;
-    assert_int_equal(tz_office_outbox(f->o, 0, 1 << 18, &f->a, &raw, &seqs, &n, NULL), 0);
+    assert_int_equal(tz_office_outbox(f->o, 0, UINT64_MAX, 1 << 18, &f->a, &raw, &seqs, &n, NULL), 0);
     assert_int_equal(n, 1);
     struct tz_office_status st;
     assert_int_equal(tz_office_status(f->o, &st, NULL), 0);

@@ -542,7 +542,7 @@ static void sent_save_cannot_be_rewritten(void **state)
     uint64_t *seqs;
     size_t n;
     fx_new_org(f, "甲", &seq);
-    assert_int_equal(tz_office_outbox(f->o, 0, 1 << 18, &f->a, &raw, &seqs, &n, NULL), 0);
+    assert_int_equal(tz_office_outbox(f->o, 0, UINT64_MAX, 1 << 18, &f->a, &raw, &seqs, &n, NULL), 0);
     assert_int_equal(n, 1);
     struct tz_save *s = fx_begin(f, false);
     assert_int_equal(tz_save_withdraw(s, seq, NULL), TZ_E_ON_ITS_WAY);

@@ -159,7 +159,7 @@ static void only_seqs_that_were_given_and_not_judged_can_be_lost(void **state)
     f->d1.seq = 2;
     declare_lost(&f->d1, lost, 4);
     assert_int_equal(sx_query(f, "SELECT sum(seq) FROM lost"), 2);
-    f->d1.d.incarnation++;
+    f->d1.d.incarnation++; /* which nobody has */
     f->d1.seq = 3;
     declare_lost(&f->d1, lost, 4);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM lost"), 1);

@@ -26,7 +26,7 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name step overlay save feed lost refresh sync import entry why)
+foreach(name step overlay save feed lost refresh renumber sync import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
@@ -49,6 +49,7 @@ tz_test(NAME test_ledger LABEL unit SOURCES unit/test_ledger.c LINK tz_store_fix
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
+tz_test(NAME test_installation LABEL unit SOURCES unit/test_installation.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge_cases LABEL unit SOURCES unit/test_store_merge_cases.c LINK tz_store_fixture)
