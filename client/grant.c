@@ -51,6 +51,8 @@ int tz_office_hello(struct tz_office *o, const char *software, struct tz_arena *
     if (!rc)
         rc = tz_db_query_int(o->db, "SELECT count(*) FROM outbox WHERE outcome = 0", &unsent, err);
     out->unsent = (uint64_t)unsent;
+    if (!rc)
+        rc = tz_missing_told(o, a, &out->lost_seqs, &out->nlost, err);
     if (rc)
         return rc;
     return out->software ? 0 : tz_office_nomem(err);

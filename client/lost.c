@@ -4,8 +4,8 @@
  *
  * Invariants
  *  1. When the Welcome that names a new range has committed, no confirmed row here has a version in it. What was
- * received of them is in `lost_row`, whole, since this may be its only copy; nothing here ever throws it away, except
- * for an area that is no longer granted.
+ * received of them is in `lost_row`, whole, since this may be its only copy; it goes when the server has it
+ * (lost_offer.c), or the area is no longer granted.
  *  2. Own edits stay in the outbox and on top: those not sent yet go out as always. Saves whose answer named a lost
  * version are on top again until they were handed in again (reoffer.c).
  *  3. Everything is fetched anew. To go on at `above` would not do: a record that was changed, or had left the area, in
@@ -38,7 +38,10 @@ static int keep_row(struct tz_office *o, const struct tz_type *t, const struct t
     if (rc)
         rc = tz_err_set(err, rc, t->name, NULL, NULL, NULL);
     else
-        s = tz_office_sql(o, OS_LOST_PUT, "INSERT OR REPLACE INTO lost_row VALUES(?, ?, ?, ?, ?, ?, ?)", err);
+        s = tz_office_sql(o, OS_LOST_PUT,
+                          "INSERT OR REPLACE INTO lost_row(type, id, ver, district, street, state, body)"
+                          " VALUES(?, ?, ?, ?, ?, ?, ?)",
+                          err);
     if (s) {
         struct tz_bytes b = tz_buf_unread(&body);
         tz_stmt_bind_int(s, 1, t->id);
@@ -165,9 +168,11 @@ static int put_all_aside(struct tz_office *o, const struct tz_lost_range *r, str
         "SELECT type, id FROM _shadow WHERE (type, id) > (?1, ?2) AND state <> 0 AND ver > ?3 AND ver <= ?4"
         " ORDER BY type, id LIMIT 64"};
     static const char *const raw[] = {
-        "INSERT OR REPLACE INTO lost_row SELECT * FROM raw_row WHERE ver > ?1 AND ver <= ?2",
+        "INSERT OR REPLACE INTO lost_row(type, id, ver, district, street, state, body) SELECT type, id, ver, district,"
+        " street, state, body FROM raw_row WHERE ver > ?1 AND ver <= ?2",
         "DELETE FROM raw_row WHERE ver > ?1 AND ver <= ?2",
-        "INSERT OR REPLACE INTO lost_row SELECT type, id, ver, district, street, state, body FROM set_aside"
+        "INSERT OR REPLACE INTO lost_row(type, id, ver, district, street, state, body) SELECT type, id, ver, district, "
+        "street, state, body FROM set_aside"
         " WHERE ver > ?1 AND ver <= ?2",
         "DELETE FROM set_aside WHERE ver > ?1 AND ver <= ?2"};
     int rc = 0;

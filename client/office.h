@@ -118,6 +118,30 @@ TZ_MUST_USE int tz_office_hello(struct tz_office *o, const char *software, struc
 /** Remember grant and users; rows and cursors of areas no longer granted are dropped, new areas start at 0 (filling).
  */
 TZ_MUST_USE int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
+/** Own saves above every one that has an answer which a disk has lost, at most @max, ascending. */
+TZ_MUST_USE int tz_office_missing(struct tz_office *o, uint64_t *seqs, size_t max, size_t *n, struct tz_err *err);
+/** They are gone for good: the server will be told not to wait for them. */
+TZ_MUST_USE int tz_office_give_up(struct tz_office *o, const uint64_t *seqs, size_t n, struct tz_err *err);
+/** A row of a lost version that is still here. */
+struct tz_lost_key {
+    uint32_t type;
+    struct tz_id id;
+    tz_ver ver;
+};
+enum { TZ_LOST_KEYS_MAX = 256 };
+/** Answers of the server about one (proto/README.md, LostTaken). */
+enum { TZ_LOST_IS_UNFIT, TZ_LOST_IS_BACK, TZ_LOST_IS_KEPT };
+/**
+ * Rows after *@at (zero: from the first) that the server is to be offered, as a LostRows message in @out, with their
+ * @keys; @n 0 when there are no more. From the first one on, what is here again just as it was is forgotten before.
+ * @window_open: those it has taken are left out.
+ */
+TZ_MUST_USE int tz_office_lost_rows(struct tz_office *o, const struct tz_lost_key *at, bool window_open,
+                                    struct tz_buf *out, struct tz_lost_key keys[TZ_LOST_KEYS_MAX], size_t *n,
+                                    struct tz_err *err);
+/** What the server says of them. */
+TZ_MUST_USE int tz_office_lost_taken(struct tz_office *o, const struct tz_lost_key *keys, size_t n,
+                                     const uint32_t *verdicts, bool window_open, struct tz_err *err);
 /** This folder is a copy, or was put back from one: what to ask for numbers of its own. */
 TZ_MUST_USE int tz_office_renumber_ask(struct tz_office *o, struct tz_msg_renumber *out, struct tz_err *err);
 /** They are given: the saves without an answer of their own, *@n of them, are made over. One transaction. */

@@ -62,11 +62,18 @@ enum tz_office_stmt {
     OS_CURSOR_STALE,
     OS_LOST_ADD,
     OS_LOST_CURSORS,
+    OS_LOST_FORGET,
     OS_LOST_KNOWN,
+    OS_LOST_NEXT,
+    OS_LOST_OFFERED,
     OS_LOST_PUT,
     OS_META_DEL,
     OS_META_GET,
     OS_META_SET,
+    OS_MISSING_ALL,
+    OS_MISSING_DROP,
+    OS_MISSING_PUT,
+    OS_MISSING_ROW,
     OS_REOFFER_LOAD,
     OS_REOFFER_MARK,
     OS_REOFFER_NEXT,
@@ -279,6 +286,11 @@ TZ_MUST_USE int tz_withdrawal_undo(struct tz_office *o, uint64_t by, struct tz_e
  */
 TZ_MUST_USE int tz_withdrawal_back_on_top(struct tz_office *o, uint64_t seq, const struct tz_result *r,
                                           struct tz_err *err);
+
+/* ---- missing.c ---- */
+/** Numbers that were given up and that the server may not know of yet, for Hello. In @a. */
+TZ_MUST_USE int tz_missing_told(struct tz_office *o, struct tz_arena *a, const uint64_t **out, size_t *n,
+                                struct tz_err *err);
 
 /* ---- reoffer.c ---- */
 /** The server forgot answers: saves that had them are to be handed in again, and are on top of the confirmed rows until

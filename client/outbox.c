@@ -428,6 +428,11 @@ int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct
     for (int i = 0; rc == 1 && i < 9; i++)
         *field[i] = (uint64_t)tz_stmt_int(s, i);
     tz_stmt_reset(s);
+    int64_t lost = 0;
+    if (rc >= 0)
+        rc = tz_db_query_int(o->db, "SELECT coalesce(sum(nops), 0) FROM lost_seq", &lost, err);
+    out->lost = (uint64_t)lost;
+    out->made += out->lost;
     return rc < 0 ? rc : 0;
 }
 

@@ -26,7 +26,7 @@ static int mark_all(struct tz_office *o, uint64_t judged_seq, struct tz_err *err
                       "UPDATE outbox SET reoffer = 1 WHERE result IS NOT NULL AND mac IS NOT NULL AND"
                       " ((outcome IN (1, 2, 6) AND EXISTS (SELECT 1 FROM lost_range r WHERE outbox.ver > r.above"
                       " AND outbox.ver <= r.upto)) OR"
-                      " (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND incarnation = ?1 AND seq > ?2))",
+                      " (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND (incarnation <> ?1 OR seq > ?2)))",
                       err);
     if (!s)
         return tz_office_code(err);

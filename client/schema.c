@@ -119,5 +119,15 @@ static const char STEP_4[] =
     "ALTER TABLE outbox ADD COLUMN reoffer INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX outbox_reoffer ON outbox(seq) WHERE reoffer = 1;";
 
-const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}};
+static const char STEP_5[] =
+    /* 1 = the server has taken it too, for the time of its recovery window */
+    "ALTER TABLE lost_row ADD COLUMN offered INTEGER NOT NULL DEFAULT 0;"
+    /* own numbers whose saves a disk has lost, as somebody has said */
+    "CREATE TABLE lost_seq("
+    " seq INTEGER PRIMARY KEY,"
+    " nops INTEGER NOT NULL," /* 0 where nothing was left to tell */
+    " declared_ms INTEGER NOT NULL) STRICT;";
+
+const struct tz_migration tz_client_migrations[] = {
+    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, NULL}};
 const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

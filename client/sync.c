@@ -76,6 +76,11 @@ struct tz_sync {
     size_t nheld, held_cap, held_bytes;
     size_t down_jobs;
     uint32_t rows_max;
+    /* rows that only we may still have, offered when everything else is done */
+    bool lost_done, lost_under_way, window_open;
+    struct tz_lost_key lost_at;
+    struct tz_lost_key *lost_keys; /* on their way; owned */
+    size_t nlost_keys;
     /* once */
     bool caught_up;
     void (*verified)(void *ctx, const struct tz_msg_verified *v);
@@ -142,6 +147,7 @@ void tz_sync_free(struct tz_sync *s)
         return;
     held_clear(s);
     tz_buf_deinit(&s->pull);
+    free(s->lost_keys);
     tz_repair_free(s->repair);
     tz_cjob_chain_unref(s->chain);
     free(s);
@@ -249,6 +255,17 @@ static void up_pump(struct tz_sync *s)
         up_load(s);
 }
 
+static void offer_lost(struct tz_sync *s)
+{
+    struct tz_cjob *j = s->lost_under_way ? NULL : job_new(s, TZ_CJOB_LOST_LOAD, NULL);
+    if (!j)
+        return;
+    j->at = s->lost_at;
+    j->window_open = s->window_open;
+    s->lost_under_way = true;
+    s->io.submit(s->io.ctx, j);
+}
+
 static void check_caught_up(struct tz_sync *s)
 {
     bool up = s->empty && !s->look_again && answered(s) && !s->renumbering && !wants_numbers(s);
@@ -258,6 +275,10 @@ static void check_caught_up(struct tz_sync *s)
         return;
     if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
         return;
+    if (!s->lost_done) {
+        offer_lost(s);
+        return;
+    }
     s->caught_up = true;
     s->io.event(s->io.ctx, TZ_SYNC_CAUGHT_UP);
 }
@@ -558,6 +579,7 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->look_again = true;
     s->judged = j->upto_seq;
     s->forked = j->behind;
+    s->window_open = j->window_open;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
     if (s->state == SYNC_RUNNING && !j->refreshing)
         send_pull(s, tz_buf_unread(&j->out));
@@ -594,6 +616,46 @@ static void on_made_over(struct tz_sync *s, struct tz_cjob *j)
     s->after_seq = 0; /* what waits under the old numbers is asked about once more */
     s->look_again = true;
     up_pump(s);
+}
+
+/* ---- rows of lost versions ---- */
+
+static void on_lost_loaded(struct tz_sync *s, struct tz_cjob *j)
+{
+    if (j->nkeys == 0) {
+        s->lost_under_way = false;
+        s->lost_done = true;
+        check_caught_up(s);
+        return;
+    }
+    free(s->lost_keys);
+    s->lost_keys = j->keys;
+    s->nlost_keys = j->nkeys;
+    s->lost_at = j->keys[j->nkeys - 1];
+    j->keys = NULL;
+    s->io.send(s->io.ctx, TZ_MSG_LOST_ROWS, TZ_LANE_CONTROL, tz_buf_unread(&j->out));
+}
+
+static void on_lost_taken(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_cjob *j = NULL;
+    if (!s->lost_keys)
+        sync_fail(s, TZ_E_PROTOCOL, "LostTaken nobody asked for");
+    else
+        j = job_new(s, TZ_CJOB_LOST_TAKE, &f->body);
+    if (!j)
+        return;
+    j->keys = s->lost_keys;
+    j->nkeys = s->nlost_keys;
+    j->window_open = s->window_open;
+    s->lost_keys = NULL;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void on_lost_noted(struct tz_sync *s)
+{
+    s->lost_under_way = false;
+    check_caught_up(s);
 }
 
 /* ---- small messages ---- */
@@ -704,10 +766,15 @@ struct handler {
     void (*handle)(struct tz_sync *s, const struct tz_frame *f);
 };
 static const struct handler running[] = {
-    {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},         {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
-    {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint}, {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
-    {TZ_MSG_DIGEST, TZ_LANE_CONTROL, on_digest},      {TZ_MSG_DAMAGE_NOTED, TZ_LANE_CONTROL, on_digest},
-    {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},    {TZ_MSG_RENUMBERED, TZ_LANE_CONTROL, on_renumbered},
+    {TZ_MSG_RESULTS, TZ_LANE_UP, on_results},
+    {TZ_MSG_ROWS, TZ_LANE_DOWN, on_rows},
+    {TZ_MSG_CHECKPOINT, TZ_LANE_DOWN, on_checkpoint},
+    {TZ_MSG_VERIFIED, TZ_LANE_CONTROL, on_verified},
+    {TZ_MSG_DIGEST, TZ_LANE_CONTROL, on_digest},
+    {TZ_MSG_DAMAGE_NOTED, TZ_LANE_CONTROL, on_digest},
+    {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},
+    {TZ_MSG_RENUMBERED, TZ_LANE_CONTROL, on_renumbered},
+    {TZ_MSG_LOST_TAKEN, TZ_LANE_CONTROL, on_lost_taken},
 };
 
 void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
@@ -769,6 +836,12 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
         break;
     case TZ_CJOB_MAKE_OVER:
         on_made_over(s, j);
+        break;
+    case TZ_CJOB_LOST_LOAD:
+        on_lost_loaded(s, j);
+        break;
+    case TZ_CJOB_LOST_TAKE:
+        on_lost_noted(s);
         break;
     case TZ_CJOB_REPAIR: /* takes the job */
         on_repair_job(s, j);

@@ -19,6 +19,8 @@ enum tz_cjob_kind {
     TZ_CJOB_CHECKPOINT,
     TZ_CJOB_REPAIR,
     TZ_CJOB_RENUMBER, /* ask for numbers */
+    TZ_CJOB_LOST_LOAD,
+    TZ_CJOB_LOST_TAKE,
     TZ_CJOB_MAKE_OVER /* take them */
 };
 
@@ -43,6 +45,10 @@ struct tz_cjob {
     struct tz_msg_checkpoint checkpoint;
     const char *software;
     uint64_t after_seq;
+    struct tz_lost_key at;    /* LOST_LOAD: after this one */
+    struct tz_lost_key *keys; /* LOST_LOAD: out, LOST_TAKE: in; owned */
+    size_t nkeys;
+    bool window_open;  /* ENTER: out; LOST_*: in */
     uint64_t upto_seq; /* LOAD: none above; ENTER: out, numbers that the server has judged */
     bool behind;       /* ENTER: it has judged more than was ever given here */
     bool reoffer;      /* LOAD: what the server has forgotten, after this place */

@@ -30,6 +30,7 @@ void tz_cjob_free(struct tz_cjob *j)
     for (size_t i = 0; i < j->nframes; i++)
         free((void *)(uintptr_t)j->frames[i].p);
     free(j->frames);
+    free(j->keys);
     tz_repair_step_free(j->step);
     tz_buf_deinit(&j->out);
     free(j);
@@ -69,6 +70,7 @@ static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
     j->filling = o->st.filling; /* as of the Welcome that was just taken in */
     j->ver = o->st.checkpoint;
     j->upto_seq = w.judged_seq;
+    j->window_open = w.recovery_until_ms != 0;
     j->behind = w.judged_seq > o->st.last_seq;
     return 0;
 }
@@ -124,6 +126,22 @@ static int run_make_over(struct tz_cjob *j, struct tz_office *o)
     return rc;
 }
 
+static int run_lost_load(struct tz_cjob *j, struct tz_office *o)
+{
+    j->keys = calloc(TZ_LOST_KEYS_MAX, sizeof *j->keys);
+    return j->keys ? tz_office_lost_rows(o, &j->at, j->window_open, &j->out, j->keys, &j->nkeys, &j->err) : TZ_E_NOMEM;
+}
+
+static int run_lost_take(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
+{
+    uint32_t *verdicts;
+    size_t n;
+    int rc = tz_msg_read_lost_taken(j->frames[0], a, &verdicts, &n, &j->err);
+    if (!rc && n != j->nkeys)
+        rc = tz_err_set(&j->err, TZ_E_PROTOCOL, "LostTaken of other rows", NULL, NULL, NULL);
+    return rc ? rc : tz_office_lost_taken(o, j->keys, n, verdicts, j->window_open, &j->err);
+}
+
 static int run_fill(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
 {
     int rc = 0;
@@ -175,6 +193,10 @@ static int run_kind(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
         return run_renumber(j, o);
     case TZ_CJOB_MAKE_OVER:
         return run_make_over(j, o);
+    case TZ_CJOB_LOST_LOAD:
+        return run_lost_load(j, o);
+    case TZ_CJOB_LOST_TAKE:
+        return run_lost_take(j, o, a);
     case TZ_CJOB_REPAIR:
         return tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, a, &j->err);
     case TZ_CJOB_CHECKPOINT:

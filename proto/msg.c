@@ -39,6 +39,8 @@ const char *tz_msg_name(uint8_t type)
         [TZ_MSG_HISTORY_ASK] = "HistoryAsk",
         [TZ_MSG_HISTORY] = "History",
         [TZ_MSG_REOFFER] = "ReOffer",
+        [TZ_MSG_LOST_ROWS] = "LostRows",
+        [TZ_MSG_LOST_TAKEN] = "LostTaken",
         [TZ_MSG_RENUMBER] = "Renumber",
         [TZ_MSG_RENUMBERED] = "Renumbered",
     };
@@ -438,6 +440,34 @@ int tz_msg_read_verified(struct tz_bytes in, struct tz_msg_verified *m, struct t
     memset(m, 0, sizeof(*m));
     int rc = tz_wire_check(&verified_schema, in, err);
     return rc != 0 ? rc : tz_msg_read_slots("Verified", in, slots, 6, err);
+}
+
+/* ---- LostTaken ---- */
+
+static const struct tz_wire_rule lost_taken_rules[] = {
+    TZ_RULE_NUMBERS(1, TZ_MSG_LOST_ROWS_MAX),
+};
+static const struct tz_wire_schema lost_taken_schema = TZ_SCHEMA("LostTaken", lost_taken_rules);
+
+int tz_msg_put_lost_taken(struct tz_buf *out, const uint32_t *verdicts, size_t n)
+{
+    struct tz_msg_writer w = tz_msg_begin(out);
+    tz_msg_w_numbers(&w, 1, verdicts, n);
+    return tz_msg_end(&w, &lost_taken_schema);
+}
+
+int tz_msg_read_lost_taken(struct tz_bytes in, struct tz_arena *a, uint32_t **verdicts, size_t *n, struct tz_err *err)
+{
+    ProtobufCMessage *msg;
+    *n = 0;
+    *verdicts = NULL;
+    int rc = tz_msg_unpack(&taizhang__lost_taken__descriptor, &lost_taken_schema, in, a, &msg, err);
+    if (rc != 0)
+        return rc;
+    const Taizhang__LostTaken *p = (const Taizhang__LostTaken *)msg;
+    *n = p->n_verdicts;
+    *verdicts = p->verdicts;
+    return 0;
 }
 
 /* ---- Renumber ---- */

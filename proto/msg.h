@@ -39,6 +39,8 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_HISTORY_ASK = 24,
                    TZ_MSG_HISTORY = 25,
                    TZ_MSG_REOFFER = 26,
+                   TZ_MSG_LOST_ROWS = 27,
+                   TZ_MSG_LOST_TAKEN = 36,
                    TZ_MSG_RENUMBER = 34,
                    TZ_MSG_RENUMBERED = 35,
 };
@@ -53,6 +55,7 @@ enum { /* caps, the same in proto/README.md */
        TZ_MSG_ROWS_MAX = 8192,
        TZ_MSG_LOST_MAX = 4096,
        TZ_MSG_LOST_RANGES_MAX = 16,
+       TZ_MSG_LOST_ROWS_MAX = 1024,
        TZ_MSG_HISTORY_MAX = 64, /* entries of one History */
        TZ_PUSH_IN_FLIGHT_MAX = 8,
        TZ_ROWS_IN_FLIGHT_MAX = 4,
@@ -295,6 +298,12 @@ TZ_MUST_USE int tz_msg_put_error(struct tz_buf *out, const struct tz_msg_error *
 TZ_MUST_USE int tz_msg_read_error(struct tz_bytes in, struct tz_arena *a, struct tz_msg_error *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_ping(struct tz_buf *out, uint64_t nonce); /* Pong has the same form */
 TZ_MUST_USE int tz_msg_read_ping(struct tz_bytes in, uint64_t *nonce, struct tz_err *err);
+/** Rows in the form of a Rows message without progress. */
+TZ_MUST_USE int tz_msg_read_lost_rows(struct tz_bytes in, struct tz_arena *a, const struct tz_msg_row **rows, size_t *n,
+                                      struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_lost_taken(struct tz_buf *out, const uint32_t *verdicts, size_t n);
+TZ_MUST_USE int tz_msg_read_lost_taken(struct tz_bytes in, struct tz_arena *a, uint32_t **verdicts, size_t *n,
+                                       struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_renumber(struct tz_buf *out, const struct tz_msg_renumber *m);
 TZ_MUST_USE int tz_msg_read_renumber(struct tz_bytes in, struct tz_msg_renumber *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_renumbered(struct tz_buf *out, uint32_t incarnation);

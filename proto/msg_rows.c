@@ -355,6 +355,24 @@ int tz_msg_read_rows(struct tz_bytes in, struct tz_arena *a, struct tz_msg_rows 
     return rc;
 }
 
+/* ---- LostRows ---- */
+
+static const struct tz_wire_rule lost_rows_rules[] = {
+    TZ_RULE_MESSAGES(1, TZ_MSG_LOST_ROWS_MAX, TZ_ROW_BYTES_MAX + 128, tz_msg_row_schema),
+};
+static const struct tz_wire_schema lost_rows_schema = TZ_SCHEMA("LostRows", lost_rows_rules);
+
+int tz_msg_read_lost_rows(struct tz_bytes in, struct tz_arena *a, const struct tz_msg_row **rows, size_t *n,
+                          struct tz_err *err)
+{
+    void *array = NULL;
+    int rc = tz_wire_check(&lost_rows_schema, in, err);
+    if (rc == 0)
+        rc = tz_msg_read_list(in, 1, sizeof(struct tz_msg_row), tz_msg_fill_row, a, &array, n, err);
+    *rows = array;
+    return rc;
+}
+
 /* ---- Checkpoint and Ack ---- */
 
 int tz_msg_put_checkpoint(struct tz_buf *out, const struct tz_msg_checkpoint *m)

@@ -102,6 +102,8 @@ void tz_reoffer_keep_outcomes(struct apply *p);
 /** Something of it was refused that may be judged otherwise when others have handed in what they hold: 1, 0, negative.
  */
 int tz_reoffer_waits(struct apply *p);
+/** It was judged in the end. */
+TZ_MUST_USE int tz_reoffer_done(struct apply *p);
 /** Its answer is that it waits for the others. */
 TZ_MUST_USE int tz_reoffer_behind(struct apply *p);
 /** The backlog has it waiting, from before the restore: remember the answer it had since. */

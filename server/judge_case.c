@@ -461,6 +461,12 @@ int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_com
     return tz_case_join(j, row, &s, "deleted", rule, tz_case_candidate(j, author, rule, json_pack("{s:i}", LIFE, 1)));
 }
 
+int tz_case_lost(struct tz_judge *j, const struct tz_row *row, struct tz_commit by)
+{
+    struct tz_case_subject s = subject_of_life();
+    return tz_case_join(j, row, &s, "lost", "lost", tz_case_candidate(j, by, "lost", json_pack("{s:i}", LIFE, 0)));
+}
+
 int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
     struct tz_commit author = tz_judge_author(j);

@@ -32,6 +32,12 @@ static bool says_yes(const struct tz_judge *j, const struct resolve *r)
     return found;
 }
 
+/** About a record that a restore undid and only replicas had? */
+static bool is_lost(const struct tz_judge *j, const struct tz_row *c)
+{
+    return tz_value_is_text(c->rec.v[tz_case_field(j, "kind")->index], "lost");
+}
+
 /** The chosen values, checked against the subject and the author's rights. 0, 1 refused, negative. */
 static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct resolve *r)
 {
@@ -39,6 +45,8 @@ static int resolve_values(struct tz_judge *j, const struct tz_op *op, struct res
     r->deleted = op->deleted;
     if (r->s.life != (op->field == TZ_FIELD_DELETED))
         return tz_judge_refuse(j, TZ_E_BAD_OP, "case", NULL), 1;
+    if (r->s.life && is_lost(j, r->c)) /* nobody's deletion: a supervisor knows what his people had */
+        return tz_merge_right(j, NULL) ? 0 : (tz_judge_refuse(j, TZ_E_NO_RIGHT_TYPE, t->name, NULL), 1);
     if (r->s.life)
         return (t->deleters & j->role->editor) || says_yes(j, r)
                    ? 0

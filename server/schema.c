@@ -227,7 +227,21 @@ static const char STEP_10[] =
     " PRIMARY KEY(device, hash)) STRICT, WITHOUT ROWID;";
 /* From here on device.incarnation is the greatest one given; last_seq and forgotten_seq are those of incarnation 1 */
 
+static const char STEP_11[] =
+    /* changesets that a restore undid and that came in again: the version they had; ver 0 = nothing was to be written
+     */
+    "CREATE TABLE reoffered(old_ver INTEGER PRIMARY KEY, ver INTEGER NOT NULL) STRICT;"
+    /* records that replicas still had after a restore, until the recovery window ends; the newest state of each */
+    "CREATE TABLE lost_offer("
+    " type INTEGER NOT NULL, id BLOB NOT NULL, ver INTEGER NOT NULL, district TEXT NOT NULL, street TEXT NOT NULL,"
+    " state INTEGER NOT NULL, body BLOB NOT NULL,"           /* as a reader sees it */
+    " device INTEGER NOT NULL, offered_ms INTEGER NOT NULL," /* who brought it */
+    " PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX lost_offer_device ON lost_offer(device);"
+    "CREATE INDEX lost_offer_ver ON lost_offer(ver);";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL}, {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
+    {STEP_1, NULL},  {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+    {STEP_6, NULL},  {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
+    {STEP_11, NULL},
 };

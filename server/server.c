@@ -434,6 +434,7 @@ int tz_server_run(const struct tz_server_options *o, struct tz_err *err)
     s->env.address = "";
     s->journal.fd = -1;
     s->started = tz_clock_mono(&tz_clock_system);
+    s->recovering = true; /* a window that ended while nobody served: its end is looked at once */
     tz_list_init(&s->conns);
     int rc = tz_loop_new(on_signal, s, &s->loop, err);
     if (rc) {

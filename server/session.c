@@ -42,6 +42,7 @@ struct tz_session {
     int64_t offset_ms;
 
     unsigned pushes;      /* Push frames not answered yet */
+    bool asking;          /* a Renumber or LostRows is not answered yet; one at a time */
     bool verifying;       /* a Verify, DigestRequest or Damage is not answered yet; one at a time */
     bool recounting;      /* a HistoryAsk is not answered yet; one at a time */
     bool telling;         /* an unasked Results is out: no other before the peer's next Ping */
@@ -360,11 +361,18 @@ static void on_ack(struct tz_session *s, struct tz_bytes body)
     pump_down(s);
 }
 
+/** Of each kind of question one may be under way. */
+static bool *busy_of(struct tz_session *s, enum tz_job_kind kind)
+{
+    return kind == TZ_JOB_RENUMBER || kind == TZ_JOB_LOST_ROWS ? &s->asking : &s->verifying;
+}
+
 /** A message of which one at a time may be under way: @read it into a job and submit that. */
 static void on_single(struct tz_session *s, enum tz_job_kind kind, struct tz_bytes body,
                       int (*read)(struct tz_sjob *j, struct tz_bytes body))
 {
-    if (s->verifying) {
+    bool *busy = busy_of(s, kind);
+    if (*busy) {
         fail_code(s, TZ_E_PROTOCOL, "one at a time", TZ_LANE_CONTROL);
         return;
     }
@@ -381,7 +389,7 @@ static void on_single(struct tz_session *s, enum tz_job_kind kind, struct tz_byt
         return;
     }
     j->received = tz_clock_wall(&s->c.clock);
-    s->verifying = true;
+    *busy = true;
     submit(s, j);
 }
 
@@ -403,6 +411,13 @@ static int read_damage(struct tz_sjob *j, struct tz_bytes body)
 static int read_renumber(struct tz_sjob *j, struct tz_bytes body)
 {
     return tz_msg_read_renumber(body, &j->renumber, &j->err);
+}
+
+static int read_lost_rows(struct tz_sjob *j, struct tz_bytes body)
+{
+    const void *copy = tz_arena_dup(&j->a, body.p, body.n);
+    return copy ? tz_msg_read_lost_rows(tz_bytes_of(copy, body.n), &j->a, &j->lost_rows, &j->nlost_rows, &j->err)
+                : TZ_E_NOMEM;
 }
 
 /** What is on its way has the old numbers: it is answered first. */
@@ -510,6 +525,9 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
     case TZ_MSG_DAMAGE:
         on_single(s, TZ_JOB_DAMAGE, f->body, read_damage);
         break;
+    case TZ_MSG_LOST_ROWS:
+        on_single(s, TZ_JOB_LOST_ROWS, f->body, read_lost_rows);
+        break;
     case TZ_MSG_RENUMBER:
         on_renumber(s, f->body);
         break;
@@ -596,7 +614,7 @@ static void on_pushed(struct tz_session *s, struct tz_sjob *j)
 
 static void on_single_done(struct tz_session *s, struct tz_sjob *j, uint8_t type)
 {
-    s->verifying = false;
+    *busy_of(s, j->kind) = false;
     s->io.send(s->io.ctx, type, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
 }
 
@@ -630,6 +648,9 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
         on_single_done(s, j, TZ_MSG_DAMAGE_NOTED);
         s->dirty = s->dirty || j->changed;
         pump_down(s);
+        break;
+    case TZ_JOB_LOST_ROWS:
+        on_single_done(s, j, TZ_MSG_LOST_TAKEN);
         break;
     case TZ_JOB_RENUMBER:
         s->grant->incarnation = j->incarnation;

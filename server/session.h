@@ -31,7 +31,8 @@ enum tz_job_kind {
     TZ_JOB_HISTORY,
     TZ_JOB_ACKED,
     TZ_JOB_PURGE,
-    TZ_JOB_RENUMBER
+    TZ_JOB_RENUMBER,
+    TZ_JOB_LOST_ROWS
 };
 /** Which store a job needs: writer jobs are grouped into commits; reader jobs run anywhere. */
 enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };

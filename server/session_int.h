@@ -38,10 +38,12 @@ struct tz_sjob {
     struct tz_msg_digest_request buckets; /* DIGEST */
     struct tz_msg_damage damage;          /* DAMAGE */
     struct tz_msg_renumber renumber;      /* RENUMBER */
-    uint32_t incarnation;                 /* RENUMBER: out */
-    struct tz_msg_history_ask history;    /* HISTORY */
-    struct tz_msg_enrol enrol;            /* ENROL */
-    struct tz_bytes ca;                   /* ENROL; borrowed from the config */
+    const struct tz_msg_row *lost_rows;   /* LOST_ROWS; in the arena */
+    size_t nlost_rows;
+    uint32_t incarnation;              /* RENUMBER: out */
+    struct tz_msg_history_ask history; /* HISTORY */
+    struct tz_msg_enrol enrol;         /* ENROL */
+    struct tz_bytes ca;                /* ENROL; borrowed from the config */
     tz_sign_fn sign;
     void *sign_ctx;
     tz_ver acked;                /* ACKED */

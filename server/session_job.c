@@ -403,6 +403,19 @@ static int run_renumber(struct tz_sjob *j, struct tz_store *s)
     return rc ? rc : tz_msg_put_renumbered(&j->reply, j->incarnation);
 }
 
+static int run_lost_rows(struct tz_sjob *j, struct tz_store *s)
+{
+    enum tz_lost_verdict *v = tz_arena_calloc(&j->a, j->nlost_rows + 1, sizeof *v);
+    uint32_t *out = tz_arena_calloc(&j->a, j->nlost_rows + 1, sizeof *out);
+    if (!v || !out)
+        return TZ_E_NOMEM;
+    int rc = tz_store_offer_rows(s, j->grant, j->lost_rows, j->nlost_rows, v, &j->err);
+    for (size_t i = 0; i < j->nlost_rows; i++)
+        out[i] = (uint32_t)v[i];
+    j->release_left = !rc && tz_store_release_left(s);
+    return rc ? rc : tz_msg_put_lost_taken(&j->reply, out, j->nlost_rows);
+}
+
 static int run_history(struct tz_sjob *j, struct tz_store *s)
 {
     return tz_store_history(s, j->grant, &j->history, &j->reply, &j->err);
@@ -463,10 +476,11 @@ static void forget_answer(struct tz_sjob *j)
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
-        [TZ_JOB_OPEN] = run_open,     [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
-        [TZ_JOB_VERIFY] = run_verify, [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
-        [TZ_JOB_ENROL] = run_enrol,   [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
-        [TZ_JOB_ACKED] = run_acked,   [TZ_JOB_PURGE] = run_purge,     [TZ_JOB_RENUMBER] = run_renumber};
+        [TZ_JOB_OPEN] = run_open,          [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
+        [TZ_JOB_VERIFY] = run_verify,      [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
+        [TZ_JOB_ENROL] = run_enrol,        [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
+        [TZ_JOB_ACKED] = run_acked,        [TZ_JOB_PURGE] = run_purge,     [TZ_JOB_RENUMBER] = run_renumber,
+        [TZ_JOB_LOST_ROWS] = run_lost_rows};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))

@@ -151,10 +151,15 @@ int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc cl
 
 int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err)
 {
+    return tz_store_own_commit_as(s, 0, ver, err);
+}
+
+int tz_store_own_commit_as(struct tz_store *s, tz_ver old_ver, tz_ver *ver, struct tz_err *err)
+{
     static const uint8_t none[TZ_HASH_BYTES];
     struct tz_wall now = tz_clock_wall(&s->clock);
     tz_hlc t = tz_hlc_tick(s->group_eff_max, now);
-    struct tz_commit c = {.ver = s->group_head + 1, .effective = t};
+    struct tz_commit c = {.ver = s->group_head + 1, .effective = t, .old_ver = old_ver};
     *ver = c.ver;
     return tz_store_commit_row(s, &c, t, 0, now.ms, none, err);
 }

@@ -225,6 +225,16 @@ bool tz_store_release_left(const struct tz_store *s);
 TZ_MUST_USE int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, struct tz_apply_out *out,
                                  struct tz_err *err);
 
+/* ---- what only replicas still have after a restore ---- */
+enum tz_lost_verdict { TZ_LOST_UNFIT, TZ_LOST_BACK, TZ_LOST_KEPT };
+/**
+ * In a group: rows of lost versions that a reader still has, @n of them. @out: BACK, their changes came in again; KEPT,
+ * they are here until their authors bring them or people decide; UNFIT, not taken: not the reader's, not sound, or
+ * there is no room.
+ */
+TZ_MUST_USE int tz_store_offer_rows(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *rows,
+                                    size_t n, enum tz_lost_verdict *out, struct tz_err *err);
+
 /* ---- reading ---- */
 /**
  * One page of what changed in the grant's areas since @cursors (updated in place): serialised Rows frames' bodies are

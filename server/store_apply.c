@@ -308,14 +308,18 @@ int tz_apply_note_judged(struct apply *p)
     tz_stmt_bind_int(st, 3, (int64_t)p->j->edit.effective);
     tz_stmt_bind_int(st, 4, p->cs->incarnation);
     int rc = tz_stmt_run(st, p->err);
-    return rc ? rc : tz_installation_judged(p->s, p->device, p->cs->incarnation, p->cs->seq, p->err);
+    return rc || p->cs->incarnation == 1
+               ? rc
+               : tz_installation_judged(p->s, p->device, p->cs->incarnation, p->cs->seq, p->err);
 }
 
 int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *released)
 {
     p->res.ops = p->ops;
     p->res.nops = p->cs->nops;
-    int rc = tz_wait_mark(p);
+    int rc = tz_reoffer_done(p);
+    if (!rc)
+        rc = tz_wait_mark(p);
     if (!rc)
         rc = tz_wait_mend(p, released);
     if (!rc)
@@ -528,6 +532,7 @@ static int apply_new(struct apply *p, struct tz_signed_result *own, struct tz_re
  * to be of this device. 1, 0, negative; p->dev is the installation that it names. */
 static int may_bring(struct apply *p)
 {
+    struct tz_device named = p->dev;
     uint32_t owner = p->cs->incarnation;
     if (p->cs->device != p->device || p->cs->seq == 0)
         return 0;
@@ -536,8 +541,8 @@ static int may_bring(struct apply *p)
         rc = tz_installation_owner(p->s, &p->dev, p->cs->seq, &owner, p->err) ? TZ_E_DB : 1;
     if (rc != 1 || owner != p->cs->incarnation)
         return rc < 0 ? rc : 0;
-    rc = tz_store_device_by_number(p->s, p->device, &p->dev, p->err);
-    return rc == 1 ? tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err) : rc;
+    p->dev = named;
+    return tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
 }
 
 static int apply_checked(struct apply *p, struct tz_results *out)
@@ -675,15 +680,18 @@ int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, s
     struct apply p = {.s = s, .budget = &budget, .a = a, .err = err ? err : &local};
     struct group_state was = group_save(s);
     int rc = work_begin(&p, &scratch, out);
+    bool more = false;
     if (!rc)
+        rc = tz_lost_settle(s, &more, p.err);
+    if (!rc && !more)
         rc = tz_reoffer_end(s, p.err);
-    if (!rc)
+    if (!rc && !more)
         rc = next_to_release(s, &p.device, p.err);
     s->release_turn = p.device; /* one that cannot be judged must not keep the others waiting */
     if (!rc && p.device)
         rc = tz_store_device_by_number(s, p.device, &p.dev, p.err);
     *device = rc == 1 ? p.device : 0;
-    s->release_left = rc == 1;
+    s->release_left = rc == 1 || more;
     if (rc == 1)
         rc = as_ours(&p, tz_wait_release(&p, false, &results));
     tz_arena_deinit(&scratch);

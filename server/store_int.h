@@ -26,7 +26,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 10, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 11, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -268,6 +268,8 @@ TZ_MUST_USE int tz_case_losses(struct tz_judge *j, const struct tz_row *row, con
 /** A deletion that did not stand. */
 TZ_MUST_USE int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author,
                                  const char *rule);
+/** A record that only replicas had is here as a deleted one: may it live? @by offered it. */
+TZ_MUST_USE int tz_case_lost(struct tz_judge *j, const struct tz_row *row, struct tz_commit by);
 /** An edit of a record whose deletion was resolved: its values become a candidate about the record's life. */
 TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
                                         const bool *names);
@@ -440,6 +442,13 @@ tz_ver tz_lost_floor(const struct tz_store *s, tz_ver said);
 /** Did a restore undo version @ver? */
 bool tz_lost_is(const struct tz_store *s, tz_ver ver);
 
+/* store_lost.c */
+/** When the recovery window has ended: some of the rows that nobody else brought become cases. @more: there are others.
+ */
+TZ_MUST_USE int tz_lost_settle(struct tz_store *s, bool *more, struct tz_err *err);
+/** The change that had version @old came in again, as @ver. */
+TZ_MUST_USE int tz_lost_came_back(struct tz_store *s, tz_ver old, tz_ver ver, struct tz_err *err);
+
 /* store_installation.c */
 /** Whose number @seq is, for the installation @d: its own, or that of one it comes from. */
 TZ_MUST_USE int tz_installation_owner(struct tz_store *s, const struct tz_device *d, uint64_t seq, uint32_t *out,
@@ -484,6 +493,8 @@ TZ_MUST_USE int tz_store_meta_put(struct tz_store *s, const char *key, struct tz
 TZ_MUST_USE int tz_store_meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err);
 /** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */
 TZ_MUST_USE int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err);
+/** What it writes was there before a restore as version @old_ver: who had seen that has seen it. */
+TZ_MUST_USE int tz_store_own_commit_as(struct tz_store *s, tz_ver old_ver, tz_ver *ver, struct tz_err *err);
 TZ_MUST_USE int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,
                                     int64_t received_ms, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err);
 struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver);

@@ -16,7 +16,6 @@
  *  3. A row is answered for when the group is durable, and its copy is here or its change is.
  */
 #include "case_int.h"
-#include "log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +35,16 @@ static int came_back(struct tz_store *s, tz_ver ver, struct tz_err *err)
     int rc = tz_stmt_step(st, err);
     tz_stmt_reset(st);
     return rc;
+}
+
+int tz_lost_came_back(struct tz_store *s, tz_ver old, tz_ver ver, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_REOFFERED_PUT, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)old);
+    tz_stmt_bind_int(st, 2, (int64_t)ver);
+    return tz_stmt_run(st, err);
 }
 
 static int count_offered(struct tz_store *s, uint32_t device, uint64_t *n, struct tz_err *err)
@@ -129,6 +138,7 @@ struct lost {
     struct tz_msg_row m;
     const struct tz_type *t;
     struct tz_commit by; /* who offered it */
+    tz_ver born;         /* of its content */
     struct tz_row row;   /* as it was offered */
     struct tz_row now;   /* as it stands */
 };
@@ -158,6 +168,19 @@ static int next_offer(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     return rc;
 }
 
+/** Its maker's CREATE is here and has not had its verdict, or has had it: then that says what becomes of it. */
+static int maker_came(struct tz_store *s, const struct tz_msg_row *m, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_MAKER, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, m->type);
+    tz_stmt_bind_id(st, 2, &m->id);
+    int rc = tz_stmt_step(st, err);
+    tz_stmt_reset(st);
+    return rc;
+}
+
 static int drop_offer(struct tz_store *s, const struct tz_msg_row *m, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_DROP, err);
@@ -168,11 +191,13 @@ static int drop_offer(struct tz_store *s, const struct tz_msg_row *m, struct tz_
     return tz_stmt_run(st, err);
 }
 
-/** A commit of the server's own, and the judge who writes in it. */
+/** Commits of the server's own, for what was and what is now, and the judge who writes in them. */
 static int begin(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
 {
     tz_ver ver = 0;
-    int rc = tz_store_own_commit(s, &ver, err);
+    int rc = tz_store_own_commit_as(s, l->m.ver, &l->born, err);
+    if (!rc)
+        rc = tz_store_own_commit(s, &ver, err);
     l->j = (struct tz_judge){.s = s,
                              .cs = &l->none,
                              .received = tz_clock_wall(&s->clock),
@@ -183,20 +208,21 @@ static int begin(struct tz_store *s, struct lost *l, struct tz_arena *a, struct 
                              .edit = {.ver = ver, .effective = s->group_eff_max}};
     l->j.res.cases = l->j.case_ids;
     l->by.ver = ver;
-    l->by.effective = tz_hlc_from_ms(l->j.received.ms);
+    l->by.effective = (tz_hlc)l->j.received.ms << 16;
     return rc;
 }
 
-/** It is not here: a deleted record until somebody says otherwise. */
+/** It is not here: a deleted record until somebody says otherwise. Its content is of before, its deletion is not: an
+ * edit by somebody who had it brings it back. */
 static int as_deleted(struct lost *l)
 {
-    struct tz_stamps none;
     struct tz_stamps stamps;
-    tz_stamps_init(&none, l->j.a);
     tz_stamps_init(&stamps, l->j.a);
     l->row.deleted = true;
-    l->row.born = l->j.edit.ver;
-    int rc = tz_judge_put(&l->j, &l->row, &none);
+    l->row.born = l->born;
+    int rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = l->j.edit.ver});
+    if (!rc)
+        rc = tz_judge_put(&l->j, &l->row, &stamps);
     if (rc || l->m.state == TZ_ROW_DELETED) /* it had been deleted: that is how it is now */
         return rc;
     return tz_case_lost(&l->j, &l->row, l->by);
@@ -232,6 +258,8 @@ static int settle_one(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     char hex[TZ_ID_HEX + 1];
     l->t = tz_catalogue_type_id(s->cat, l->m.type);
     int rc = l->t ? came_back(s, l->m.ver, err) : 1;
+    if (rc == 0)
+        rc = maker_came(s, &l->m, err);
     if (rc)
         return rc < 0 ? rc : 0;
     l->row = (struct tz_row){.id = l->m.id, .area = l->m.area};

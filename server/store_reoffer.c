@@ -209,6 +209,11 @@ int tz_reoffer_behind(struct apply *p)
 
 /* ---- who waits ---- */
 
+int tz_reoffer_done(struct apply *p)
+{
+    return p->old_ver && p->res.outcome != TZ_OUT_REFUSED ? tz_lost_came_back(p->s, p->old_ver, p->res.ver, p->err) : 0;
+}
+
 int tz_reoffer_wake(struct tz_store *s, uint32_t except, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RECOVER_WAKE, err);

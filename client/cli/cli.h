@@ -75,6 +75,7 @@ int cmd_agent(struct cli *c, int argc, char **argv);
 int cmd_status(struct cli *c, int argc, char **argv);
 int cmd_verify(struct cli *c, int argc, char **argv);
 int cmd_balance(struct cli *c, int argc, char **argv);
+int cmd_lost(struct cli *c, int argc, char **argv);
 /* data commands */
 int cmd_add(struct cli *c, int argc, char **argv);
 int cmd_edit(struct cli *c, int argc, char **argv);

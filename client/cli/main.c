@@ -76,6 +76,11 @@ static const struct cli_command commands[] = {
       "check the database, compare with the server and put right what differs; with --no-repair only tell; "
       "--confirm-audit: why the audit log changed is known"},
      cmd_verify},
+    {"lost",
+     "[--declare]",
+     {"本机因磁盘损坏丢失的保存；--declare 申报丢失，服务器不再等它们",
+      "own saves that a disk has lost; --declare: the server need not wait for them"},
+     cmd_lost},
     {"balance", "", {"本机每一项修改的去向", "account for every change made here"}, cmd_balance},
     {NULL, NULL, {NULL, NULL}, NULL},
 };

@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import shutil
+import sqlite3
 import time
 
 import world as w
@@ -156,6 +157,28 @@ def a_folder_put_back_to_an_older_state_goes_on():
         server.stop()
 
 
+def saves_that_a_disk_has_lost_do_not_stop_the_others():
+    with a_server() as (folder, server):
+        office = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
+        for n in range(4):
+            office.add("organisation", f"name=save {n}")
+        w.check("every save" in office("lost").out, office("lost"))
+        db = sqlite3.connect(office.database())
+        db.execute("UPDATE outbox SET raw = x'00' WHERE seq = 2")
+        db.commit()
+        db.close()
+        office("sync", ok=None)
+        w.check("save 2 " in office("lost", ok=(3,)).out, office("lost", ok=(3,)))
+        w.check(office("lost", "--declare", "--json").json() == {"lost": [2], "declared": True}, "declared")
+        office.sync(ok=(0,))
+        w.check(organisations(server) == ["save 0", "save 2", "save 3"], organisations(server))
+        w.check(office.balance()["lost"] == 1 and office.balance()["unaccounted"] == 0, office.balance())
+        line = server.cli("balance", "--json").lines()[-1]
+        w.check((line["unaccounted"], line["lost_changesets"]) == (0, 1), line)
+        server.stop()
+
+
 if __name__ == "__main__":
     w.main(both_copies_work_on_and_everything_is_in, killed_anywhere_nothing_of_either_is_lost_or_doubled,
-           a_copy_of_a_copy_brings_nothing_twice, a_folder_put_back_to_an_older_state_goes_on)
+           a_copy_of_a_copy_brings_nothing_twice, a_folder_put_back_to_an_older_state_goes_on,
+           saves_that_a_disk_has_lost_do_not_stop_the_others)

@@ -188,27 +188,48 @@ def killed_while_handing_back_nothing_is_lost_or_doubled():
         server.stop()
 
 
-def what_nobody_brings_back_is_refused_when_the_window_ends():
+def what_only_replicas_still_have_is_asked_about():
     with a_server() as (folder, server):
         east, inspector = office(folder, "east", server), office(folder, "inspector", server, "F_INSP")
+        boss = office(folder, "boss", server, "D_SUPER")
+        kept = east.add("organisation", "name=of before", "address=before")
+        east.sync()
         made = server.cli("backup", "--json").json()
-        gone = east.add("organisation", "name=on a laptop that burnt")
+        gone = east.add("organisation", "name=made on a laptop that burnt", "address=somewhere")
+        worked_on = east.add("organisation", "name=worked on by others since")
+        east.edit("organisation", kept, "address=changed on that laptop")
         east.sync()
         inspector.sync()
-        inspector.edit("organisation", gone, "address=one")
+        boss.sync()
+        inspector.edit("organisation", worked_on, "address=one")
         inspector.sync()
         back_to(server, made)
-        run = inspector.sync(ok=(3,))
-        w.check("waiting" in inspector("status", ok=(0, 3)).out, run, inspector("status", ok=(0, 3)))
+        inspector.sync(ok=(3,))
+        w.check("waiting" in inspector("status", ok=(0, 3)).out, inspector("status", ok=(0, 3)))
+        w.check(inspector.status()["lost_rows"] == 3, inspector.status())
+        boss.sync(ok=(0,))
+        verified = inspector("verify", "--json", ok=(0, 3, 7)).json()
+        w.check(verified["repair"]["extra"] == 0, verified)
         server.cli("restore", "--close")
-        inspector.sync(ok=(0, 3))
-        inspector.sync(ok=(0, 3))
-        status = inspector.status()
-        w.check(status["refused"] == 1 and status["waiting"] == 0, status)
-        balanced(server, (inspector,))
+        w.wait_for(lambda: server.sql("SELECT count(*) FROM lost_offer")[0][0] == 0, what="the end of the window")
+        converge(server, (inspector, boss))
+        w.check(inspector.status()["lost_rows"] == 0 and inspector.status()["waiting"] == 0, inspector.status())
+        w.check(inspector.status()["refused"] == 0, "somebody works on it: it lives", inspector.status())
+        w.check(inspector.show("organisation", worked_on)["fields"]["address"] == "one", "an edit")
+        w.check(inspector.show("organisation", kept)["fields"]["address"] == "before", "nobody has said yet that it changed")
+        cases_of = {c["target"]: c for c in boss("cases", "--json", ok=(0, 3)).lines()}
+        w.check(set(cases_of) == {kept, gone, worked_on}, cases_of)
+        w.check(cases_of[gone]["kind"] == "lost", cases_of[gone])
+        for record in (kept, gone):
+            boss("resolve", cases_of[record]["id"], "theirs")
+        converge(server, (boss, inspector))
+        w.check(inspector.show("organisation", gone)["fields"]["address"] == "somewhere", "it did not come back")
+        w.check(inspector.show("organisation", kept)["fields"]["address"] == "changed on that laptop", "the change did not")
+        balanced(server, (inspector, boss))
+        w.check(server.cli("verify", "--json").json()["ok"], "verify")
         server.stop()
 
 
 if __name__ == "__main__":
     w.main(yesterdays_backup_and_all_of_it_is_back, killed_while_handing_back_nothing_is_lost_or_doubled,
-           what_nobody_brings_back_is_refused_when_the_window_ends)
+           what_only_replicas_still_have_is_asked_about)

@@ -54,6 +54,19 @@ AGAIN_LIST(push, struct tz_bytes)
 AGAIN_LIST(reoffer, struct tz_offered)
 AGAIN_FLAT(renumber, struct tz_msg_renumber, &)
 AGAIN_FLAT(renumbered, uint32_t, )
+AGAIN_LIST(lost_taken, uint32_t)
+
+static int lost_rows_again(struct tz_bytes in, struct tz_arena *a, struct tz_buf *out, int *wrote)
+{
+    const struct tz_msg_row *rows;
+    size_t n;
+    int rc = tz_msg_read_lost_rows(in, a, &rows, &n, NULL);
+    *wrote = 0;
+    tz_buf_clear(out);
+    for (size_t i = 0; rc == 0 && i < n && *wrote == 0; i++)
+        *wrote = tz_msg_put_rows_row(out, &rows[i]);
+    return rc;
+}
 AGAIN_LIST(results, struct tz_signed_result)
 AGAIN_LIST(pull, struct tz_cursor)
 AGAIN(rows, struct tz_msg_rows)
@@ -73,11 +86,11 @@ AGAIN_FLAT(history_ask, struct tz_msg_history_ask, &)
 AGAIN(history, struct tz_msg_history)
 
 static const again_fn messages[] = {
-    hello_again,       welcome_again,        error_again,   ping_again,       push_again,
-    results_again,     pull_again,           rows_again,    checkpoint_again, ack_again,
-    verify_again,      verified_again,       enrol_again,   enrolled_again,   changeset_again,
-    result_again,      digest_request_again, digest_again,  damage_again,     damage_noted_again,
-    history_ask_again, history_again,        reoffer_again, renumber_again,   renumbered_again,
+    hello_again,      welcome_again,      error_again,       ping_again,    push_again,           results_again,
+    pull_again,       rows_again,         checkpoint_again,  ack_again,     verify_again,         verified_again,
+    enrol_again,      enrolled_again,     changeset_again,   result_again,  digest_request_again, digest_again,
+    damage_again,     damage_noted_again, history_ask_again, history_again, reoffer_again,        renumber_again,
+    renumbered_again, lost_taken_again,   lost_rows_again,
 };
 
 static void try_message(again_fn again, struct tz_bytes in, struct tz_arena *a, struct tz_buf *one, struct tz_buf *two)

@@ -413,6 +413,33 @@ int read_reoffer(struct tz_bytes in)
     size_t n;
     return tz_msg_read_reoffer(in, &arena, &saves, &n, &err);
 }
+int put_lost_rows(void)
+{
+    const struct tz_msg_row row = {.type = 10,
+                                   .id = an_id(3),
+                                   .ver = 99,
+                                   .area = {"120101", ""},
+                                   .state = TZ_ROW_LIVE,
+                                   .body = tz_bytes_str("body")};
+    return tz_msg_put_rows_row(&out, &row);
+}
+int read_lost_rows(struct tz_bytes in)
+{
+    const struct tz_msg_row *r;
+    size_t n;
+    return tz_msg_read_lost_rows(in, &arena, &r, &n, &err);
+}
+int put_lost_taken(void)
+{
+    static const uint32_t verdicts[] = {1, 0, 2};
+    return tz_msg_put_lost_taken(&out, verdicts, 3);
+}
+int read_lost_taken(struct tz_bytes in)
+{
+    uint32_t *verdicts;
+    size_t n;
+    return tz_msg_read_lost_taken(in, &arena, &verdicts, &n, &err);
+}
 int put_renumber(void)
 {
     const struct tz_msg_renumber m = {"0123456789abcde", 42};
@@ -613,6 +640,8 @@ const struct message messages[NMESSAGES] = {
     {"Error", put_error, read_error, &taizhang__error__descriptor},
     {"Ping", put_ping, read_ping, &taizhang__ping__descriptor},
     {"Push", put_push, read_push, &taizhang__push__descriptor},
+    {"LostRows", put_lost_rows, read_lost_rows, &taizhang__lost_rows__descriptor},
+    {"LostTaken", put_lost_taken, read_lost_taken, &taizhang__lost_taken__descriptor},
     {"Renumber", put_renumber, read_renumber, &taizhang__renumber__descriptor},
     {"Renumbered", put_renumbered, read_renumbered, &taizhang__renumbered__descriptor},
     {"ReOffer", put_reoffer, read_reoffer, &taizhang__re_offer__descriptor},

@@ -8,7 +8,7 @@
 #include "msg.h"
 #include "sync.pb-c.h"
 
-enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 25 };
+enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 27 };
 
 extern struct tz_arena arena;
 extern struct tz_buf out;
@@ -54,6 +54,10 @@ int put_ping(void);
 int read_ping(struct tz_bytes in);
 int put_push(void);
 int read_push(struct tz_bytes in);
+int put_lost_rows(void);
+int read_lost_rows(struct tz_bytes in);
+int put_lost_taken(void);
+int read_lost_taken(struct tz_bytes in);
 int put_renumber(void);
 int read_renumber(struct tz_bytes in);
 int put_renumbered(void);

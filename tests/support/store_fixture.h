@@ -153,7 +153,8 @@ void sx_exec(struct sx *f, const char *sql);
     "ALTER TABLE device DROP COLUMN grant_since; ALTER TABLE device DROP COLUMN until_ms;"                      \
     "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"                           \
     "ALTER TABLE user_grant DROP COLUMN grant_since;"                                                           \
-    "DROP TABLE installation; DROP TABLE former;"
+    "DROP TABLE installation; DROP TABLE former;"                                                               \
+    "DROP TABLE reoffered; DROP TABLE lost_offer;"
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

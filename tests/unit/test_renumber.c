@@ -124,13 +124,55 @@ static void an_incarnation_of_before_is_not_taken(void **state)
     assert_int_equal(tz_office_identity(f->o)->incarnation, 1);
 }
 
+/* ---- lost ones ---- */
+
+static void exec(struct fx *f, const char *sql)
+{
+    assert_int_equal(tz_db_exec(f->o->db, sql, NULL), 0);
+}
+
+static void saves_that_a_disk_has_lost_are_told_once_somebody_says_so(void **state)
+{
+    struct fx *f = *state;
+    struct tz_msg_hello h;
+    struct tz_office_balance b;
+    uint64_t seq[4];
+    uint64_t gone[8];
+    size_t n = 0;
+    for (int i = 0; i < 4; i++)
+        (void)fx_new_org(f, "甲", &seq[i]);
+    assert_int_equal(fx_result(f, seq[0], TZ_OUT_APPLIED, 2, 0), 0);
+    assert_int_equal(tz_office_missing(f->o, gone, 8, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    exec(f, "UPDATE outbox SET raw = x'00' WHERE seq = 2");
+    exec(f, "DELETE FROM outbox WHERE seq = 3");
+    assert_int_equal(tz_office_missing(f->o, gone, 8, &n, NULL), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(gone[0], 2);
+    assert_int_equal(gone[1], 3);
+    assert_int_equal(tz_office_hello(f->o, "x", &f->a, &h, NULL), 0);
+    assert_int_equal(h.nlost, 0); /* nobody has said so yet */
+    assert_int_equal(tz_office_give_up(f->o, gone, n, NULL), 0);
+    assert_int_equal(tz_office_hello(f->o, "x", &f->a, &h, NULL), 0);
+    assert_int_equal(h.nlost, 2);
+    assert_int_equal(h.lost_seqs[0], 2);
+    assert_int_equal(h.lost_seqs[1], 3);
+    assert_int_equal(tz_office_missing(f->o, gone, 8, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.lost, 1); /* of the other nothing was left to count */
+    assert_int_equal(b.made, b.applied + b.unsent + b.lost);
+    assert_int_equal(fx_result(f, seq[3], TZ_OUT_APPLIED, 3, 0), 0);
+    assert_int_equal(tz_office_hello(f->o, "x", &f->a, &h, NULL), 0);
+    assert_int_equal(h.nlost, 0); /* the server knows */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(saves_without_an_answer_of_their_own_are_made_over),
-        T(made_over_twice_it_keeps_the_first_hash),
-        T(a_withdrawal_names_the_new_bytes_of_what_it_takes_back),
-        T(an_incarnation_of_before_is_not_taken),
+        T(saves_without_an_answer_of_their_own_are_made_over),        T(made_over_twice_it_keeps_the_first_hash),
+        T(a_withdrawal_names_the_new_bytes_of_what_it_takes_back),    T(an_incarnation_of_before_is_not_taken),
+        T(saves_that_a_disk_has_lost_are_told_once_somebody_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,13 +124,13 @@ class Connection:
 
     TYPES = {1: "Hello", 2: "Welcome", 3: "Push", 4: "Results", 5: "Pull", 6: "Rows", 7: "Checkpoint", 8: "Ack", 10: "Error",
              11: "Ping", 12: "Pong", 14: "Enrol", 15: "Enrolled", 20: "Verify", 21: "Verified",
-             22: "DigestRequest", 23: "Digest", 24: "HistoryAsk", 25: "History", 26: "ReOffer", 32: "Damage", 33: "DamageNoted",
-             34: "Renumber", 35: "Renumbered"}
+             22: "DigestRequest", 23: "Digest", 24: "HistoryAsk", 25: "History", 26: "ReOffer", 27: "LostRows", 32: "Damage", 33: "DamageNoted",
+             34: "Renumber", 35: "Renumbered", 36: "LostTaken"}
     NUMBERS = {name: number for number, name in TYPES.items()}
     LANES = {"Push": LANE_UP, "ReOffer": LANE_UP, "Results": LANE_UP, "Pull": LANE_DOWN, "Rows": LANE_DOWN, "Checkpoint": LANE_DOWN,
              "Ack": LANE_DOWN}
     FROM_SERVER = {"Welcome", "Results", "Rows", "Checkpoint", "Error", "Ping", "Pong", "Enrolled", "Verified",
-                   "Digest", "DamageNoted", "History", "Renumbered"}
+                   "Digest", "DamageNoted", "History", "Renumbered", "LostTaken"}
 
     def __init__(self, endpoint, pin, alpn, cert_and_key=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

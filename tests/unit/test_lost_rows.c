@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only replicas still have after a restore: kept while the window is open, then asked about. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "restore_fixture.h"
+
+enum { WINDOW_MS = 1000000 };
+
+/** A row as its reader has it. */
+static struct tz_msg_row row_of(struct sx *f, const char *type, struct tz_id id)
+{
+    const struct tz_row *r = sx_row(f, type, id);
+    struct tz_buf b;
+    assert_non_null(r);
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    assert_int_equal(tz_record_encode(&r->rec, &b), 0);
+    struct tz_msg_row m = {.type = sx_type(f, type)->id,
+                           .id = id,
+                           .ver = r->ver,
+                           .area = r->area,
+                           .state = r->deleted ? TZ_ROW_DELETED : TZ_ROW_LIVE,
+                           .body = {tz_arena_dup(&f->a, b.p, b.len), b.len}};
+    tz_buf_deinit(&b);
+    return m;
+}
+
+static enum tz_lost_verdict offer(struct sx_dev *d, const struct tz_msg_row *m)
+{
+    struct sx *f = d->f;
+    struct tz_grant g;
+    enum tz_lost_verdict v = TZ_LOST_UNFIT;
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, &g, &f->err), 0);
+    sx_group(f);
+    assert_int_equal(tz_store_offer_rows(f->s, &g, m, 1, &v, &f->err), 0);
+    sx_commit(f);
+    return v;
+}
+
+static void release_all(struct sx *f)
+{
+    uint32_t device = 0;
+    for (int i = 0; i < 100; i++) {
+        sx_group(f);
+        assert_int_equal(tz_store_release(f->s, &f->a, &device, &f->out, &f->err), 0);
+        sx_commit(f);
+        if (!tz_store_release_left(f->s))
+            return;
+    }
+    fail_msg("it never ends");
+}
+
+/** Backup, a record that only replicas keep, restore. */
+static struct tz_id undone(struct sx *f, struct tz_msg_row *m)
+{
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=只剩副本", "address=一号", "district_code=120101", NULL);
+    *m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_null(sx_row(f, "organisation", id));
+    return id;
+}
+
+static void a_row_is_kept_until_the_window_ends_and_then_asked_about(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_id id = undone(f, &m);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_int_equal(offer(&f->fi2, &m), TZ_LOST_KEPT);
+    release_all(f);
+    assert_null(sx_row(f, "organisation", id));
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_true(sx_deleted(f, "organisation", id));
+    sx_text_is(f, "organisation", id, "name", "只剩副本");
+    const struct tz_row *c = sx_case(f, id, "_deleted", 1);
+    assert_non_null(c);
+    assert_string_equal(sx_case_text(f, c, "kind"), "lost");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
+    /* a supervisor of the area says so, nobody else */
+    struct sx_dev super;
+    sx_join(f, &super, "super", "D_SUPER", "120101");
+    sx_see(&f->d1b);
+    sx_see(&super);
+    sx_refused(sx_resolve(&f->d1b, c->id, 1, "_deleted=0", NULL), TZ_E_NO_RIGHT_TYPE);
+    sx_applied(sx_resolve(&super, c->id, 1, "_deleted=0", NULL));
+    assert_false(sx_deleted(f, "organisation", id));
+    sx_text_is(f, "organisation", id, "address", "一号");
+    uint64_t entries = 0;
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+}
+
+static void when_its_author_comes_nothing_is_asked(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=作者还在", "district_code=120101", NULL);
+    struct tz_bytes raw = f->raw;
+    struct tz_signed_result was = f->all[0];
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    struct tz_apply_ctx ctx = {.device = f->d1.d.number, .received = f->clock.wall, .was = &was};
+    sx_group(f);
+    assert_int_equal(tz_store_apply(f->s, &ctx, raw, &f->a, &f->out, &f->err), 0);
+    sx_commit(f);
+    assert_int_equal(offer(&f->fi2, &m), TZ_LOST_BACK);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_false(sx_deleted(f, "organisation", id));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\""), 0);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
+}
+
+static void of_a_record_that_is_here_the_differences_are_asked_about(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_id other = sx_org(f, "乙公司");
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=恢复前改的", NULL));
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    sx_applied(sx_delete(&f->d1, "organisation", other));
+    struct tz_msg_row gone = row_of(f, "organisation", other);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_int_equal(offer(&f->fi, &gone), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    sx_text_is(f, "organisation", id, "address", "");
+    const struct tz_row *c = sx_case(f, id, "address", 1);
+    assert_non_null(c);
+    assert_string_equal(sx_candidate(f, c, 0, "address"), "恢复前改的");
+    assert_null(sx_case(f, id, "name", 1));
+    assert_false(sx_deleted(f, "organisation", other));
+    assert_non_null(sx_case(f, other, "_deleted", 1));
+}
+
+static void an_edit_that_waited_for_such_a_record_finds_it(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_id id = undone(f, &m);
+    f->fi.seen = m.ver;
+    sx_expect(sx_set(&f->fi, "organisation", id, "address=接着改", NULL), TZ_OUT_WAITING, TZ_E_RECOVERING);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_false(sx_deleted(f, "organisation", id)); /* somebody works on it */
+    sx_text_is(f, "organisation", id, "address", "接着改");
+    assert_non_null(sx_case(f, id, "_deleted", 1));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+}
+
+static void what_no_reader_could_have_is_not_taken(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    (void)undone(f, &m);
+    assert_int_equal(offer(&f->d2, &m), TZ_LOST_UNFIT); /* another district's */
+    struct tz_msg_row bad = m;
+    bad.ver = tz_store_head(f->s); /* never lost */
+    assert_int_equal(offer(&f->fi, &bad), TZ_LOST_UNFIT);
+    bad = m;
+    bad.body.n--;
+    assert_int_equal(offer(&f->fi, &bad), TZ_LOST_UNFIT);
+    bad = m;
+    bad.type = 9999;
+    assert_int_equal(offer(&f->fi, &bad), TZ_LOST_UNFIT);
+    bad = m;
+    bad.type = f->s->user_type->id; /* the server's own: it has them again itself */
+    assert_int_equal(offer(&f->fi, &bad), TZ_LOST_BACK);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
+}
+
+static void later_than_the_window_it_is_asked_about_at_once(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_id id = undone(f, &m);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_true(tz_store_release_left(f->s));
+    release_all(f);
+    assert_non_null(sx_case(f, id, "_deleted", 1));
+}
+
+static void while_the_window_is_open_a_repair_keeps_what_the_server_lacks(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_grant g;
+    struct tz_buf out;
+    struct tz_msg_digest d;
+    tz_ver since = 0;
+    struct tz_msg_digest_request ask = {.round = TZ_DIGEST_AREAS};
+    (void)undone(f, &m);
+    assert_int_equal(tz_store_grant_of(f->s, &f->fi.d, &g, &f->err), 0);
+    for (int open = 1; open >= 0; open--) {
+        tz_buf_init(&out, 1 << 20);
+        assert_int_equal(tz_store_digest(f->s, &g, &ask, &out, &since, &f->err), 0);
+        assert_int_equal(tz_msg_read_digest(tz_buf_unread(&out), &f->a, &d, &f->err), 0);
+        assert_int_equal(d.repair_keeps, open);
+        tz_buf_deinit(&out);
+        f->clock.wall.ms += WINDOW_MS;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_row_is_kept_until_the_window_ends_and_then_asked_about),
+        T(when_its_author_comes_nothing_is_asked),
+        T(of_a_record_that_is_here_the_differences_are_asked_about),
+        T(an_edit_that_waited_for_such_a_record_finds_it),
+        T(what_no_reader_could_have_is_not_taken),
+        T(later_than_the_window_it_is_asked_about_at_once),
+        T(while_the_window_is_open_a_repair_keeps_what_the_server_lacks),
+    };
+    return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
+}
