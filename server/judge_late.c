@@ -80,7 +80,7 @@ static int look(struct late *l, const char *meta, struct tz_bytes body, struct t
     int rc = tz_msg_read_changeset(body, a, &cs, NULL);
     for (size_t i = 0; !rc && i < cs.nops; i++) {
         const struct tz_op *op = &cs.ops[i];
-        if (op->type != l->j->about_type || !tz_id_eq(op->id, l->j->about) || !names_field(l, op, a))
+        if (op->type != l->j->target_type->id || !tz_id_eq(op->id, l->j->target) || !names_field(l, op, a))
             continue;
         bool saw = had_seen(l, &cs, op);
         bool of_before = tz_lost_is(l->j->s, place);
@@ -114,8 +114,8 @@ static int look_through(struct late *l, struct tz_err *err)
     struct tz_arena a;
     if (!st)
         return rc ? rc : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, l->j->about_type);
-    tz_stmt_bind_id(st, 2, &l->j->about);
+    tz_stmt_bind_int(st, 1, l->j->target_type->id);
+    tz_stmt_bind_id(st, 2, &l->j->target);
     tz_stmt_bind_int(st, 3, (int64_t)n);
     tz_arena_init(&a, LATE_ARENA_BYTES);
     while ((rc = tz_stmt_step(st, err)) == 1) {
@@ -134,7 +134,7 @@ enum tz_overtaken tz_judge_overtaken(void *judge, uint32_t field, const struct t
     struct tz_judge *j = judge;
     struct tz_err err = {0};
     struct late l = {.j = j, .field = field, .element = element};
-    int rc = look_through(&l, &err);
+    int rc = j->target_type ? look_through(&l, &err) : 0;
     if (rc < 0) { /* ends the changeset */
         j->s->read_err = err;
         j->s->read_err.code = rc;

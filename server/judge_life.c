@@ -108,8 +108,6 @@ static int load_for_life(struct tz_judge *j, const struct tz_op *op, const struc
     if (!tz_judge_in_area(j, &row->area))
         return tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1;
     tz_judge_writes(j, row);
-    j->about_type = t->id;
-    j->about = row->id;
     return 0;
 }
 

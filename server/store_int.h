@@ -148,9 +148,6 @@ struct tz_judge {
     bool wrote;                     /* anything: the version is used */
     bool waited;                    /* the changeset did, behind an own one */
     const struct tz_op_result *was; /* handed in again: the answer that the current op had; NULL otherwise */
-    /* the record the current op is about, for tz_judge_overtaken */
-    uint32_t about_type;
-    struct tz_id about;
     /* the author */
     const struct tz_role *role; /* NULL: no right any more (see `past`) */
     struct tz_area area;        /* of the user, within the device's */

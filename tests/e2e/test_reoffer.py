@@ -66,6 +66,15 @@ def same_data(before, server, *what):
     w.check(not differ, *what, "records differ:", [(k, old.get(k), now.get(k)) for k in sorted(differ)[:3]])
 
 
+def open_item(o, target, title):
+    return o("ledger", "open", f"title={title}", "list_type=issue", "source=unannounced", "target_type=organisation", f"target_id={target}",
+             "lead_unit=GW120101", "due_on=2031-12-31", "--json").json()["id"]
+
+
+def number_of(server, item):
+    return server.sql("SELECT item_no FROM ledger_item WHERE _id=?", bytes.fromhex(item))[0][0]
+
+
 def converge(server, offices, rounds=3):
     for _ in range(rounds):
         for o in offices:
@@ -106,6 +115,7 @@ def yesterdays_backup_and_all_of_it_is_back():
         new = east.add("organisation", "name=after the backup")
         east("delete", "organisation", removed)
         east.edit("organisation", kept, "address=the clerk's")
+        item = open_item(east, kept, "numbered since the backup")
         west.add("organisation", "name=from a laptop that was stolen")
         west.sync()
         east.sync()
@@ -125,6 +135,7 @@ def yesterdays_backup_and_all_of_it_is_back():
             o.sync()
         inspector.edit("organisation", new, "address=not sent yet")
         balances = {o.name: o.balance() for o in (east, inspector, late)}
+        number = number_of(server, item)
         server.kill9()
         done = server.cli("restore", made["file"], "--json").json()
         server.start()
@@ -133,7 +144,13 @@ def yesterdays_backup_and_all_of_it_is_back():
         west("sync", ok=(4,))
         inspector.sync(ok=(0, 3))
         w.check(inspector.status()["waiting"] >= 2, "what builds on the clerk's record waits", inspector.status())
+        other = open_item(late, kept, "numbered before the first one came back")
+        late.sync(ok=(0, 3))
+        w.check(number_of(server, other)[:-1] == number[:-1] and number_of(server, other) > number, number_of(server, other), number)
         converge(server, (inspector, late, east))
+        w.check(number_of(server, item) == number, "it came back as", number_of(server, item), "and was", number)
+        balances["late"]["applied"] += 1
+        balances["late"]["made"] += 1
         w.check(server.sql("SELECT address FROM organisation WHERE _id=?", bytes.fromhex(new))[0][0] == "not sent yet", "the unsent edit")
         inspector.edit("organisation", new, "address=of a colleague's new record")
         inspector.sync()
