@@ -238,7 +238,7 @@ def what_only_replicas_still_have_is_asked_about():
         w.check(set(cases_of) == {kept, gone, worked_on}, cases_of)
         w.check(cases_of[gone]["kind"] == "lost", cases_of[gone])
         for record in (kept, gone):
-            boss("resolve", cases_of[record]["id"], "theirs")
+            boss("resolve", cases_of[record]["id"], "theirs:1")
         converge(server, (boss, inspector))
         w.check(inspector.show("organisation", gone)["fields"]["address"] == "somewhere", "it did not come back")
         w.check(inspector.show("organisation", kept)["fields"]["address"] == "changed on that laptop", "the change did not")
