@@ -104,6 +104,8 @@ int tz_save_step(struct tz_save *s, const struct tz_type *t, struct tz_id id, co
     struct tz_op op = {.kind = TZ_OP_EVENT, .type = t->id, .id = id, .base_seq = s->cs.seq};
     if (!t->nsteps)
         return tz_check_wrong(TZ_E_EVENTS_LATER, t->label[TZ_LANG_ZH], t->name, err);
+    if (s->o->st.filling) /* steps may be missing here: the number would be wrong */
+        return tz_err_set(err, TZ_E_INCOMPLETE, NULL, NULL, NULL, NULL);
     op.action = tz_arena_strdup(&s->a, said->action);
     if (!op.action)
         return tz_err_set(err, TZ_E_LIMIT, t->name, NULL, NULL, NULL);

@@ -70,10 +70,15 @@ int tz_cmd_catalogue(struct tz_cli *c)
     for (size_t i = 0; i < c->catalogue.ntypes && !rc; i++) {
         const struct tz_type *t = &c->catalogue.types[i];
         if (c->json)
-            rc = tz_cli_json(c, json_pack("{s:i,s:s,s:s,s:i,s:i}", "id", (int)t->id, "type", t->name, "label",
-                                          t->label[c->lang], "tier", (int)t->tier, "fields", (int)t->nfields));
+            rc = tz_cli_json(c, json_pack("{s:i,s:s,s:s,s:i,s:i,s:i}", "id", (int)t->id, "type", t->name, "label",
+                                          t->label[c->lang], "tier", (int)t->tier, "fields", (int)t->nfields, "steps",
+                                          (int)t->nsteps));
         else
             (void)printf("%4u  %-28s %3zu  %s\n", t->id, t->name, t->nfields, t->label[c->lang]);
+        if (t->nsteps && !c->json)
+            (void)printf(
+                tr(c, "      流程 %zu 步（transitions.csv）\n", "      a procedure of %zu steps (transitions.csv)\n"),
+                t->nsteps);
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* taizhang history TYPE ID: every change of a record, newest first, from the server's audit log and from what is here.
  */
+#include "ledger.h"
 #include "recount.h"
 
 #include <inttypes.h>
@@ -53,7 +54,7 @@ static void print_case(const char *label, struct tz_id id)
         (void)printf("    %s %.8s\n", label, hex);
 }
 
-static void print_refusal(const struct tz_op_result *res)
+static void print_refusal(const struct recount *r, const struct tz_op_result *res)
 {
     struct tz_err err = {0};
     char text[512];
@@ -62,6 +63,7 @@ static void print_refusal(const struct tz_op_result *res)
     (void)tz_err_set(&err, tz_err_known(res->code) ? res->code : TZ_E_PROTOCOL, res->nargs > 0 ? res->args[0] : NULL,
                      res->nargs > 1 ? res->args[1] : NULL, res->nargs > 2 ? res->args[2] : NULL,
                      res->nargs > 3 ? res->args[3] : NULL);
+    tz_step_words(r->d.cat, r->d.o, out_lang(), &err);
     (void)printf("    %s\n", tz_err_text(&err, out_lang(), text, sizeof text));
 }
 
@@ -79,12 +81,13 @@ static void print_change(struct recount *r, const struct tz_change *ch)
     if (op->field == TZ_FIELD_DELETED)
         (void)printf("    %s\n", op->deleted ? tr("删除", "deleted") : tr("保留", "kept"));
     if (op->action && *op->action)
-        (void)printf(tr("    步骤：%s\n", "    step: %s\n"), op->action);
+        (void)printf(tr("    步骤：%s\n", "    step: %s\n"),
+                     r->t->nsteps ? ledger_action(r->t, op->action) : op->action);
     if (!tz_id_is_zero(op->other_id))
         print_case(ch->h.as_other ? tr("按这条并入的记录提交", "sent for the record that is part of this one")
                                   : tr("另一条记录", "the other record"),
                    op->other_id);
-    print_refusal(&ch->h.result);
+    print_refusal(r, &ch->h.result);
     if (ch->e.reason && *ch->e.reason)
         (void)printf(tr("    理由：%s\n", "    reason: %s\n"), ch->e.reason);
     print_case(tr("处理的冲突", "settles case"), ch->h.case_id);

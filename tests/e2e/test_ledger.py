@@ -144,6 +144,8 @@ def from_open_to_written_off():
             d.same()
             why = d.clerk("why", "ledger_item", item, "result", "--json").json()
             w.check("已清理" in str(why), why)
+            text = d.clerk("history", "ledger_item", item, "--lang", "zh").out
+            w.check("步骤：报结" in text and "步骤：销账" in text, text)
 
 
 def verified_and_returned_at_once():

@@ -169,6 +169,18 @@ static void say_resolve(struct pw *w, struct sx_cs *c, const struct target *t)
     sx_op_resolve(c, k->id, 1, count, date, NULL);
 }
 
+/** "L.verify", as L was when its author saw it last. */
+static void say_event(struct pw *w, struct sx_cs *c, const struct target *t)
+{
+    const struct pw_rec *r = record(w, t->letter);
+    char sql[256];
+    struct tz_value state = r->was->rec.v[r->type->state_field];
+    (void)snprintf(sql, sizeof sql, "SELECT max(seq) FROM ledger_event WHERE item_id=x'%s' AND _ver<=%llu",
+                   sx_hex(w->f, r->id), (unsigned long long)c->dev->seen);
+    sx_op_event(c, r->type->name, r->id, tz_arena_strdup(&w->f->a, t->field), tz_arena_dup(&w->f->a, state.p, state.n),
+                (uint64_t)sx_query(w->f, sql), "reason", NULL, NULL);
+}
+
 /** What was said of a record that is new, to be compared with what became of it. */
 static void note_made(struct pw *w, char letter, const struct tz_op *op)
 {
@@ -235,6 +247,8 @@ struct sx_cs *pw_say(struct pw *w, size_t who, char as, int minute, const char *
         say_both(w, c, s.w[1], TZ_OP_UNMERGE);
     else if (strcmp(kind, "resolve") == 0)
         say_resolve(w, c, &t);
+    else if (strcmp(kind, "event") == 0)
+        say_event(w, c, &t);
     else if (strcmp(kind, "withdraw") == 0)
         sx_op_withdraw(c, w->refused[who]);
     else if (strcmp(kind, "create") == 0 || strcmp(kind, "append") == 0)

@@ -46,6 +46,27 @@ static struct tz_id weak(struct sx *f, struct tz_id branch, const char *categori
                      "due_on=2017-12-31", "acceptance_score=60", NULL);
 }
 
+static void step(struct pw *w, struct sx_dev *dev, char letter, uint64_t seq, const char *action, const char *state,
+                 const char *value)
+{
+    struct sx_cs *c = sx_begin(dev);
+    sx_op_event(c, "ledger_item", id_of(w, letter), action, state, seq, NULL, value ? "[{}]" : NULL, value, NULL);
+    sx_applied(sx_push(c));
+}
+
+/** Up to where others have to say something. */
+static void ledger(struct pw *w, char letter)
+{
+    struct sx *f = w->f;
+    enter(w, letter, "ledger_item",
+          sx_create(&f->d1, "ledger_item", "title=old", "list_type=issue", "source=other", "due_on=2024-12-31",
+                    "target_type=organisation", sx_ref(f, "target_id", id_of(w, 'N')),
+                    sx_ref(f, "lead_unit", tz_store_fixed_id("unit", tz_bytes_str("GW120101"))), NULL));
+    step(w, &w->dev[PW_DEVS - 1], letter, 1, "assign", "opened", NULL);
+    step(w, &f->d1b, letter, 2, "sign", "assigned", NULL);
+    step(w, &f->d1b, letter, 3, "submit", "rectifying", "result=done");
+}
+
 static void live(struct pw *w)
 {
     struct sx *f = w->f;
@@ -63,6 +84,9 @@ static void live(struct pw *w)
     enter(w, 'Q', "branch", PW_BRANCH(f, &f->d1, "name=q"));
     enter(w, 'W', "weak_case", weak(f, id_of(w, 'P'), "categories=team_incomplete|secretary_unfit|support_weak"));
     enter(w, 'X', "weak_case", weak(f, id_of(w, 'Q'), "categories=team_incomplete|education_lacking"));
+    enter(w, 'N', "organisation", sx_create(&f->d1, "organisation", "name=n", "district_code=120101", NULL));
+    ledger(w, 'L');
+    ledger(w, 'M');
     all_see(w);
 }
 

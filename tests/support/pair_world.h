@@ -11,6 +11,7 @@
  *
  *   R S T  organisations (S is what merges bring in, T claims a business key)     V  a visit of R
  *   W X    weak cases of branches (they have a set)                               P Q  their branches
+ *   L M    ledger items about organisation N, submitted and not verified yet
  *   A B C  whatever the first, second, third person makes
  */
 

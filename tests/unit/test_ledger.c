@@ -789,6 +789,34 @@ static void the_unit_is_the_users_own(void **state)
     tz_store_group_rollback(f->s);
 }
 
+/** A reference into a foreign district is as one to nothing, in steps and openings too. */
+static void references_of_steps_do_not_tell_what_is_elsewhere(void **state)
+{
+    struct sx *f = *state;
+    struct office o;
+    office_open(&o, f);
+    struct tz_id id = item_in(&o, "opened", false);
+    struct tz_id person = sx_create(&f->d2, "person", "name=张三", "district_code=120102", NULL);
+    struct tz_id there = sx_create(&f->d2, "organisation", "name=乙公司", "kind=enterprise", "subkind=private",
+                                   "district_code=120102", NULL);
+    struct tz_id org = o.org;
+    o.org = there;
+    struct tz_id foreign = open_item(&o, &f->d2, "severity=normal");
+    o.org = org;
+    struct tz_id never = tz_id_make(&f->d1.ids, f->clock.wall);
+    struct tz_id asked[2][2] = {{person, never}, {foreign, never}};
+    struct sx_dev *supers[2] = {&o.super, &o.super2};
+    for (int i = 0; i < 2; i++) {
+        struct sx_cs *c = sx_begin(supers[i]);
+        sx_op_event(c, ITEM, id, "assign", "opened", 1, NULL, NULL, sx_ref(f, "lead_person", asked[0][i]), NULL);
+        sx_refused(sx_push(c), TZ_E_REF);
+        (void)open_under(&o, i ? &f->d1b : &f->d1, "parent_id", asked[1][i]);
+        sx_refused(&f->res, TZ_E_REF);
+        (void)open_under(&o, i ? &f->fi2 : &f->fi, "reopened_from", asked[1][i]);
+        sx_refused(&f->res, TZ_E_REF);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
@@ -816,6 +844,7 @@ int main(void)
         T(a_relapse_opens_a_new_item),
         T(steps_and_changes_of_the_target_both_apply),
         T(a_foreign_item_is_as_one_that_never_was),
+        T(references_of_steps_do_not_tell_what_is_elsewhere),
         T(the_unit_is_the_users_own),
     };
     return cmocka_run_group_tests_name("ledger", tests, sx_group_setup, sx_group_teardown);

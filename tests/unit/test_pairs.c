@@ -111,8 +111,8 @@ static void check_result(const struct cell *c)
 
 /* ---- which pairs there must be ---- */
 
-static const char *const kinds[] = {"create", "set",    "clear",   "group", "add",     "remove",  "append",
-                                    "void",   "delete", "restore", "merge", "unmerge", "resolve", "withdraw"};
+static const char *const kinds[] = {"create", "set",     "clear", "group",   "add",     "remove",   "append", "void",
+                                    "delete", "restore", "merge", "unmerge", "resolve", "withdraw", "event"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /** Kinds that write one field, by the fields they can share. */
