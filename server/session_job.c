@@ -164,15 +164,15 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
         return rc;
     if (rc == 0 || d.revoked)
         return tz_err_set(&j->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
-    rc = tz_store_installation(s, &d, j->hello.incarnation, &j->err);
+    rc = tz_store_device_expire(s, &d, j->received.ms, &j->err);
+    if (!rc)
+        rc = tz_store_installation(s, &d, j->hello.incarnation, &j->err); /* which of the device's folders it is */
     if (rc != 1)
         return rc < 0 ? rc : tz_err_set(&j->err, TZ_E_PROTOCOL, "incarnation", NULL, NULL, NULL);
     j->grant = malloc(sizeof *j->grant);
     if (!j->grant)
         return TZ_E_NOMEM;
-    rc = tz_store_device_expire(s, &d, j->received.ms, &j->err);
-    if (!rc)
-        rc = tz_store_grant_of(s, &d, j->grant, &j->err);
+    rc = tz_store_grant_of(s, &d, j->grant, &j->err);
     /* An offset is measured, never judged; but a clock outside the calendar says nothing. */
     int64_t wall = j->hello.wall_ms < 0 ? 0 : j->hello.wall_ms > WALL_MS_MAX ? WALL_MS_MAX : j->hello.wall_ms;
     j->offset_ms = j->received.ms - wall;
