@@ -82,7 +82,7 @@ int tz_office_renumber_ask(struct tz_office *o, struct tz_msg_renumber *out, str
     int rc = tz_office_begin(o, err);
     if (rc)
         return rc;
-    struct tz_id token;
+    struct tz_id token = {{0}};
     rc = token_get(o, &token, err);
     if (!rc)
         memcpy(out->token, token.b, sizeof out->token);
@@ -158,8 +158,8 @@ static int next_one(struct tz_office *o, uint64_t *seq, struct tz_arena *a, stru
 static int make_all_over(struct tz_office *o, uint32_t incarnation, uint64_t *n, struct tz_err *err)
 {
     struct tz_arena a;
-    struct tz_bytes raw;
-    struct tz_bytes hash;
+    struct tz_bytes raw = {0};
+    struct tz_bytes hash = {0};
     uint64_t fork = 0;
     int rc = fork_seq(o, &fork, err);
     uint64_t seq = fork;

@@ -67,7 +67,7 @@ static int next_shown(struct tz_office *o, uint64_t *seq, struct tz_arena *a, st
 int tz_reoffer_mark(struct tz_office *o, uint64_t judged_seq, struct tz_err *err)
 {
     struct tz_arena a;
-    struct tz_bytes result;
+    struct tz_bytes result = {0};
     uint64_t seq = 0;
     int rc = mark_all(o, judged_seq, err);
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);

@@ -148,7 +148,7 @@ static int tell(struct tz_store *s, const struct tz_device *d, struct tz_bytes t
 int tz_store_renumber(struct tz_store *s, uint32_t device, uint32_t incarnation, struct tz_bytes token,
                       uint64_t fork_seq, uint32_t *out, struct tz_err *err)
 {
-    struct tz_device d;
+    struct tz_device d = {0};
     int rc = token.n == TZ_ID_BYTES ? token_get(s, device, token, out, err) : 0;
     if (rc)
         return rc < 0 ? rc : 0;
