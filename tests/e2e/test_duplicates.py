@@ -93,5 +93,25 @@ def merged_and_taken_apart():
             t.same()
 
 
+def what_was_said_by_the_old_id_is_told():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            t = Twice(folder, server)
+            t.b("edit", "organisation", t.gone, "grid_no=7", "--reason", "走访")  # has not heard of the merge
+            t.a("merge", "organisation", t.keep, t.gone)
+            t.sync()
+            w.check(t.a.show("organisation", t.keep)["fields"]["grid_no"] == "7", "the edit did not reach the survivor")
+            told = t.a("history", "organisation", t.keep, "--json").json()["changes"]
+            said = [c for c in told if c["fields"].get("grid_no") == "7"]
+            w.check(len(said) == 1 and said[0]["as_other"] and said[0]["other"] == t.gone and said[0]["reason"] == "走访", told)
+            text = t.a("history", "organisation", t.keep).out
+            w.check(t.gone[:8] in text, text)
+            field, = t.a("why", "organisation", t.keep, "grid_no", "--json").json()["fields"]
+            value, = [v for v in field["values"] if v["stands"]]
+            w.check(value["value"] == "7" and value["rule"] == "saw" and value["reason"] == "走访", value)
+            t.same()
+
+
 if __name__ == "__main__":
-    w.main(both_stay_when_it_is_not_one_company, merged_and_taken_apart)
+    w.main(both_stay_when_it_is_not_one_company, merged_and_taken_apart, what_was_said_by_the_old_id_is_told)

@@ -220,20 +220,22 @@ static void only_words(struct oracle *o, struct oracle_row *keep, const struct o
     struct tz_value v[TZ_FIELDS_MAX];
     bool differs[TZ_FIELDS_MAX] = {false};
     const char *subject = NULL;
+    const struct tz_group *date = NULL;
     for (size_t i = 0; i < t->nfields; i++) {
         uint16_t g = t->fields[i].group;
         v[i] = gone->v[i];
-        differs[i] = which[i] && !(g && t->groups[g - 1].as_of == i) && !tz_value_eq(keep->v[i], v[i]);
-        if (!differs[i])
+        if (!which[i] || (g && t->groups[g - 1].as_of == i) || tz_value_eq(keep->v[i], v[i]))
             continue;
+        differs[i] = true;
         subject = ora_subject(t, i);
-        if (g && !which[t->groups[g - 1].as_of])
-            v[t->groups[g - 1].as_of] = keep->v[t->groups[g - 1].as_of];
-        if (g)
-            differs[t->groups[g - 1].as_of] = true;
+        date = g ? &t->groups[g - 1] : NULL;
     }
     if (!subject)
         return;
+    if (date) { /* the date goes with what it dates */
+        differs[date->as_of] = true;
+        v[date->as_of] = which[date->as_of] ? gone->v[date->as_of] : keep->v[date->as_of];
+    }
     const struct ocommit *c = ora_commit(o, newest_of(gone, which));
     struct oracle_candidate word = ora_candidate(o, c, ora_values(o, t, v, differs));
     word.ver = o->me.ver;
