@@ -14,6 +14,7 @@
  * restores in a row each knows what it undid.
  *  4. Who saw a lost version saw up to `above`.
  */
+#include "planted.h"
 #include "store_int.h"
 
 #include <stdio.h>
@@ -144,8 +145,8 @@ static int raise_epoch(struct tz_restoring *r, uint32_t epoch, int64_t until_ms,
     if (rc)
         return rc;
     s->epoch = epoch;
-    s->group_head =
-        (tz_ver)epoch << TZ_VER_COUNTER_BITS | (r->restored_to & ((UINT64_C(1) << TZ_VER_COUNTER_BITS) - 1));
+    s->group_head = (tz_ver)(TZ_PLANTED(EPOCH_KEPT) ? r->backup.epoch : epoch) << TZ_VER_COUNTER_BITS |
+                    (r->restored_to & ((UINT64_C(1) << TZ_VER_COUNTER_BITS) - 1));
     (void)snprintf(meta, sizeof meta, "restore epoch=%u old=%u restored_to=%llu audit=%llu", epoch, r->backup.epoch,
                    (unsigned long long)r->restored_to, (unsigned long long)r->backup.audit_n);
     rc = tz_audit_add(s, meta, (struct tz_bytes){0}, err);

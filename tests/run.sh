@@ -5,6 +5,7 @@
 #
 #   ./tests/run.sh             everything that belongs in the default run (about ten minutes on two cores)
 #   ./tests/run.sh --long      the same plus the long runs: more seeds, more kill -9 rounds
+#   ./tests/run.sh --mutants   only tests/mutants.sh: each promise broken on purpose, and its test failing
 #   ./tests/run.sh --tsan      the threaded parts under ThreadSanitizer instead
 #   ./tests/run.sh -R REGEX    only the tests whose names match (passed on to ctest)
 set -euo pipefail
@@ -14,13 +15,15 @@ cd "$top"
 jobs=${TZ_JOBS:-$(nproc)}
 long=0
 tsan=0
+mutants=0
 declare -a only=()
 while [ $# -gt 0 ]; do
     case $1 in
     --long) long=1 ;;
     --tsan) tsan=1 ;;
+    --mutants) mutants=1 ;;
     -R) only=(-R "${2:?-R needs a regular expression}"); shift ;;
-    *) sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '3,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
     esac
     shift
 done
@@ -37,6 +40,11 @@ run_tests() {
 say "dependencies"
 ./deploy/install-deps.sh
 export TZ_LONG=$long ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+
+if [ "$mutants" = 1 ]; then
+    say "promises broken on purpose"
+    exec ./tests/mutants.sh
+fi
 
 if [ "$tsan" = 1 ]; then
     say "build with ThreadSanitizer"
@@ -57,7 +65,7 @@ cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle
 # What the tests measured, out of ctest's log: figures a reader wants to see even when everything passed.
 figures() {
     say "figures"
-    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: ' \
+    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
 }
 
@@ -67,6 +75,8 @@ run_tests asan "${only[@]}" || status=1
 if [ ${#only[@]} -eq 0 ]; then
     say "simulator"
     run_tests sim -L sim || status=1
+    say "promises broken on purpose"
+    ./tests/mutants.sh || status=1
     figures
     if [ "$long" = 1 ]; then
         say "every planted bug within 10 CPU-minutes"
