@@ -65,7 +65,7 @@ cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle
 # What the tests measured, out of ctest's log: figures a reader wants to see even when everything passed.
 figures() {
     say "figures"
-    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: ' \
+    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: |same data: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
 }
 

@@ -19,6 +19,7 @@ import subprocess
 import threading
 import time
 
+import compare_data
 import world as w
 
 ROUNDS = int(os.environ.get("TZ_ROUNDS", 200 if os.environ.get("TZ_LONG") == "1" else 25))
@@ -355,6 +356,11 @@ def check_books(server, clients):
     w.check(total and all(line["unaccounted"] == 0 for line in total), "server's balance:", lines)
 
 
+def check_data(server, clients):
+    """The same once more by who shares no code with the product."""
+    compare_data.must_be_the_same(os.path.join(server.data, "server.db"), [c.office.database() for c in clients])
+
+
 def difference(here, there):
     a, b = set(here.splitlines()), set(there.splitlines())
     return f"\nonly here: {sorted(a - b)[:3]}\nonly there: {sorted(b - a)[:3]}"
@@ -389,6 +395,7 @@ def acknowledged_saves_survive_kill9():
                     client.abandon()
             standing, kept, seen = check_saves(server, clients, pb)
             check_books(server, clients)
+            check_data(server, clients)
         made = sum(len(c.made) for c in clients)
         print(f"seed {SEED}: {made} saves acknowledged, {sum(len(c.uncertain) for c in clients)} killed before they were; "
               f"{sum(len(c.office.sql('SELECT 1 FROM outbox')) for c in clients)} in the outboxes")

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import time
 
+import compare_data
 import world as w
 
 SYSTEM = {"_ver", "_born", "_stamps", "_extra"}  # versions are new, by design
@@ -81,6 +82,7 @@ def converge(server, offices, rounds=3):
             o.sync(ok=(0, 3))
     for o in offices:
         w.check(o.dump() == server.dump_as(o.name), o.name, "does not hold what the server says")
+        compare_data.must_be_the_same(os.path.join(server.data, "server.db"), [o.database()])
 
 
 def balanced(server, offices):

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import compare_data
 import world as w
 
 EPOCH = 1 << 48
@@ -114,6 +115,7 @@ def yesterdays_backup_comes_back_and_nobody_who_was_shut_out_does():
             o.sync(ok=(0,))
         for o in clients:
             w.check(o.dump() == server.dump_as(o.name), o.name, "does not hold what the server says")
+            compare_data.must_be_the_same(os.path.join(server.data, "server.db"), [o.database()])
             w.check(o("verify", "--json").json(), o.name)
         w.check(organisations(server) == {"backed up", "edited later", "western", "not sent yet", "after the backup", "made by late"},
                 organisations(server))

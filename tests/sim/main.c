@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* ---- planted bugs ---- */
@@ -101,12 +102,34 @@ static void print_counters(double cpu)
     putchar('\n');
 }
 
+/** The disks of every hundredth seed as files, for tests/e2e/compare_data.py. */
+static void keep(const struct sim *w, const char *folder)
+{
+    char to[256];
+    char stem[32];
+    (void)snprintf(to, sizeof to, "%s/seed-%" PRIu64, folder, w->opt.seed);
+    (void)mkdir(folder, 0777);
+    (void)mkdir(to, 0777);
+    int rc = tz_memdisk_save(w->server.disk, to, "server");
+    for (size_t i = 0; i < w->nclients && !rc; i++) {
+        (void)snprintf(stem, sizeof stem, "client-%zu", i);
+        if (!w->clients[i].dev->raw)
+            rc = tz_memdisk_save(w->clients[i].disk, to, stem);
+    }
+    if (rc) {
+        perror(to);
+        exit(1);
+    }
+}
+
 int cli_run(const struct sim_options *o, char why[SIM_WHY_BYTES], size_t *nactions, uint64_t *hash)
 {
     static struct sim w;
     int rc = sim_run(&w, &tpl, o);
     if (rc)
         memcpy(why, w.why, SIM_WHY_BYTES);
+    else if (o->keep && o->seed % 100 == 0)
+        keep(&w, o->keep);
     if (nactions)
         *nactions = w.nactions;
     if (hash)
@@ -207,16 +230,25 @@ static int run_permute(const struct args *a)
 
 /* ---- options ---- */
 
-static const struct option LONG[] = {
-    {"seeds", required_argument, NULL, 's'},  {"seed", required_argument, NULL, 'o'},
-    {"trace", no_argument, NULL, 't'},        {"mask", required_argument, NULL, 'm'},
-    {"verbose", no_argument, NULL, 'v'},      {"planted", required_argument, NULL, 'p'},
-    {"expect-found", no_argument, NULL, 'e'}, {"all", no_argument, NULL, 'a'},
-    {"permute", no_argument, NULL, 'x'},      {"cpu", required_argument, NULL, 'c'},
-    {"stored", required_argument, NULL, 'S'}, {"find", no_argument, NULL, 'f'},
-    {"list", no_argument, NULL, 'l'},         {"safety", no_argument, NULL, 'A'},
-    {"liveness", no_argument, NULL, 'L'},     {"clients", required_argument, NULL, 'C'},
-    {"ops", required_argument, NULL, 'O'},    {NULL, 0, NULL, 0}};
+static const struct option LONG[] = {{"seeds", required_argument, NULL, 's'},
+                                     {"seed", required_argument, NULL, 'o'},
+                                     {"trace", no_argument, NULL, 't'},
+                                     {"mask", required_argument, NULL, 'm'},
+                                     {"verbose", no_argument, NULL, 'v'},
+                                     {"planted", required_argument, NULL, 'p'},
+                                     {"expect-found", no_argument, NULL, 'e'},
+                                     {"all", no_argument, NULL, 'a'},
+                                     {"permute", no_argument, NULL, 'x'},
+                                     {"cpu", required_argument, NULL, 'c'},
+                                     {"stored", required_argument, NULL, 'S'},
+                                     {"find", no_argument, NULL, 'f'},
+                                     {"list", no_argument, NULL, 'l'},
+                                     {"safety", no_argument, NULL, 'A'},
+                                     {"liveness", no_argument, NULL, 'L'},
+                                     {"clients", required_argument, NULL, 'C'},
+                                     {"ops", required_argument, NULL, 'O'},
+                                     {"keep", required_argument, NULL, 'K'},
+                                     {NULL, 0, NULL, 0}};
 
 static void take_seeds(struct args *a, const char *text)
 {
@@ -258,6 +290,9 @@ static int take_option(struct args *a, int c)
     case 'p':
         a->planted = cli_bug(optarg);
         return a->planted ? 0 : -1;
+    case 'K':
+        a->o.keep = optarg;
+        return 0;
     case 'c':
         a->cpu_s = strtod(optarg, NULL);
         return 0;

@@ -265,6 +265,26 @@ void tz_memdisk_copy_file(struct tz_memdisk *d, const struct tz_memdisk *src, co
     }
 }
 
+static int save_file(const struct memfile *f, const char *folder, const char *stem)
+{
+    char path[512];
+    const char *dot = strchr(f->name, '.');
+    int n = snprintf(path, sizeof path, "%s/%s%s", folder, stem, dot ? dot : "");
+    FILE *out = n > 0 && (size_t)n < sizeof path ? fopen(path, "wb") : NULL;
+    if (!out)
+        return -1;
+    bool whole = f->size == 0 || fwrite(tz_memfile_bytes(f), 1, f->size, out) == f->size;
+    return fclose(out) == 0 && whole ? 0 : -1;
+}
+
+int tz_memdisk_save(const struct tz_memdisk *d, const char *folder, const char *stem)
+{
+    int rc = 0;
+    for (const struct memfile *f = d->files; f && !rc; f = f->next)
+        rc = f->ghost ? 0 : save_file(f, folder, stem);
+    return rc;
+}
+
 const char *tz_memdisk_path(const struct tz_memdisk *d, const char *name, char *out, size_t out_bytes)
 {
     int n = snprintf(out, out_bytes, "/%zu/%s", d->slot, name);
@@ -312,8 +332,8 @@ static void grown_crash(struct memfile *f, tz_memrandom_fn random, void *ctx)
     }
 }
 
-/* Between for a file that grew. A shorter size is one entry in the file system's journal: it got there or not, and a WAL
- * that was cut in its middle would be an old state, which SQLite does not expect
+/* Between for a file that grew. A shorter size is one entry in the file system's journal: it got there or not, and a
+ * WAL that was cut in its middle would be an old state, which SQLite does not expect
  * (https://www.sqlite.org/atomiccommit.html, "hardware assumptions"). */
 static size_t size_crash(size_t a, size_t b, uint32_t r)
 {

@@ -44,6 +44,8 @@ struct tz_memdisk *tz_memdisk_clone(const struct tz_memdisk *src);
 void tz_memdisk_copy_file(struct tz_memdisk *d, const struct tz_memdisk *src, const char *name);
 /** Path to give to SQLite. Returns @out. */
 const char *tz_memdisk_path(const struct tz_memdisk *d, const char *name, char *out, size_t out_bytes);
+/** Write the disk's files into a real folder, as they are now: "server.db-wal" becomes "@stem.db-wal". 0, -1: errno. */
+int tz_memdisk_save(const struct tz_memdisk *d, const char *folder, const char *stem);
 /** Size of a file, -1 when there is none. */
 int64_t tz_memdisk_size(const struct tz_memdisk *d, const char *name);
 

@@ -305,6 +305,7 @@ struct sim_options {
     const uint8_t *mask; /* per action: 0 leaves it out; NULL = all */
     size_t nmask;
     int planted;
+    const char *keep; /* folder that the disks of every hundredth seed go into at the end; NULL: nowhere */
 };
 
 struct sim {
