@@ -18,6 +18,7 @@
  */
 #include "log.h"
 #include "office_int.h"
+#include "planted.h"
 
 enum { BATCH = 64 };
 
@@ -179,7 +180,7 @@ int tz_refresh_end(struct tz_office *o, struct tz_err *err)
     struct tz_id id[BATCH];
     size_t n = 0;
     uint64_t dropped = 0;
-    int rc = o->st.filling ? next_batch(o, type, id, &n, err) : 0;
+    int rc = o->st.filling && !TZ_PLANTED(REFRESH_KEEPS_GHOSTS) ? next_batch(o, type, id, &n, err) : 0;
     while (!rc && n) {
         for (size_t i = 0; i < n && !rc; i++) {
             struct tz_msg_row gone = {.type = type[i], .id = id[i], .state = TZ_ROW_LIVE};

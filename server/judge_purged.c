@@ -55,8 +55,11 @@ static int take_words(struct tz_judge *j, const struct tz_op *op, const struct t
     const struct tz_field *added = op->kind == TZ_OP_ADD ? tz_type_field_id(t, op->field) : NULL;
     bool names[TZ_FIELDS_MAX] = {false};
     int rc = in ? tz_judge_values(j, op, t, in, names) : TZ_E_NOMEM;
-    if (!rc && op->kind == TZ_OP_ADD && (!added || added->merge != TZ_MERGE_SET))
+    if (!rc && op->kind == TZ_OP_ADD && (!added || added->merge != TZ_MERGE_SET || op->nelements == 0))
         return tz_judge_refuse(j, TZ_E_BAD_OP, t->name, NULL), 1;
+    for (size_t i = 0; i < op->nelements && !rc && added; i++)
+        if (tz_set_element_wrong(added, op->elements[i]))
+            return tz_judge_refuse(j, TZ_E_VALUE, added->name, NULL), 1;
     if (!rc && added) {
         names[added->index] = true;
         rc = tz_set_put(tz_value_null(), op->elements, op->nelements, true, j->a, &in->v[added->index]);
@@ -91,11 +94,12 @@ static int keep_words(struct tz_judge *j, const struct tz_op *op, const struct t
         rc = json_object_set_new(open, LIFE, json_integer(0)) ? TZ_E_NOMEM : 0;
     else if (!rc)
         rc = take_words(j, op, ghost->rec.type, open, secret);
-    if (rc || json_object_size(secret) == 0) {
+    bool hidden = !rc && json_object_size(secret) > 0;
+    if (!hidden) {
         json_decref(secret);
         secret = NULL;
     }
-    if (rc) {
+    if (rc || (!hidden && json_object_size(open) == 0)) { /* nothing was said */
         json_decref(open);
         return rc < 0 ? rc : 0;
     }

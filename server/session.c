@@ -59,10 +59,10 @@ struct tz_session {
     struct frame_node *frames; /* read and not sent; owned */
     bool have_checkpoint;
     struct tz_msg_checkpoint checkpoint; /* to send after the frames */
-    unsigned ack_in;                     /* frames to be acknowledged until the peer holds `acking`; 0: none is out */
-    tz_ver acking;
-    bool acked;              /* the store was told of one; once an hour is enough for a lease */
-    struct tz_mono acked_at; /* when */
+    tz_ver acking; /* newest Checkpoint sent; the peer holds it when nothing is unacknowledged: a Rows frame after it
+                      may be acknowledged before it */
+    bool acked;    /* the store was told of one; once an hour is enough for a lease */
+    struct tz_wall acked_at; /* when */
 };
 
 /* ---- ending ---- */
@@ -159,10 +159,7 @@ static void send_frames(struct tz_session *s)
     s->have_checkpoint = false;
     if (!tz_msg_put_checkpoint(&b, &s->checkpoint))
         send_down(s, TZ_MSG_CHECKPOINT, tz_buf_unread(&b));
-    if (s->ack_in == 0) {
-        s->ack_in = s->unacked;
-        s->acking = s->checkpoint.ver;
-    }
+    s->acking = s->checkpoint.ver;
     tz_buf_deinit(&b);
 }
 
@@ -333,14 +330,16 @@ static void on_pull(struct tz_session *s, struct tz_bytes body)
 /** The peer holds a whole checkpoint durably: its lease begins anew. */
 static void note_acked(struct tz_session *s)
 {
-    struct tz_mono now = tz_clock_mono(&s->c.clock);
-    if (s->acked && now.ms - s->acked_at.ms < ACKED_MS)
+    struct tz_wall now = tz_clock_wall(&s->c.clock);
+    tz_ver ver = s->acking;
+    s->acking = 0;
+    if (s->acked && now.ms >= s->acked_at.ms && now.ms - s->acked_at.ms < ACKED_MS)
         return;
     struct tz_sjob *j = job_new(s, TZ_JOB_ACKED);
     if (!j)
         return;
     j->device = s->grant->device;
-    j->acked = s->acking;
+    j->acked = ver;
     s->acked = true;
     s->acked_at = now;
     submit(s, j);
@@ -355,9 +354,8 @@ static void on_ack(struct tz_session *s, struct tz_bytes body)
         return;
     }
     s->unacked -= frames;
-    if (s->ack_in && frames >= s->ack_in)
+    if (s->acking && s->unacked == 0)
         note_acked(s);
-    s->ack_in = frames >= s->ack_in ? 0 : s->ack_in - frames;
     pump_down(s);
 }
 

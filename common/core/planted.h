@@ -40,7 +40,8 @@
     X(30, ALIAS_FORGOTTEN, "an edit of a merged record is lost")          \
     X(31, REPAIR_KEEPS_EXTRA, "a repair leaves rows nobody has")          \
     X(32, JOBS_GO_ON, "a checkpoint is taken after its rows failed")      \
-    X(33, PURGE_PAST_LEASE, "a purge goes past the lease of a device")
+    X(33, PURGE_PAST_LEASE, "a purge goes past the lease of a device")    \
+    X(34, REFRESH_KEEPS_GHOSTS, "a refresh leaves what was purged")
 
 /* Out of the simulator's reach: for tests/mutants.sh alone, which chooses by the environment variable TZ_PLANTED. */
 #define TZ_PLANTED_ELSEWHERE(X)                               \

@@ -25,6 +25,7 @@ void oracle_free(struct oracle *o)
         return;
     tz_arena_deinit(&o->arena);
     free(o->rows);
+    free(o->gone);
     free(o->flat);
     free(o->cases);
     free(o->flat_cases);
@@ -95,7 +96,8 @@ struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, str
 
 const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_type *t, struct tz_id id)
 {
-    return ora_find(o, t, id);
+    const struct oracle_row *r = ora_find(o, t, id);
+    return r ? r : ora_gone(o, t, id);
 }
 
 const struct oracle_row *oracle_rows(const struct oracle *o, size_t *n)

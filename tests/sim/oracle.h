@@ -63,7 +63,7 @@ struct oracle_case {
     const char *subject;        /* field, group, "_deleted" or "duplicate:" and the other's id */
     uint32_t generation;
     bool open;
-    const char *kind; /* "conflict", "deleted", "duplicate" or "late_scope" */
+    const char *kind; /* "conflict", "deleted", "duplicate", "late_scope" or "purged" */
     bool kept;        /* somebody decided that both stay */
     tz_ver born;
     struct tz_area area; /* of a case about a record that does not exist */
@@ -123,6 +123,10 @@ const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_typ
 const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n);
 const struct oracle_case *oracle_case_find(const struct oracle *o, const struct tz_type *t, struct tz_id id,
                                            const char *subject, uint32_t generation);
+/** The server purged it: late ops on it are late from now on. False when it is not deleted, or something refers to it.
+ */
+bool oracle_purge(struct oracle *o, const struct tz_type *t, struct tz_id id);
+bool oracle_is_purged(const struct oracle *o, const struct tz_type *t, struct tz_id id);
 /** The smallest area that holds both. */
 struct tz_area ora_common_area(const struct tz_area *x, const struct tz_area *y);
 /** Did @from ever become part of @to, by whatever steps? Its words are in @to then. */

@@ -80,6 +80,8 @@ struct oracle {
     struct tz_arena arena;
     struct oracle_row **rows; /* pointers: rows stay where they are */
     size_t nrows, rows_cap;
+    struct oracle_row **gone; /* purged ones */
+    size_t ngone, gone_cap;
     struct oracle_row *flat; /* for the reader */
     struct oracle_case **cases;
     size_t ncases, cases_cap;
@@ -175,6 +177,14 @@ int ora_keep_both(struct oracle *o, const struct tz_op *op, struct oracle_case *
 bool ora_late(struct oracle *o, const struct tz_op *op, int code);
 /** RESOLVE of a case about a record that does not exist yet. */
 int ora_resolve_new(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
+/* oracle_purge.c */
+struct oracle_row *ora_gone(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+/** An op whose record is not there; @in and @names of a SET or ADD. */
+int ora_op_gone(struct oracle *o, const struct tz_op *op, const struct tz_type *t, const struct tz_value *in,
+                const bool *names);
+/** ADD or REMOVE. */
+int ora_elements_gone(struct oracle *o, const struct tz_op *op, const struct tz_type *t);
+int ora_resolve_gone(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
 /* oracle_op.c */
 int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names);
 int ora_create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names);

@@ -252,7 +252,7 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
     rc = ora_check_area(o, t, in, &area);
     if (rc)
         return rc;
-    if (ora_find(o, t, op->id))
+    if (ora_find(o, t, op->id) || ora_gone(o, t, op->id))
         return TZ_E_EXISTS;
     ora_make(o, t, op->id, in, &area);
     return 0;
@@ -334,9 +334,11 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     if (t->local)
         return TZ_E_NO_RIGHT_TYPE;
     struct oracle_row *r = o->target = ora_target(o, t, op->id);
-    if (!r || !ora_in_area(o, &r->area))
+    if (r && !ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
     int rc = ora_take(o, op, t, in, names);
+    if (!r)
+        return rc ? rc : ora_op_gone(o, op, t, in, names);
     rc = rc ? rc : ora_set_rights(o, r, in, names);
     if (!rc && r->deleted)
         rc = set_on_deleted(o, r, in, names, &done);
@@ -493,7 +495,9 @@ static int op_elements(struct oracle *o, const struct tz_op *op, const struct tz
         return TZ_E_NO_RIGHT_TYPE;
     struct oracle_row *r = o->target = ora_target(o, t, op->id);
     const struct tz_field *f = NULL;
-    if (!r || !ora_in_area(o, &r->area))
+    if (!r)
+        return ora_elements_gone(o, op, t);
+    if (!ora_in_area(o, &r->area))
         return TZ_E_UNKNOWN_RECORD;
     int rc = ora_elements_rights(o, op, r, &f);
     if (rc)
@@ -516,7 +520,9 @@ static int life_rights(struct oracle *o, const struct tz_op *op, const struct tz
     if (t->local || !(t->deleters & o->who.role->editor))
         return TZ_E_NO_RIGHT_TYPE;
     *out = o->target = ora_target(o, t, op->id);
-    return *out && ora_in_area(o, &(*out)->area) ? 0 : TZ_E_UNKNOWN_RECORD;
+    if (!*out)
+        return ora_op_gone(o, op, t, NULL, NULL);
+    return ora_in_area(o, &(*out)->area) ? 0 : TZ_E_UNKNOWN_RECORD;
 }
 
 /** 1 a child the deleter saw blocks, 2 there is one he did not see, 0 none. */
@@ -556,7 +562,7 @@ static int op_delete(struct oracle *o, const struct tz_op *op, const struct tz_t
 {
     struct oracle_row *r;
     int rc = life_rights(o, op, t, &r);
-    if (rc || r->deleted)
+    if (rc || !r || r->deleted)
         return rc;
     int child = children(o, r);
     if (child == 1)
@@ -577,7 +583,7 @@ static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_
 {
     struct oracle_row *r;
     int rc = life_rights(o, op, t, &r);
-    if (rc || !r->deleted)
+    if (rc || !r || !r->deleted)
         return rc;
     if (!ora_saw(o, r->life.ver, o->base_ver, o->base_seq)) {
         ora_revive(o, r);
@@ -615,11 +621,11 @@ static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolvi
         if (o->cases[i]->type == t && tz_id_eq(o->cases[i]->id, target) && o->cases[i]->generation == generation &&
             strcmp(o->cases[i]->subject, subject) == 0)
             x->c = o->cases[i];
-    if (x->r && x->c && strcmp(x->c->kind, "duplicate") == 0)
+    if (x->c && (strcmp(x->c->kind, "purged") == 0 || strcmp(x->c->kind, "duplicate") == 0))
         return 0;
     if (x->c && strcmp(x->c->subject, "_created") == 0)
         return 0;
-    const struct oracle_row *about = ora_find(o, t, target); /* the case lies where that is, also when it went */
+    const struct oracle_row *about = oracle_find(o, t, target); /* the case lies where that is, also when it went */
     if (!x->r || !x->c || !ora_in_area(o, &x->r->area) || (about->area.district[0] && !ora_in_area(o, &about->area)))
         return TZ_E_UNKNOWN_RECORD;
     o->target = x->r;
@@ -772,6 +778,8 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
     int rc = resolve_find(o, op, x);
     if (!rc && strcmp(x->c->kind, "duplicate") == 0)
         return ora_keep_both(o, op, x->c);
+    if (!rc && strcmp(x->c->kind, "purged") == 0)
+        return ora_resolve_gone(o, op, x->c);
     if (!rc && strcmp(x->c->subject, "_created") == 0)
         return ora_resolve_new(o, op, x->c);
     rc = rc ? rc : resolve_values(o, op, x);

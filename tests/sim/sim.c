@@ -152,7 +152,7 @@ static const struct {
     {SIM_ACT_USER, 760},       {SIM_ACT_RAW, 60},        {SIM_ACT_CUT, 55},          {SIM_ACT_DUPLICATE, 25},
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
     {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 12},        {SIM_ACT_WITHDRAW, 15},
-    {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},
+    {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},   {SIM_ACT_PURGE, 4},         {SIM_ACT_ABSENCE, 6},
 };
 
 static bool is_fault(enum sim_action_kind kind)
@@ -357,6 +357,12 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_DISK_FULL:
         sim_disk_full(w, c, &r);
         break;
+    case SIM_ACT_PURGE:
+        sim_purge_start(w);
+        break;
+    case SIM_ACT_ABSENCE:
+        sim_purge_absence(c, &r);
+        break;
     case SIM_ACT_KINDS:
         break;
     }
@@ -396,6 +402,12 @@ static void dispatch(struct sim *w, const struct sim_event *e)
         break;
     case SIM_EV_ROOM_AGAIN:
         sim_room_again(w, e->a);
+        break;
+    case SIM_EV_PURGE:
+        sim_purge_event(w, e);
+        break;
+    case SIM_EV_PURGE_NOW:
+        sim_purge_start(w);
         break;
     case SIM_EV_CHECK:
         break;

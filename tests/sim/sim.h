@@ -16,6 +16,7 @@
  *   sim_faults.c  disks without room
  *   sim_screen.c  what must be on a person's screen
  *   sim_damage.c  rows that change beside every rule, and their repair
+ *   sim_purge.c   purging, and who was away meanwhile
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
@@ -95,7 +96,9 @@ enum sim_event_kind {
     SIM_EV_CLIENT_UP,   /* a: client, b: its life */
     SIM_EV_FORM_SAVE,   /* a: client, b: form slot */
     SIM_EV_ROOM_AGAIN,  /* a: client, or nclients for the server */
-    SIM_EV_CHECK,       /* looks for quiescence while draining */
+    SIM_EV_PURGE,       /* a: days that pass before */
+    SIM_EV_PURGE_NOW,
+    SIM_EV_CHECK, /* looks for quiescence while draining */
 };
 
 struct sim_event {
@@ -121,6 +124,8 @@ enum sim_action_kind {
     SIM_ACT_WITHDRAW,
     SIM_ACT_DAMAGE,
     SIM_ACT_DISK_FULL,
+    SIM_ACT_PURGE,
+    SIM_ACT_ABSENCE,
     SIM_ACT_KINDS,
 };
 
@@ -172,6 +177,7 @@ struct sim_server {
     struct sim_jobs writer, reader, back;
     bool group_due;
     bool releasing; /* a RELEASE job is under way */
+    bool purging;   /* a PURGE job is */
     bool disk_full;
     size_t crash_in_ops;
     uint64_t audit_seen;
@@ -228,9 +234,10 @@ struct sim_client {
     size_t njobs, jobs_cap, ndone, done_cap;
     bool connect_due;
     bool checkpoint_check;
-    bool damaged;   /* rows were changed behind its back: nobody uses it until it is repaired */
-    bool repairing; /* in this session */
-    bool repaired;  /* just now: to be compared */
+    tz_ver held_ver; /* greatest checkpoint it ever held durably */
+    bool damaged;    /* rows were changed behind its back: nobody uses it until it is repaired */
+    bool repairing;  /* in this session */
+    bool repaired;   /* just now: to be compared */
     struct sim_form forms[SIM_FORMS_MAX];
     struct sim_saved *saved;
     size_t nsaved, saved_cap;
@@ -249,31 +256,32 @@ struct sim_client {
 };
 
 /* ---- what the seed did ---- */
-#define SIM_COUNTERS(X)                                                                                            \
-    X(seeds)                                                                                                       \
-    X(events)                                                                                                      \
-    X(actions)                                                                                                     \
-    X(saves)                                                                                                       \
-    X(raw_saves)                                                                                                   \
-    X(ops)                                                                                                         \
-    X(applied)                                                                                                     \
-    X(superseded)                                                                                                  \
-    X(reviewed)                                                                                                    \
-    X(refused)                                                                                                     \
-    X(waiting)                                                                                                     \
-    X(withdrawn)                                                                                                   \
-    X(cases_opened)                                                                                                \
-    X(cases_closed)                                                                                                \
-    X(revived)                                                                                                     \
-    X(disconnects)                                                                                                 \
-    X(half_open)                                                                                                   \
-    X(duplicates)                                                                                                  \
-    X(partitions)                                                                                                  \
-    X(server_crashes) X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) X(groups) X(group_jobs)     \
-        X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints) X(checkpoints_checked) X(clock_jumps)    \
-            X(forms_late) X(invalid_kept_back) X(area_moves) X(independent) X(rows_damaged) X(rows_repaired)       \
-                X(repairs) X(merges) X(unmerges) X(adds) X(removes) X(resolves) X(raw_ops) X(emptied) X(disk_full) \
-                    X(disk_full_hits) X(screens) X(quiet_ms_max)
+#define SIM_COUNTERS(X)                                                                                             \
+    X(seeds)                                                                                                        \
+    X(events)                                                                                                       \
+    X(actions)                                                                                                      \
+    X(saves)                                                                                                        \
+    X(raw_saves)                                                                                                    \
+    X(ops)                                                                                                          \
+    X(applied)                                                                                                      \
+    X(superseded)                                                                                                   \
+    X(reviewed)                                                                                                     \
+    X(refused)                                                                                                      \
+    X(waiting)                                                                                                      \
+    X(withdrawn)                                                                                                    \
+    X(cases_opened)                                                                                                 \
+    X(cases_closed)                                                                                                 \
+    X(revived)                                                                                                      \
+    X(disconnects)                                                                                                  \
+    X(half_open)                                                                                                    \
+    X(duplicates)                                                                                                   \
+    X(partitions)                                                                                                   \
+    X(server_crashes)                                                                                               \
+    X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames) \
+        X(frame_bytes) X(rows_sent) X(checkpoints) X(checkpoints_checked) X(clock_jumps) X(forms_late)              \
+            X(invalid_kept_back) X(area_moves) X(independent) X(rows_damaged) X(rows_repaired) X(repairs) X(merges) \
+                X(unmerges) X(adds) X(removes) X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits)     \
+                    X(screens) X(purges) X(purged) X(refreshes) X(late_words) X(quiet_ms_max)
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
 
@@ -380,6 +388,8 @@ void sim_net_deinit(struct sim *w);
 int sim_server_start(struct sim *w);
 void sim_server_stop(struct sim *w);
 void sim_server_crash(struct sim *w, bool power);
+/** A job of nobody's, for the writer. Takes. */
+void sim_server_submit(struct sim *w, struct tz_sjob *job);
 void sim_server_event(struct sim *w, const struct sim_event *e);
 /** A client reached the listener. False: nobody there. */
 bool sim_server_accept(struct sim *w, uint64_t handle);
@@ -443,6 +453,17 @@ void sim_screen_check_base(struct sim_client *c, const struct tz_op *op, const s
 void sim_damage_act(struct sim_client *c, struct sim_rng *r);
 /** Start the repair of a damaged client whose session has caught up. */
 void sim_damage_repair(struct sim_client *c);
+
+/* sim_purge.c */
+void sim_purge_start(struct sim *w);
+/** A PURGE job came back. Takes. */
+void sim_purge_done(struct sim *w, struct tz_sjob *job);
+void sim_purge_absence(struct sim_client *c, struct sim_rng *r);
+void sim_purge_event(struct sim *w, const struct sim_event *e);
+/** Everything is to come anew to @c, since the server purged what it never heard of. */
+bool sim_purge_refreshing(const struct sim_client *c);
+/** After a group: what went, and whether it might. @stepped: a step of purging was in it. */
+void sim_purge_look(struct sim *w, bool stepped);
 
 /* sim_permute.c */
 /** Changesets that share nothing, committed in two orders, give the same rows. 0, or -1 with @why. */

@@ -108,7 +108,8 @@ static void compare_candidates(struct sim *w, const struct tz_row *row, const st
 {
     json_t *all = json_array();
     static const char *const FIELDS[] = {"candidates", "candidates_secret"};
-    for (int i = 0; i < 2; i++) {
+    int lists = strcmp(o->kind, "purged") == 0 ? 1 : 2; /* of one word the oracle keeps what everybody may read */
+    for (int i = 0; i < lists; i++) {
         struct tz_value v = case_value(&row->rec, FIELDS[i]);
         json_t *j = v.kind == TZ_V_TEXT ? json_loadb((const char *)v.p, v.n, 0, NULL) : NULL;
         if (j)
@@ -229,7 +230,7 @@ static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq
     return NULL;
 }
 
-struct entry { /* of the audit log, about a changeset; incarnation 0: an incident of the server's own */
+struct entry { /* of the audit log, about a changeset; incarnation 0: an incident of the server's own, or a purge */
     unsigned device, incarnation;
     unsigned long long seq, ver;
     int outcome;
@@ -337,7 +338,7 @@ static void read_entries(struct sim *w, struct entries *e)
         if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x.device,
                    &x.incarnation, &x.seq, &x.outcome, &x.ver, &x.received_ms) != 6) {
             x = (struct entry){0};
-            if (sscanf(meta, "incident device=%u ver=%llu", &x.device, &x.ver) != 2)
+            if (sscanf(meta, "incident device=%u ver=%llu", &x.device, &x.ver) != 2 && strncmp(meta, "purge ", 6) != 0)
                 continue;
         }
         x.body = malloc(body.n ? body.n : 1);
@@ -381,6 +382,10 @@ static void feed_oracle(struct sim *w)
     read_entries(w, &e);
     for (size_t i = 0; i < e.n && !w->failed; i++) {
         struct sim_client *c = client_of(w, e.v[i].device);
+        if (e.v[i].incarnation == 0 && e.v[i].ver == 0) {
+            sim_purge_look(w, true);
+            continue;
+        }
         if (e.v[i].incarnation == 0) { /* it takes a version and touches nothing the oracle knows */
             oracle_head(
                 w->oracle, e.v[i].ver,
@@ -402,6 +407,7 @@ static void feed_oracle(struct sim *w)
     for (size_t i = 0; i < e.n; i++)
         free(e.v[i].body);
     free(e.v);
+    sim_purge_look(w, false);
 }
 
 static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
@@ -454,6 +460,8 @@ static void take_row(struct sim *w, const struct tz_row *row)
         compare_row(w, row);
     if (is_case)
         w->n.cases_opened += !was;
+    if (is_case)
+        w->n.late_words += tz_value_is_text(case_value(&row->rec, "kind"), "purged");
     w->n.area_moves += was && !tz_area_eq(&was->v[was->n - 1].area, &row->area);
     w->n.revived += was && was->v[was->n - 1].deleted && !row->deleted;
     sim_remember(w, row);
@@ -508,6 +516,7 @@ static void look_at_oracle(struct sim *w)
 static void first_look(struct sim *w)
 {
     oracle_case_lookup(w->oracle, case_of, w);
+    sim_purge_look(w, false);
     look_at_changes(w);
     w->history->seeded = true;
     w->server.ver_seen = tz_store_head(w->server.store);

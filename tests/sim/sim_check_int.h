@@ -17,6 +17,7 @@ struct past {
     struct tz_id id;
     struct snapshot *v;
     size_t n, cap;
+    bool purged; /* of one that the oracle does not know */
 };
 struct open_ref { /* to what was not in the history when its record was looked at */
     const struct tz_type *type;

@@ -82,6 +82,8 @@ static void on_event(void *ctx, enum tz_sync_event e)
 {
     struct sim_client *c = ctx;
     sim_trace(c->w, "  %u event %d", c->index, (int)e);
+    if (e == TZ_SYNC_WELCOMED)
+        c->w->n.refreshes += sim_purge_refreshing(c);
     if (e == TZ_SYNC_CHECKPOINT) {
         c->w->n.checkpoints++;
         c->checkpoint_check = true;

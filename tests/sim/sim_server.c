@@ -91,6 +91,11 @@ static void on_submit(void *ctx, struct tz_sjob *job)
     sim_at(s->w, sim_delay(s->w, 400), SIM_EV_READER, v->life, 0);
 }
 
+void sim_server_submit(struct sim *w, struct tz_sjob *job)
+{
+    submit_writer(w, (struct sim_job){job, 0});
+}
+
 /** As taizhangd does: one job that judges what was freed is under way while there is more of it. */
 static void release_more(struct sim *w)
 {
@@ -242,6 +247,7 @@ void sim_server_stop(struct sim *w)
     v->up = false;
     v->group_due = false;
     v->releasing = false;
+    v->purging = false;
     jobs_drop(&v->writer);
     jobs_drop(&v->reader);
     jobs_drop(&v->back);
@@ -325,6 +331,10 @@ static void give_back(struct sim *w, struct sim_job j)
 {
     if (tz_sjob_kind(j.job) == TZ_JOB_RELEASE) {
         give_released(w, j.job);
+        return;
+    }
+    if (tz_sjob_kind(j.job) == TZ_JOB_PURGE) {
+        sim_purge_done(w, j.job);
         return;
     }
     if (tz_sjob_release_left(j.job))

@@ -21,6 +21,7 @@ add_executable(tz_sim
   sim/sim_screen.c
   sim/sim_faults.c
   sim/sim_damage.c
+  sim/sim_purge.c
   sim/sim_check.c
   sim/sim_check_end.c
   sim/sim_history.c
@@ -30,7 +31,8 @@ add_executable(tz_sim
   sim/oracle_op.c
   sim/oracle_late.c
   sim/oracle_merge.c
-  sim/oracle_claims.c)
+  sim/oracle_claims.c
+  sim/oracle_purge.c)
 target_link_libraries(tz_sim PRIVATE server_core client_lib tz_memvfs PkgConfig::JANSSON tz_common)
 target_compile_definitions(tz_sim PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # Parts, so that ctest -j2 uses two cores.
@@ -65,5 +67,5 @@ if(TZ_PLANTED_BUGS)
   add_test(NAME sim_planted COMMAND tz_sim --stored ${CMAKE_CURRENT_SOURCE_DIR}/sim/seeds/planted.txt --cpu 10)
   set_tests_properties(sim_planted PROPERTIES LABELS sim TIMEOUT 600)
 endif()
-tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/sim_setup.c sim/sim_rng.c
+tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_purge.c sim/sim_setup.c sim/sim_rng.c
   LINK server_core client_lib tz_memvfs)

@@ -535,6 +535,29 @@ static void news_of_other_areas_wakes_nobody(void **state)
     assert_int_equal(h->njobs, 1);
 }
 
+static int64_t lease_of_d1(struct h *h)
+{
+    return sx_query(h->f, "SELECT acked_ms FROM device WHERE name = 'd1'");
+}
+
+/** Held rows are acknowledged at once, a checkpoint when it is durable: so the order of Acks says nothing. */
+static void a_lease_counts_from_a_checkpoint_that_is_surely_acknowledged(void **state)
+{
+    struct h *h = *state;
+    ready(h);
+    pull(h);
+    run_all(h);
+    assert_true(h->nsent >= 2); /* Rows and a Checkpoint */
+    unsigned out = (unsigned)(count(h, TZ_MSG_ROWS) + count(h, TZ_MSG_CHECKPOINT));
+    ack(h, out - 1);
+    run_all(h);
+    assert_int_equal(lease_of_d1(h), 0);
+    ack(h, 1);
+    run_all(h);
+    assert_int_equal(lease_of_d1(h), h->f->clock.wall.ms);
+    assert_int_equal(sx_query(h->f, "SELECT checkpoint FROM device WHERE name = 'd1'"), tz_store_head(h->f->s));
+}
+
 static void history_is_answered_one_at_a_time(void **state)
 {
     struct h *h = *state;
@@ -748,6 +771,7 @@ int main(void)
         T(full_down_lane_does_not_stop_the_up_lane),
         T(news_of_other_areas_wakes_nobody),
         T(verify_is_answered_one_at_a_time),
+        T(a_lease_counts_from_a_checkpoint_that_is_surely_acknowledged),
         T(history_is_answered_one_at_a_time),
         T(history_without_an_id_is_refused),
         T(welcome_says_whether_the_audit_log_is_the_one_remembered),
