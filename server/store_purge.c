@@ -15,7 +15,8 @@
  *  2. Horizon, `purged` and what went are of one group; the journal has the purged ids before it commits.
  *  3. A step looks at a bounded number of things and takes away a bounded number; the owner runs steps as long as there
  * is more. Where a step ends is remembered in memory only: a restart walks from the beginning, which changes nothing.
- *  4. With no device in lease nothing is purged: then it is likelier that this machine's clock is wrong.
+ *  4. With no device in lease nothing is purged: then it is likelier that this machine's clock is wrong. Nor while a
+ * recovery window is open: devices hand in again what may be about it.
  *  5. A record that others were merged into, or that was merged, is never purged: aliases are permanent.
  */
 #include "log.h"
@@ -76,12 +77,17 @@ static int age(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *aged,
 
 static int find_limit(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *limit, bool *more, struct tz_err *err)
 {
+    struct tz_recovery recovery = {0};
     tz_ver aged = 0;
     int rc = lowest_in_lease(s, r, limit, err);
     if (!rc)
         rc = age(s, r, &aged, more, err);
     if (*limit > aged || TZ_PLANTED(PURGE_PAST_LEASE))
         *limit = aged;
+    if (!rc)
+        rc = tz_store_recovery(s, &recovery, err);
+    if (recovery.open)
+        *limit = 0;
     return rc;
 }
 
@@ -232,6 +238,8 @@ int tz_purge_record(struct tz_store *s, const struct tz_row *row, struct tz_err 
     int rc = tz_rows_forget(s, row, err);
     if (!rc)
         rc = drop_of_record(s, TZ_SQL_CASE_HEAD_DROP, row, err);
+    if (!rc)
+        rc = drop_of_record(s, TZ_SQL_AREA_PAST_DROP, row, err);
     return rc ? rc : drop_of_record(s, TZ_SQL_HISTORY_DROP, row, err);
 }
 

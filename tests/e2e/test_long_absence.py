@@ -4,6 +4,7 @@ off by TAIZHANG_TEST_CLOCK_MS, which programs built for tests know."""
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -136,6 +137,69 @@ def a_laptop_comes_back_after_200_days_with_a_clock_in_2031():
         w.check(device(server, "laptop")["in_lease"], device(server, "laptop"))
 
 
+def catalogue_of(folder, name, version, fields="", retire=None):
+    """A copy of the shipped catalogue as a later version of it."""
+    to = os.path.join(folder, name)
+    shutil.copytree(w.CATALOGUE, to)
+    with open(os.path.join(to, "fields.csv"), "a", encoding="utf-8") as f:
+        f.write(fields)
+    for file, old, new in (("catalogue.csv", None, f"version,{version}\n"), ("enums.csv", retire, None)):
+        path = os.path.join(to, file)
+        with open(path, encoding="utf-8") as f:
+            lines = f.readlines()
+        with open(path, "w", encoding="utf-8") as f:
+            for line in lines:
+                if new and line.startswith("version,"):
+                    line = new
+                elif old and line.startswith(old + ","):
+                    line = line.rstrip("\n").rsplit(",", 1)[0] + ",yes\n"
+                f.write(line)
+    return to
+
+
+def a_laptop_two_catalogues_behind_pushes():
+    """Half a year offline is two catalogues: what it does not know is neither asked of it nor lost."""
+    with a_server() as (folder, server):
+        with open(os.path.join(w.CATALOGUE, "catalogue.csv"), encoding="utf-8") as f:
+            version = int([line for line in f if line.startswith("version,")][0].split(",")[1])
+        slogan = "organisation,90,slogan,口号,slogan,str60,,no,,FD,no,field,,open,,,,5\n"
+        motto = "organisation,91,motto,训言,motto,str60,,yes,,FD,no,field,,open,,,,5\n"
+        next_one = catalogue_of(folder, "one", version + 1, slogan)
+        after_next = catalogue_of(folder, "two", version + 2, slogan + motto, retire="site_type,park")
+        server.start()
+        desk = office(folder, "desk", server, "D_CLERK", "120101")
+        laptop = office(folder, "laptop", server, "D_CLERK", "120101")
+        org = desk.add("organisation", "name=a", "site_type=park")
+        desk.sync()
+        laptop.sync()
+        laptop.edit("organisation", org, "address=seen on site")
+        new = laptop.add("organisation", "name=found in the field", "site_type=park")
+        for catalogue, edit in ((next_one, "slogan=先"), (after_next, "motto=后")):
+            server.stop()
+            server.env["TAIZHANG_CATALOGUE"] = catalogue
+            server.start()
+            desk.catalogue(catalogue)
+            desk.edit("organisation", org, edit)
+            desk.sync()
+        days_pass(200, server, desk)
+        clock(laptop, 200 * DAY)
+        laptop.sync()
+        w.check(laptop.balance()["applied"] == 2 and laptop.balance()["refused"] == 0, laptop.balance())
+        laptop.edit("organisation", org, "grid_no=7")
+        laptop.sync()
+        desk.sync()
+        row = desk.show("organisation", org)["fields"]
+        w.check((row["address"], row["slogan"], row["motto"], row["grid_no"]) == ("seen on site", "先", "后", "7"), row)
+        w.check(row["site_type"] == "park", "a retired value was not kept", row)
+        w.check(desk.show("organisation", new)["fields"]["site_type"] == "park", "a new record with a retired value")
+        extra = laptop.sql("SELECT length(_extra) FROM organisation WHERE name = 'a'")
+        w.check(extra[0][0], "what the laptop cannot know is not kept on it", extra)
+        laptop.catalogue(after_next)
+        w.check(laptop.show("organisation", org)["fields"]["slogan"] == "先", "it appears with the column")
+        laptop.sync()
+        equal(server, desk, laptop)
+
+
 def a_refresh_that_is_killed_goes_on_where_it_was():
     with a_server() as (folder, server):
         server.start()
@@ -202,5 +266,6 @@ def a_restore_purges_again():
 
 if __name__ == "__main__":
     w.main(a_laptop_comes_back_after_200_days_with_a_clock_in_2031,
+           a_laptop_two_catalogues_behind_pushes,
            a_refresh_that_is_killed_goes_on_where_it_was,
            a_restore_purges_again)

@@ -428,6 +428,18 @@ static void a_restore_purges_again_and_sends_everybody_back(void **state)
     assert_true(horizon(f) <= tz_store_head(f->s));
 }
 
+static void a_recovery_window_is_waited_for(void **state)
+{
+    struct sx *f = *state;
+    long_dead(f, "甲公司");
+    restore_to(f, backup(f), 2, f->clock.wall.ms + 30 * DAY);
+    all_acked(f);
+    assert_int_equal(purge(f).records, 0);
+    days(f, 31);
+    all_acked(f);
+    assert_int_equal(purge(f).records, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -449,6 +461,7 @@ int main(void)
         T(such_a_case_is_closed_by_who_may_delete),
         T(a_cursor_behind_the_horizon_is_refused_unless_it_began_since),
         T(a_restore_purges_again_and_sends_everybody_back),
+        T(a_recovery_window_is_waited_for),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
 }
