@@ -15,7 +15,7 @@ struct oracle *oracle_new(const struct tz_catalogue *cat)
         abort();
     o->cat = cat;
     o->mark = 1;
-    tz_arena_init(&o->arena, (size_t)1 << 30);
+    tz_arena_init(&o->arena, (size_t)8 << 30);
     return o;
 }
 
@@ -26,7 +26,9 @@ void oracle_free(struct oracle *o)
     tz_arena_deinit(&o->arena);
     free(o->rows);
     free(o->gone);
-    free(o->flat);
+    free(o->changed);
+    free(o->row_index.v);
+    free(o->out_index.v);
     free(o->cases);
     free(o->flat_cases);
     free(o->commits);
@@ -55,8 +57,7 @@ static struct oracle_row *add_row(struct oracle *o, const struct tz_type *t, str
     r->id = id;
     r->v = tz_arena_calloc(&o->arena, t->nfields, sizeof *r->v);
     r->stamp = tz_arena_calloc(&o->arena, t->nfields, sizeof *r->stamp);
-    ORACLE_GROW(o->rows, o->nrows, o->rows_cap);
-    o->rows[o->nrows++] = r;
+    ora_row_add(o, r);
     return r;
 }
 
@@ -86,31 +87,22 @@ tz_ver oracle_head_ver(const struct oracle *o)
     return o->head;
 }
 
-struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id)
-{
-    for (size_t i = 0; i < o->nrows; i++)
-        if (o->rows[i]->type == t && tz_id_eq(o->rows[i]->id, id))
-            return o->rows[i];
-    return NULL;
-}
-
 const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_type *t, struct tz_id id)
 {
     const struct oracle_row *r = ora_find(o, t, id);
     return r ? r : ora_gone(o, t, id);
 }
 
-const struct oracle_row *oracle_rows(const struct oracle *o, size_t *n)
+const struct oracle_row *const *oracle_changed(const struct oracle *o, tz_ver since, size_t *n)
 {
-    struct oracle *w = (struct oracle *)(uintptr_t)o; /* the flat copy is only for the reader */
-    free(w->flat);
-    w->flat = malloc((o->nrows ? o->nrows : 1) * sizeof *w->flat);
-    if (!w->flat)
-        abort();
+    struct oracle *w = (struct oracle *)(uintptr_t)o; /* the list is only for the reader */
+    *n = 0;
     for (size_t i = 0; i < o->nrows; i++)
-        w->flat[i] = *o->rows[i];
-    *n = o->nrows;
-    return w->flat;
+        if (o->rows[i]->ver > since) {
+            ORACLE_GROW(w->changed, *n, w->changed_cap);
+            w->changed[(*n)++] = o->rows[i];
+        }
+    return w->changed;
 }
 
 const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n)
@@ -141,17 +133,6 @@ const struct oracle_outcome *oracle_outcomes(const struct oracle *o, size_t *n)
 {
     *n = o->nout;
     return o->out;
-}
-
-const struct oracle_outcome *oracle_outcome_of(const struct oracle *o, uint32_t device, uint32_t incarnation,
-                                               uint64_t seq)
-{
-    for (size_t i = o->nout; i > 0; i--) {
-        const struct oracle_outcome *x = &o->out[i - 1];
-        if (x->device == device && x->incarnation == incarnation && x->seq == seq)
-            return x;
-    }
-    return NULL;
 }
 
 /* ---- what hangs ---- */
@@ -329,16 +310,15 @@ static tz_hlc effective_of(struct oracle *o, struct odevice *d)
 
 static struct oracle_outcome *new_outcome(struct oracle *o)
 {
-    ORACLE_GROW(o->out, o->nout, o->out_cap);
-    struct oracle_outcome *x = &o->out[o->nout++];
     size_t n = o->cs->nops ? o->cs->nops : 1;
-    *x = (struct oracle_outcome){.device = o->cs->device,
-                                 .incarnation = o->cs->incarnation,
-                                 .seq = o->cs->seq,
-                                 .nops = o->cs->nops,
-                                 .ops = tz_arena_calloc(&o->arena, n, sizeof *x->ops),
-                                 .codes = tz_arena_calloc(&o->arena, n, sizeof *x->codes)};
-    return x;
+    struct oracle_outcome x = {.device = o->cs->device,
+                               .incarnation = o->cs->incarnation,
+                               .seq = o->cs->seq,
+                               .nops = o->cs->nops,
+                               .ops = tz_arena_calloc(&o->arena, n, sizeof *x.ops),
+                               .codes = tz_arena_calloc(&o->arena, n, sizeof *x.codes)};
+    ora_outcome_add(o, x);
+    return &o->out[o->nout - 1];
 }
 
 struct kept {

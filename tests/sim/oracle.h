@@ -118,7 +118,8 @@ const struct oracle_outcome *oracle_outcomes(const struct oracle *o, size_t *n);
 /** Newest outcome of one changeset, NULL when there is none. */
 const struct oracle_outcome *oracle_outcome_of(const struct oracle *o, uint32_t device, uint32_t incarnation,
                                                uint64_t seq);
-const struct oracle_row *oracle_rows(const struct oracle *o, size_t *n);
+/** Rows whose version is above @since; the list lives until the next call. */
+const struct oracle_row *const *oracle_changed(const struct oracle *o, tz_ver since, size_t *n);
 const struct oracle_row *oracle_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);
 const struct oracle_case *oracle_cases(const struct oracle *o, size_t *n);
 const struct oracle_case *oracle_case_find(const struct oracle *o, const struct tz_type *t, struct tz_id id,
@@ -129,8 +130,8 @@ bool oracle_purge(struct oracle *o, const struct tz_type *t, struct tz_id id);
 bool oracle_is_purged(const struct oracle *o, const struct tz_type *t, struct tz_id id);
 /** The smallest area that holds both. */
 struct tz_area ora_common_area(const struct tz_area *x, const struct tz_area *y);
-/** Did @from ever become part of @to, by whatever steps? Its words are in @to then. */
-bool oracle_went_into(const struct oracle *o, struct tz_id from, struct tz_id to);
+/** What ever became part of @id, by whatever steps, and @id itself: their words are in it. At most @max; how many. */
+size_t oracle_parts(const struct oracle *o, struct tz_id id, struct tz_id *out, size_t max);
 tz_ver oracle_head_ver(const struct oracle *o);
 /** "name=value;" with the oracle's spelling of a value; appends. */
 void oracle_spell(struct tz_buf *out, const char *name, struct tz_value v);

@@ -406,12 +406,21 @@ static bool both_stay(struct oracle *o, const struct oracle_row *a, const struct
     return c && c->kept;
 }
 
+static bool fields_equal(const struct oracle_row *a, const struct oracle_row *b, const struct tz_key *key)
+{
+    for (size_t i = 0; i < key->nfields; i++)
+        if (!tz_value_eq(a->v[key->fields[i]], b->v[key->fields[i]]))
+            return false;
+    return true;
+}
+
 static struct oracle_row *find_other(struct oracle *o, const struct oracle_row *r, size_t k, bool dead)
 {
     struct oracle_row *best = NULL;
     for (size_t i = 0; i < o->nrows; i++) {
         struct oracle_row *x = o->rows[i];
-        if (x == r || x->type != r->type || x->deleted != dead || (dead && ora_alias(o, x->type, x->id)))
+        if (x == r || x->type != r->type || x->deleted != dead || !fields_equal(r, x, &r->type->keys[k]) ||
+            (dead && ora_alias(o, x->type, x->id)))
             continue;
         x->deleted = false; /* what a tombstone claimed when it lived */
         bool hit = same(claim_of(o, r, k), claim_of(o, x, k));
@@ -618,22 +627,18 @@ struct tz_area ora_common_area(const struct tz_area *x, const struct tz_area *y)
     return out;
 }
 
-bool oracle_went_into(const struct oracle *o, struct tz_id from, struct tz_id to)
+size_t oracle_parts(const struct oracle *o, struct tz_id id, struct tz_id *out, size_t max)
 {
-    struct tz_id reached[64] = {from};
     size_t n = 1;
+    out[0] = id;
     for (size_t at = 0; at < n; at++)
         for (size_t i = 0; i < o->naliases; i++) {
             const struct oalias *a = &o->aliases[i];
-            bool known = false;
-            if (!tz_id_eq(a->id, reached[at]))
-                continue;
-            if (tz_id_eq(a->first, to))
-                return true;
-            for (size_t k = 0; k < n; k++)
-                known = known || tz_id_eq(reached[k], a->first);
-            if (!known && n < 64)
-                reached[n++] = a->first;
+            bool known = !tz_id_eq(a->first, out[at]);
+            for (size_t k = 0; k < n && !known; k++)
+                known = tz_id_eq(out[k], a->id);
+            if (!known && n < max)
+                out[n++] = a->id;
         }
-    return false;
+    return n;
 }

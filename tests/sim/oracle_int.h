@@ -75,6 +75,12 @@ struct oundo {
     struct oracle_case cwas;
 };
 
+/** Positions in a list by hash; 0 is empty (oracle_index.c). */
+struct oindex {
+    uint32_t *v;
+    size_t n, used;
+};
+
 struct oracle {
     const struct tz_catalogue *cat;
     struct tz_arena arena;
@@ -82,7 +88,9 @@ struct oracle {
     size_t nrows, rows_cap;
     struct oracle_row **gone; /* purged ones */
     size_t ngone, gone_cap;
-    struct oracle_row *flat; /* for the reader */
+    struct oindex row_index, out_index;
+    const struct oracle_row **changed; /* for the reader */
+    size_t changed_cap;
     struct oracle_case **cases;
     size_t ncases, cases_cap;
     struct oracle_case *flat_cases;
@@ -185,6 +193,11 @@ int ora_op_gone(struct oracle *o, const struct tz_op *op, const struct tz_type *
 /** ADD or REMOVE. */
 int ora_elements_gone(struct oracle *o, const struct tz_op *op, const struct tz_type *t);
 int ora_resolve_gone(struct oracle *o, const struct tz_op *op, struct oracle_case *c);
+/* oracle_index.c */
+void ora_row_add(struct oracle *o, struct oracle_row *r);
+/** A row was taken out: those behind it lie elsewhere. */
+void ora_rows_moved(struct oracle *o);
+void ora_outcome_add(struct oracle *o, struct oracle_outcome x);
 /* oracle_op.c */
 int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names);
 int ora_create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names);

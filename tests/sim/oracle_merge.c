@@ -13,10 +13,16 @@ const struct ocommit *ora_commit(const struct oracle *o, tz_ver ver)
 {
     if (o->cs && ver == o->me.ver)
         return o->real ? o->real : &o->me;
-    for (size_t i = o->ncommits; i > 0; i--)
-        if (o->commits[i - 1].ver == ver)
-            return &o->commits[i - 1];
-    return NULL;
+    size_t lo = 0; /* they are in the order of versions */
+    size_t hi = o->ncommits;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (o->commits[mid].ver < ver)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < o->ncommits && o->commits[lo].ver == ver ? &o->commits[lo] : NULL;
 }
 
 bool ora_saw(const struct oracle *o, tz_ver stamp, tz_ver base_ver, uint64_t base_seq)

@@ -223,8 +223,8 @@ void ora_make(struct oracle *o, const struct tz_type *t, struct tz_id id, const 
     r->born = r->life.ver = o->me.ver;
     r->area = *area;
     r->journal = o->mark;
-    ORACLE_GROW(o->rows, o->nrows, o->rows_cap);
-    o->rows[o->nrows++] = o->target = r;
+    ora_row_add(o, r);
+    o->target = r;
     ora_wrote(o, r);
 }
 

@@ -47,6 +47,7 @@ bool oracle_purge(struct oracle *o, const struct tz_type *t, struct tz_id id)
             return false;
         memmove(&o->rows[i], &o->rows[i + 1], (o->nrows - i - 1) * sizeof *o->rows);
         o->nrows--;
+        ora_rows_moved(o);
         ORACLE_GROW(o->gone, o->ngone, o->gone_cap);
         o->gone[o->ngone++] = r;
         return true;

@@ -189,6 +189,8 @@ static void plan_actions(struct sim *w)
     if (!w->actions)
         abort();
     int64_t gap = sim_chance(&r, 30) ? 200 : 2500; /* crowded or spread out */
+    if (w->opt.ops)                                /* many people */
+        gap = 300;
     int64_t at = 0;
     for (size_t i = 0; i < w->nactions; i++) {
         at += (int64_t)sim_below(&r, (uint64_t)gap * 2);
@@ -306,6 +308,8 @@ static void act(struct sim *w, size_t index)
     const struct sim_action *a = &w->actions[index];
     struct sim_client *c = &w->clients[a->client];
     struct sim_rng r = {a->seed | 1};
+    if (w->draining) /* of more that were planned than people had to make */
+        return;
     w->n.actions++;
     if (w->calm_ms && w->now_ms > w->calm_ms && is_fault(a->kind))
         return;

@@ -34,7 +34,7 @@
 enum {
     SIM_DEVICES_USUAL = 14, /* what seeds choose from */
     SIM_DEVICES = 40,       /* with --clients; a bit each in sim_record.readers */
-    SIM_CONNS_MAX = 96,
+    SIM_CONNS_MAX = 256,
     SIM_FORMS_MAX = 4,
     SIM_USERS_MAX = 4,
     SIM_WHY_BYTES = 1024,
@@ -296,6 +296,7 @@ struct sim_record { /* every id anybody made */
     struct tz_id id;
     uint64_t readers; /* bit per client: the record was once in an area it may read */
     unsigned maker;   /* client */
+    uint32_t next;    /* the next of the same slot, by number + 1 */
 };
 
 enum sim_mode {
@@ -342,6 +343,7 @@ struct sim {
     struct sim_conn conns[SIM_CONNS_MAX];
     struct sim_record *records;
     size_t nrecords, records_cap;
+    uint32_t record_slots[16384]; /* by hash of the id: the newest there, by number + 1 */
     struct oracle *oracle;
     struct sim_history *history;
     struct tz_arena scratch; /* changesets fed to the oracle live here to the end */
@@ -432,6 +434,11 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
                           unsigned record);
 /** Note a new id; its number is in every marker it carries. */
 unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id, unsigned maker);
+/** Records of this id: a device may have tried to make what was there. NULL: no (more). */
+struct sim_record *sim_record_of(struct sim *w, struct tz_id id);
+struct sim_record *sim_record_next(struct sim *w, const struct sim_record *r);
+/** The id of record @number is known now. */
+void sim_record_is(struct sim *w, unsigned number, struct tz_id id);
 unsigned sim_marker_check(unsigned number);
 int sim_record_number(const struct sim *w, struct tz_id id);
 

@@ -224,10 +224,7 @@ static struct sim_client *client_of(struct sim *w, uint32_t device)
 
 static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq)
 {
-    for (size_t i = 0; i < c->nsaved; i++)
-        if (c->saved[i].seq == seq)
-            return &c->saved[i];
-    return NULL;
+    return seq && seq <= c->nsaved && c->saved[seq - 1].seq == seq ? &c->saved[seq - 1] : NULL;
 }
 
 struct entry { /* of the audit log, about a changeset; incarnation 0: an incident of the server's own, or a purge */
@@ -361,10 +358,7 @@ static void read_entries(struct sim *w, struct entries *e)
 /** P2: one entry each, with the bytes that were saved. */
 static void check_entry(struct sim *w, struct sim_client *c, const struct entry *x)
 {
-    struct sim_saved *s = NULL;
-    for (size_t i = 0; i < c->nsaved; i++)
-        if (c->saved[i].seq == x->seq)
-            s = &c->saved[i];
+    struct sim_saved *s = (struct sim_saved *)(uintptr_t)saved_of(c, x->seq);
     if (!s) {
         sim_fail(w, "the audit log has %s seq %llu, which was never saved", c->dev->name, x->seq);
         return;
@@ -469,32 +463,62 @@ static void take_row(struct sim *w, const struct tz_row *row)
     sim_note_readers(w, row);
 }
 
-static void look_at_changes(struct sim *w)
+static void look_at_row(struct sim *w, const struct tz_type *t, struct tz_id id)
+{
+    struct tz_err err = {0};
+    struct tz_arena a;
+    tz_arena_init(&a, 8 << 20);
+    struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
+    int rc = tz_replica_get(w->server.look, t, id, &a, row, &err);
+    if (rc != 1)
+        sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
+    if (rc == 1 && !w->history->seeded && of_oracle(t))
+        oracle_seed(w->oracle, t, id, row->rec.v, row->ver, &row->area);
+    if (rc == 1)
+        take_row(w, row);
+    tz_arena_deinit(&a);
+}
+
+/** The part of the feed of one tier and district: by its key, since the whole may be long. */
+static void look_at_part(struct sim *w, int tier, const char *district)
 {
     struct tz_err err = {0};
     struct tz_stmt st = {0};
     int rc = tz_db_prepare(tz_store_db(w->server.store), &st,
-                           "SELECT DISTINCT type, id FROM change WHERE ver > ?1 AND leaving = 0 ORDER BY ver, type, id",
+                           "SELECT DISTINCT type, id FROM change WHERE tier = ?1 AND district = ?2 AND ver > ?3"
+                           " AND leaving = 0 ORDER BY ver, type, id",
                            &err);
-    tz_stmt_bind_int(&st, 1, (int64_t)w->server.ver_seen);
+    tz_stmt_bind_int(&st, 1, tier);
+    tz_stmt_bind_text(&st, 2, district);
+    tz_stmt_bind_int(&st, 3, (int64_t)w->server.ver_seen);
     while (!rc && !w->failed && (rc = tz_stmt_step(&st, &err)) == 1) {
         struct tz_id id;
-        const struct tz_type *t = tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0));
-        struct tz_row *row = tz_arena_alloc(&w->scratch, sizeof *row);
         tz_stmt_id(&st, 1, &id);
-        rc = tz_replica_get(w->server.look, t, id, &w->scratch, row, &err);
-        if (rc == 1) {
-            if (!w->history->seeded && of_oracle(t))
-                oracle_seed(w->oracle, t, id, row->rec.v, row->ver, &row->area);
-            take_row(w, row);
-            rc = 0;
-        }
+        look_at_row(w, tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0)), id);
+        rc = 0;
     }
     tz_stmt_reset(&st);
     tz_stmt_finalize(&st);
-    sim_refs_check(w);
     if (rc && !w->failed)
-        sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
+        sim_fail(w, "reading the feed: %d %s", rc, err.trail);
+}
+
+static void look_at_changes(struct sim *w)
+{
+    const struct tz_type *division = tz_catalogue_type(w->cat, "division");
+    const struct tz_field *code = tz_type_field(division, "code");
+    for (int tier = 0; tier <= 1; tier++) {
+        look_at_part(w, tier, "");
+        for (size_t i = 0; i < w->cat->nrows; i++) {
+            const struct tz_shipped_row *row = &w->cat->rows[i];
+            char district[8] = "";
+            if (row->type != division || row->values[code->index].n != 6) /* a street is part of its district */
+                continue;
+            memcpy(district, row->values[code->index].p, 6);
+            look_at_part(w, tier, district);
+        }
+    }
+    sim_refs_check(w);
 }
 
 /** What the oracle changed, the server changed too. */
@@ -502,14 +526,13 @@ static void look_at_oracle(struct sim *w)
 {
     size_t n;
     char id[TZ_ID_HEX + 1];
-    const struct oracle_row *v = oracle_rows(w->oracle, &n);
+    const struct oracle_row *const *v = oracle_changed(w->oracle, w->server.ver_seen, &n);
     for (size_t i = 0; i < n && !w->failed; i++) {
-        const struct past *p =
-            v[i].ver > w->server.ver_seen ? sim_past_of(w->history, v[i].type, v[i].id, false) : NULL;
-        hex(v[i].id, id);
-        if (v[i].ver > w->server.ver_seen && (!p || p->v[p->n - 1].ver != v[i].ver))
-            sim_fail(w, "%s %s changed at the oracle (version %" PRIu64 "), not on the server", v[i].type->name, id,
-                     v[i].ver & 0xFFFFFF);
+        const struct past *p = sim_past_of(w->history, v[i]->type, v[i]->id, false);
+        hex(v[i]->id, id);
+        if (!p || p->v[p->n - 1].ver != v[i]->ver)
+            sim_fail(w, "%s %s changed at the oracle (version %" PRIu64 "), not on the server", v[i]->type->name, id,
+                     v[i]->ver & 0xFFFFFF);
     }
 }
 

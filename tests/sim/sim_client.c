@@ -128,7 +128,7 @@ static void after_sync(struct sim_client *c)
     if (sim_client_power(c))
         return;
     if ((c->checkpoint_check || c->repaired) && c->office && !c->damaged) {
-        if (c->repaired || sim_below(&c->w->rng, 10) == 0)
+        if (c->repaired || sim_below(&c->w->rng, c->w->opt.ops ? 100 : 10) == 0) /* it reads every row */
             sim_check_checkpoint(c);
         c->repaired = false;
     }

@@ -130,24 +130,29 @@ bool sim_may_read(const struct sim_client *c, const struct tz_area *a)
     return false;
 }
 
-/** A case about a record that does not exist carries what it would be. */
-static bool stands_for(const struct tz_row *row, struct tz_id id)
+/** A case about a record that does not exist carries what it would be: the id of that, else of the row itself. */
+static struct tz_id stands_for(const struct tz_row *row)
 {
     const struct tz_field *f =
         strcmp(row->rec.type->name, "case") == 0 ? tz_type_field(row->rec.type, "target_id") : NULL;
     const struct tz_field *s = f ? tz_type_field(row->rec.type, "subject") : NULL;
-    return f && tz_value_is_text(row->rec.v[s->index], "_created") && row->rec.v[f->index].kind == TZ_V_BLOB &&
-           memcmp(row->rec.v[f->index].p, id.b, TZ_ID_BYTES) == 0;
+    struct tz_id id = row->id;
+    if (f && tz_value_is_text(row->rec.v[s->index], "_created") && row->rec.v[f->index].kind == TZ_V_BLOB)
+        memcpy(id.b, row->rec.v[f->index].p, TZ_ID_BYTES);
+    return id;
 }
 
 void sim_note_readers(struct sim *w, const struct tz_row *row)
 {
-    for (size_t i = 0; i < w->nrecords; i++)
-        if (tz_id_eq(w->records[i].id, row->id) || stands_for(row, w->records[i].id) ||
-            (w->oracle && oracle_went_into(w->oracle, w->records[i].id, row->id)))
-            for (size_t k = 0; k < w->nclients; k++)
-                if (sim_may_read(&w->clients[k], &row->area))
-                    w->records[i].readers |= UINT64_C(1) << k;
+    enum { PARTS_MAX = 256 };
+    struct tz_id parts[PARTS_MAX] = {stands_for(row)};
+    size_t n = w->oracle ? oracle_parts(w->oracle, parts[0], parts, PARTS_MAX) : 1;
+    uint64_t readers = 0;
+    for (size_t k = 0; k < w->nclients; k++)
+        readers |= (uint64_t)sim_may_read(&w->clients[k], &row->area) << k;
+    for (size_t p = 0; p < n; p++)
+        for (struct sim_record *r = sim_record_of(w, parts[p]); r; r = sim_record_next(w, r))
+            r->readers |= readers;
 }
 
 /** "MK000123" and four hex digits that follow from the number: leftovers in free pages of a database do not fake it. */
@@ -173,12 +178,12 @@ unsigned sim_marker_check(unsigned number)
 /** Was the record, under any number that was given to its id, made by @c or once in an area it may read? */
 static bool may_know(const struct sim_client *c, const struct sim_record *r)
 {
-    const struct sim *w = c->w;
+    struct sim *w = c->w;
     if (r->maker == c->index || (r->readers >> c->index & 1))
         return true;
-    for (size_t i = 0; i < w->nrecords; i++) /* a device may try to make what is there already */
-        if (tz_id_eq(w->records[i].id, r->id) &&
-            (w->records[i].maker == c->index || (w->records[i].readers >> c->index & 1)))
+    /* a device may try to make what is there already */
+    for (const struct sim_record *x = sim_record_of(w, r->id); x; x = sim_record_next(w, x))
+        if (x->maker == c->index || (x->readers >> c->index & 1))
             return true;
     return false;
 }

@@ -192,7 +192,7 @@ void sim_net_cut(struct sim *w, uint64_t handle, enum sim_cut how)
     }
     int64_t late = how == SIM_CUT_HALF_OPEN ? 8000 : 300;
     w->n.half_open += how == SIM_CUT_HALF_OPEN;
-    c->black_hole = how == SIM_CUT_HALF_OPEN;
+    c->black_hole = c->black_hole || how == SIM_CUT_HALF_OPEN; /* what it swallowed is not followed by anything */
     sim_at(w, sim_delay(w, 300), SIM_EV_CLOSE_SEEN, handle, sim_below(&w->rng, 2));
     sim_at(w, 1 + (int64_t)sim_below(&w->rng, (uint64_t)late), SIM_EV_CLOSE_SEEN, handle, SIM_CLIENT);
     sim_at(w, 1 + (int64_t)sim_below(&w->rng, (uint64_t)late), SIM_EV_CLOSE_SEEN, handle, SIM_SERVER);

@@ -148,7 +148,7 @@ static struct tz_id create(struct saving *x, const char *type, struct tz_id pare
     if (!x->rc)
         x->rc = tz_save_create(x->s, in, &id, &x->err);
     if (!x->rc)
-        w->records[number].id = id;
+        sim_record_is(w, number, id);
     return id;
 }
 

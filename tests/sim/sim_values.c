@@ -18,14 +18,51 @@ unsigned sim_record_add(struct sim *w, const struct tz_type *t, struct tz_id id,
         if (!w->records)
             abort();
     }
-    w->records[w->nrecords] = (struct sim_record){.type = t, .id = id, .maker = maker};
-    return (unsigned)w->nrecords++;
+    w->records[w->nrecords] = (struct sim_record){.type = t, .maker = maker};
+    unsigned number = (unsigned)w->nrecords++;
+    if (!tz_id_is_zero(id))
+        sim_record_is(w, number, id);
+    return number;
+}
+
+static uint32_t *slot_of(struct sim *w, struct tz_id id)
+{
+    uint64_t h = 14695981039346656037U;
+    for (size_t i = 0; i < TZ_ID_BYTES; i++)
+        h = (h ^ id.b[i]) * 1099511628211U;
+    return &w->record_slots[(h ^ h >> 23) % (sizeof w->record_slots / sizeof *w->record_slots)];
+}
+
+void sim_record_is(struct sim *w, unsigned number, struct tz_id id)
+{
+    uint32_t *slot = slot_of(w, id);
+    w->records[number].id = id;
+    w->records[number].next = *slot;
+    *slot = number + 1;
+}
+
+static struct sim_record *match(struct sim *w, uint32_t at, struct tz_id id)
+{
+    while (at && !tz_id_eq(w->records[at - 1].id, id))
+        at = w->records[at - 1].next;
+    return at ? &w->records[at - 1] : NULL;
+}
+
+struct sim_record *sim_record_of(struct sim *w, struct tz_id id)
+{
+    return match(w, *slot_of(w, id), id);
+}
+
+struct sim_record *sim_record_next(struct sim *w, const struct sim_record *r)
+{
+    return match(w, r->next, r->id);
 }
 
 const struct sim_record *sim_pick(struct sim *w, struct sim_rng *r, const char *type)
 {
     for (int tries = 0; tries < 12 && w->nrecords; tries++) {
-        size_t top = sim_chance(r, 50) ? 4 : sim_chance(r, 50) ? 12 : w->nrecords;
+        size_t hot = 4 + w->opt.ops / 500; /* more people, more firms that several know */
+        size_t top = sim_chance(r, 50) ? hot : sim_chance(r, 50) ? 3 * hot : w->nrecords;
         if (top > w->nrecords)
             top = w->nrecords;
         const struct sim_record *x = &w->records[sim_below(r, top)];
@@ -93,7 +130,9 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
     static const char *const DATES[] = {"2016", "2016-12", "2016-12-31", "2017", "2017-03", "2017-03-01", "2017-03-05"};
     char s[64];
     if (strcmp(f->name, "usci") == 0) { /* few firms: people meet in them. No marker, whoever knows it */
-        (void)snprintf(s, sizeof s, "91120101MA0T%05dX%d", 0, (int)sim_below(r, 9));
+        unsigned firm = (unsigned)sim_below(r, 9);
+        unsigned block = w->opt.ops ? (unsigned)sim_below(r, 1 + w->opt.ops / 20) : 0;
+        (void)snprintf(s, sizeof s, "91120101MA0T%05uX%u", block, firm);
         s[18] = '\0';
         return text(a, s);
     }
@@ -135,8 +174,9 @@ struct tz_value sim_value(struct sim *w, struct sim_rng *r, const struct tz_fiel
 
 int sim_record_number(const struct sim *w, struct tz_id id)
 {
-    for (size_t i = 0; i < w->nrecords; i++)
-        if (tz_id_eq(w->records[i].id, id))
-            return (int)i;
-    return -1;
+    int first = -1;
+    struct sim *x = (struct sim *)(uintptr_t)w;
+    for (const struct sim_record *r = sim_record_of(x, id); r; r = sim_record_next(x, r))
+        first = (int)(r - w->records); /* newest first */
+    return first;
 }
