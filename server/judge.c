@@ -381,7 +381,7 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
     row->born = j->edit.ver;
     tz_judge_writes(j, row);
     if (t->nsteps)
-        return tz_judge_opening(j, row);
+        return tz_judge_opening(j, row, false);
     struct tz_stamps none;
     tz_stamps_init(&none, j->a);
     return tz_judge_put(j, row, &none);

@@ -284,10 +284,9 @@ static int former_number(struct tz_judge *j, const struct tz_row *row, const str
         struct tz_value v = rec->v[number->field];
         if (v.kind != TZ_V_TEXT || v.n != prefix + NUMBER_SERIES + NUMBER_DIGITS)
             continue;
-        *out = tz_arena_dup(j->out, v.p, v.n + 1);
+        *out = tz_arena_dup(j->out, v.p, v.n);
         if (!*out)
             return TZ_E_NOMEM;
-        ((char *)(uintptr_t)*out)[v.n] = '\0';
         int rc = use_number(j, row, *out + prefix);
         return rc ? rc : 1;
     }
@@ -306,13 +305,14 @@ static int give_number(struct tz_judge *j, struct tz_row *row, const struct tz_s
     return tell_number(j, row, number->field);
 }
 
-int tz_judge_opening(struct tz_judge *j, struct tz_row *row)
+int tz_judge_opening(struct tz_judge *j, struct tz_row *row, bool decided)
 {
     struct tz_event_author who = author(j);
     struct tz_event_out out;
     struct tz_stamps none;
     char day[11];
     day_of(j, day);
+    who.decides = decided;
     int rc = tz_event_open(j->s->rep, &who, &row->rec, day, j->a, &out, j->err);
     if (rc || out.code)
         return rc ? rc : refuse(j, &out);

@@ -14,6 +14,7 @@
  *  4. What was to be made stays with its author's later words about it, in one case (late_new knows it).
  */
 #include "case_int.h"
+#include "event_rule.h"
 #include "set.h"
 
 #include <string.h>
@@ -250,6 +251,8 @@ static int late_create(struct late *l)
     struct tz_record said = *in; /* without the defaults: a later catalogue may have others */
     if (!rc)
         rc = tz_judge_new_rights(j, l->t, in, names);
+    if (!rc && l->t->nsteps && !tz_event_may_open(l->t, j->role))
+        return 0;
     if (!rc)
         rc = tz_judge_size(j, in);
     if (!rc)
@@ -469,6 +472,10 @@ static int make(struct tz_judge *j, const struct tz_op *op, const struct tz_row 
         return exists < 0 ? exists : (tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL), 1);
     row->born = j->edit.ver;
     tz_judge_writes(j, row);
+    if (t->nsteps) { /* its number and first step come with it */
+        rc = tz_judge_opening(j, row, true);
+        return rc ? rc : j->res.outcome == TZ_OUT_REFUSED;
+    }
     tz_stamps_init(&none, j->a);
     return tz_judge_put(j, row, &none);
 }

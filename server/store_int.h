@@ -230,9 +230,9 @@ TZ_MUST_USE int tz_judge_leave_street(struct tz_judge *j, struct tz_row *row, st
 
 /* judge_event.c */
 TZ_MUST_USE int tz_judge_event(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t);
-/** @row, a new record of a type with a procedure, is complete and its author's: open it, with its number, and write it.
- */
-TZ_MUST_USE int tz_judge_opening(struct tz_judge *j, struct tz_row *row);
+/** @row, a new record of a type with a procedure, is complete and in place: open it, with its number, and write it.
+ * @decided: by a supervisor's word about what somebody else said. */
+TZ_MUST_USE int tz_judge_opening(struct tz_judge *j, struct tz_row *row, bool decided);
 
 /* judge_late.c */
 /** The @judge's edit is handed in again: what became of (field, element) of the record it is about, after it and before

@@ -39,6 +39,7 @@ struct tz_event_author {
     const struct tz_role *role;
     struct tz_area area; /* records outside it are nobody's business of his */
     bool city;
+    bool decides; /* a supervisor lets in what somebody else said: whose the step is was asked of that one */
 };
 
 /** What is asked for. */
@@ -77,6 +78,8 @@ TZ_MUST_USE int tz_event_judge(struct tz_replica *rep, const struct tz_event_aut
  */
 TZ_MUST_USE int tz_event_open(struct tz_replica *rep, const struct tz_event_author *who, struct tz_record *rec,
                               const char today[11], struct tz_arena *a, struct tz_event_out *out, struct tz_err *err);
+/** Does the procedure of @t let this role open records? */
+bool tz_event_may_open(const struct tz_type *t, const struct tz_role *role);
 /** The unit a user acts for: his own, else the committee of his district (for the centre's people, of the city). 1, 0
  * none. */
 int tz_event_unit(struct tz_replica *rep, const struct tz_event_author *who, struct tz_arena *a, struct tz_id *out,

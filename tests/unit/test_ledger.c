@@ -751,6 +751,38 @@ static void steps_and_changes_of_the_target_both_apply(void **state)
     sx_text_is(f, ITEM, id, "item_no", "L2023120101000001"); /* numbers are for good */
 }
 
+/* ---- rights that went ---- */
+
+/** Opened while the right to do so was going: a supervisor lets it in, and it is an item like any other. */
+static void an_opening_that_comes_late_is_let_in_with_its_number(void **state)
+{
+    struct sx *f = *state;
+    struct office o;
+    office_open(&o, f);
+    sx_see(&f->fi);
+    sx_group(f);
+    assert_int_equal(tz_store_device_grant(f->s, f->fi.d.number, "", "120102", 0, &f->err), 0);
+    sx_commit(f);
+    struct sx_cs *c = sx_begin(&f->fi);
+    struct tz_id id = sx_op_create(c, ITEM, "title=消防通道堵塞", "list_type=issue", "source=quarterly_track",
+                                   "due_on=2024-12-31", "target_type=organisation", sx_ref(f, "target_id", o.org),
+                                   sx_ref(f, "lead_unit", unit_id(UNIT)), NULL);
+    assert_int_equal(sx_push(c)->outcome, TZ_OUT_UNDER_REVIEW);
+    assert_null(sx_row(f, ITEM, id));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM numbering"), 0);
+    const struct tz_row *k = sx_case(f, id, "_created", 1);
+    assert_non_null(k);
+    sx_see(&o.super);
+    sx_applied(sx_resolve(&o.super, k->id, 1, "title=消防通道堵塞", "list_type=issue", "source=quarterly_track",
+                          "due_on=2024-12-31", "target_type=organisation", sx_ref(f, "target_id", o.org),
+                          sx_ref(f, "lead_unit", unit_id(UNIT)), NULL));
+    sx_text_is(f, ITEM, id, "item_no", "L2023120101000001");
+    sx_text_is(f, ITEM, id, "issuer_level", "D");
+    state_is(f, id, "opened");
+    event_has(f, id, 1, "action='open' AND to_state='opened'");
+    sx_applied(next(&o.super, id, "assign"));
+}
+
 /* ---- isolation, units ---- */
 
 static void a_foreign_item_is_as_one_that_never_was(void **state)
@@ -843,6 +875,7 @@ int main(void)
         T(parents_wait_for_their_children),
         T(a_relapse_opens_a_new_item),
         T(steps_and_changes_of_the_target_both_apply),
+        T(an_opening_that_comes_late_is_let_in_with_its_number),
         T(a_foreign_item_is_as_one_that_never_was),
         T(references_of_steps_do_not_tell_what_is_elsewhere),
         T(the_unit_is_the_users_own),
