@@ -403,6 +403,8 @@ int tz_agent_run(const struct tz_agent_options *opt, struct tz_err *err)
         *err = g.why;
         rc = err->code;
     }
+    if (rc == TZ_E_WIPED)
+        rc = tz_round_wiped(opt->dir, err);
     tz_folder_lease_release(lease);
     return rc;
 }

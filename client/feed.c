@@ -194,7 +194,8 @@ static int take_known(struct tz_office *o, const struct tz_type *t, const struct
             return 0;
         had->state = TZ_IMAGE_NONE;
         had->row.ver = row->ver;
-        return put_confirmed(o, t, row->id, had, shadowed, err);
+        rc = put_confirmed(o, t, row->id, had, shadowed, err);
+        return rc ? rc : tz_wipe_owe(o, false, err);
     }
     rc = decode_row(t, row, a, im);
     if (rc)

@@ -6,6 +6,7 @@
  */
 #include "folder.h"
 #include "hash.h"
+#include "import.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,9 +33,9 @@ int tz_folder_path(const char *dir, const char *name, char out[PATH_MAX], struct
 /** Ours, one being written, or hidden (file managers leave those). */
 static bool is_ours(const char *name)
 {
-    static const char *const ours[] = {
-        TZ_FOLDER_DB, TZ_FOLDER_DB "-wal", TZ_FOLDER_DB "-shm", TZ_FOLDER_KEY,    TZ_FOLDER_CERT,
-        TZ_FOLDER_CA, TZ_FOLDER_PIN,       TZ_FOLDER_LEASE,     TZ_FOLDER_SOCKET, "imports"};
+    static const char *const ours[] = {TZ_FOLDER_DB,     TZ_FOLDER_DB "-wal", TZ_FOLDER_DB "-shm", TZ_FOLDER_KEY,
+                                       TZ_FOLDER_CERT,   TZ_FOLDER_CA,        TZ_FOLDER_PIN,       TZ_FOLDER_LEASE,
+                                       TZ_FOLDER_SOCKET, TZ_FOLDER_IMPORTS,   TZ_FOLDER_REVOKED};
     if (name[0] == '.')
         return true;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
@@ -161,14 +162,89 @@ struct tz_office_options tz_folder_office_options(const struct tz_catalogue *cat
     return (struct tz_office_options){.catalogue = catalogue, .clock = tz_clock_system, .random = tz_random_u32};
 }
 
+/* ---- a revoked device ---- */
+
+/** Overwritten, then removed; what is not there is gone already. */
+static int shred(const char *dir, const char *name, struct tz_err *err)
+{
+    static const uint8_t zeros[4096];
+    char path[PATH_MAX];
+    struct stat st;
+    int rc = tz_folder_path(dir, name, path, err);
+    if (rc != 0)
+        return rc;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : io_error(err, path);
+    bool sized = strncmp(name, TZ_FOLDER_DB, strlen(TZ_FOLDER_DB)) != 0 && /* emptied already, and maybe open */
+                 fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    for (off_t left = sized ? st.st_size : 0; left > 0;) {
+        ssize_t n = write(fd, zeros, left > (off_t)sizeof zeros ? sizeof zeros : (size_t)left);
+        if (n <= 0)
+            break;
+        left -= n;
+    }
+    (void)fsync(fd);
+    (void)close(fd);
+    return unlink(path) != 0 && errno != ENOENT ? io_error(err, path) : 0;
+}
+
+int tz_folder_erase(const char *dir, const char *saves, struct tz_err *err)
+{
+    static const char *const files[] = {TZ_FOLDER_DB "-wal", TZ_FOLDER_DB "-shm", TZ_FOLDER_DB, TZ_FOLDER_PIN,
+                                        TZ_FOLDER_CA,        TZ_FOLDER_CERT,      TZ_FOLDER_KEY};
+    char imports[PATH_MAX];
+    int rc = tz_folder_path(dir, TZ_FOLDER_IMPORTS, imports, err);
+    if (rc == 0) /* first of all: whoever opens the folder now finishes this */
+        rc = tz_folder_write(dir, TZ_FOLDER_REVOKED, tz_bytes_str(saves), err);
+    if (rc == 0) {
+        tz_import_forget_all(imports);
+        (void)rmdir(imports);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files && rc == 0; i++) /* the keys last */
+        rc = shred(dir, files[i], err);
+    return rc != 0 ? rc : tz_folder_sync(dir, err);
+}
+
+/** TZ_E_WIPED when the folder was a revoked device's; what a crash left of it goes now. 0 otherwise. */
+static int check_revoked(const char *dir, struct tz_err *err)
+{
+    struct tz_buf text;
+    struct tz_err ignored = {0};
+    char saves[24] = "";
+    tz_buf_init(&text, sizeof saves - 1);
+    int rc = tz_folder_read(dir, TZ_FOLDER_REVOKED, &text, &ignored);
+    if (rc == 0 && text.len - text.pos < sizeof saves)
+        memcpy(saves, text.p + text.pos, text.len - text.pos);
+    tz_buf_deinit(&text);
+    if (rc != 0) /* there is no such file, or nobody can say */
+        return 0;
+    rc = tz_folder_erase(dir, saves, err);
+    return rc != 0 ? rc : tz_err_set(err, TZ_E_WIPED, saves, NULL, NULL, NULL);
+}
+
+int tz_folder_forget_revoked(const char *dir, struct tz_err *err)
+{
+    struct tz_err was = {0};
+    if (check_revoked(dir, &was) == 0)
+        return 0;
+    return was.code == TZ_E_WIPED ? shred(dir, TZ_FOLDER_REVOKED, err) : (*err = was, was.code);
+}
+
 static int open_office(const char *dir, const struct tz_catalogue *catalogue, bool alone, struct tz_office **out,
                        struct tz_err *err)
 {
     char path[PATH_MAX];
+    char imports[PATH_MAX];
     struct tz_office_options opt = tz_folder_office_options(catalogue);
     *out = NULL;
     opt.db.exclusive = alone;
-    int rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
+    opt.imports = imports;
+    int rc = check_revoked(dir, err);
+    if (rc == 0)
+        rc = tz_folder_path(dir, TZ_FOLDER_IMPORTS, imports, err);
+    if (rc == 0)
+        rc = tz_folder_path(dir, TZ_FOLDER_DB, path, err);
     if (rc == 0)
         rc = tz_office_open(path, &opt, out, err);
     if (rc == TZ_E_DB_MISSING) /* what the person did not do is join; the file is our business */

@@ -23,6 +23,8 @@
 #define TZ_FOLDER_CERT "device.crt"
 #define TZ_FOLDER_CA "ca.crt"
 #define TZ_FOLDER_PIN "server.pin"
+#define TZ_FOLDER_REVOKED "revoked"
+#define TZ_FOLDER_IMPORTS "imports"
 #define TZ_FOLDER_LEASE "sync.lock"
 #define TZ_FOLDER_SOCKET "agent.sock"
 
@@ -49,6 +51,14 @@ TZ_MUST_USE int tz_folder_office_alone(const char *dir, const struct tz_catalogu
 struct tz_office_options tz_folder_office_options(const struct tz_catalogue *catalogue);
 /** Take the sync lease without waiting. TZ_E_LEASE when another program holds it; it falls with the process. */
 TZ_MUST_USE int tz_folder_lease(const char *dir, int *fd, struct tz_err *err);
+/**
+ * The device is shut out and everything was handed in: the folder is emptied, the keys last. @saves: how many saves the
+ * server took, kept for whoever asks later. May be called again; whoever opens the folder finishes what was begun, and
+ * is told TZ_E_WIPED.
+ */
+TZ_MUST_USE int tz_folder_erase(const char *dir, const char *saves, struct tz_err *err);
+/** Somebody joins anew here: what tells of the revoked device goes. Nothing when there is none. */
+TZ_MUST_USE int tz_folder_forget_revoked(const char *dir, struct tz_err *err);
 /** -1 is allowed. */
 void tz_folder_lease_release(int fd);
 

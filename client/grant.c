@@ -276,6 +276,8 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
         rc = write_users(o, w, err);
     if (!rc && (gone || other_sight)) /* the latter took the cursors that would have told */
         rc = sweep_all(o, err);
+    if (!rc && (gone || other_sight)) /* the rest goes when what is unsent has been handed in */
+        rc = tz_wipe_owe(o, gone != 0, err);
     if (!rc)
         rc = tz_audit_take(o, w->audit, err);
     if (!rc && news)

@@ -70,6 +70,10 @@ struct tz_import_result {
     char kept[512];                   /* folder of this import; "" in a dry run */
 };
 
+/** What @folder keeps of one import, or of all, is overwritten and removed; nothing when there is none. */
+void tz_import_forget(const char *folder, struct tz_id import);
+void tz_import_forget_all(const char *folder);
+
 /**
  * Run it. What was committed before an error stays (and @out counts it): running again goes on. TZ_E_CSV (line, reason)
  * before anything is written when the file is no sheet, has no known column or cannot be read to its end, TZ_E_IO,

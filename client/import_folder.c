@@ -117,3 +117,56 @@ void tz_import_folder_done(struct tz_import *im, int rc)
         (void)close(im->folder_fd);
     im->folder_fd = -1;
 }
+
+/* ---- what must not be here any more ---- */
+
+/** Its bytes are overwritten first: the name alone would leave them to whoever reads the disk. */
+static void shred(const char *path)
+{
+    static const uint8_t zeros[4096];
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        for (off_t left = st.st_size; left > 0;) {
+            size_t n = left > (off_t)sizeof zeros ? sizeof zeros : (size_t)left;
+            ssize_t wrote = write(fd, zeros, n);
+            if (wrote <= 0)
+                break;
+            left -= wrote;
+        }
+        (void)fsync(fd);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    (void)unlink(path);
+}
+
+static void forget(const char *folder)
+{
+    char path[640];
+    for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, FILES[i]);
+        shred(path);
+    }
+    (void)rmdir(folder);
+}
+
+void tz_import_forget(const char *folder, struct tz_id import)
+{
+    char path[600];
+    char hex[TZ_ID_HEX + 1];
+    tz_id_print(import, hex);
+    (void)snprintf(path, sizeof path, "%s/%s", folder, hex);
+    forget(path);
+}
+
+void tz_import_forget_all(const char *folder)
+{
+    DIR *d = opendir(folder);
+    struct tz_id id;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        if (strlen(e->d_name) == TZ_ID_HEX && !tz_id_parse(e->d_name, &id))
+            tz_import_forget(folder, id);
+    if (d)
+        (void)closedir(d);
+}

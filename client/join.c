@@ -289,6 +289,8 @@ int tz_join(const struct tz_join_options *opt, struct tz_identity *out, bool *ag
     if (rc == 0)
         rc = tz_folder_make(opt->dir, err);
     if (rc == 0)
+        rc = tz_folder_forget_revoked(opt->dir, err);
+    if (rc == 0)
         rc = joined(&j, out, err); /* without the lease: an agent may be at work in a folder that has joined */
     if (rc == 0)
         rc = join_alone(&j, out, err);

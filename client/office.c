@@ -206,9 +206,12 @@ int tz_office_open(const char *path, const struct tz_office_options *opt, struct
     o->clock = opt->clock;
     o->random = opt->random;
     o->random_ctx = opt->random_ctx;
+    o->imports = opt->imports ? strdup(opt->imports) : NULL;
+    struct tz_db_options db = opt->db;
+    db.secure_delete = !db.readonly;
     for (size_t i = 0; i < TZ_OFFICE_CACHE; i++)
         tz_arena_init(&o->cache[i].arena, TZ_OFFICE_CHANGESET_ARENA_BYTES);
-    int rc = tz_db_open(path, opt->db.readonly ? TZ_DB_READ : TZ_DB_WRITE, &opt->db, &o->db, err);
+    int rc = tz_db_open(path, db.readonly ? TZ_DB_READ : TZ_DB_WRITE, &db, &o->db, err);
     if (!rc && opt->db.readonly) {
         rc = tz_replica_open(o->db, o->cat, TZ_SIDE_CLIENT, false, &o->rep, err);
         if (!rc)
@@ -236,6 +239,7 @@ void tz_office_close(struct tz_office *o)
         tz_arena_deinit(&o->cache[i].arena);
     tz_replica_close(o->rep);
     tz_db_close(o->db);
+    free(o->imports);
     free(o);
 }
 

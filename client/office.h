@@ -40,6 +40,7 @@ struct tz_office_options {
     const struct tz_catalogue *catalogue; /* borrowed */
     struct tz_db_options db;
     struct tz_clock clock;
+    const char *imports;           /* folder of the kept sheets, copied; NULL: none */
     uint32_t (*random)(void *ctx); /* for ids */
     void *random_ctx;
 };
@@ -180,6 +181,23 @@ TZ_MUST_USE int tz_office_fill(struct tz_office *o, const struct tz_msg_rows *ro
 TZ_MUST_USE int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, size_t n,
                                      const struct tz_msg_checkpoint *c, struct tz_err *err);
 bool tz_office_filling(struct tz_office *o);
+
+/* ---- what must not be here any more (wipe.c) ---- */
+/** Is anything left to wipe or to be told? */
+TZ_MUST_USE int tz_office_wipe_due(struct tz_office *o, bool *due, struct tz_err *err);
+struct tz_wiped {
+    bool waits;   /* saves are to be handed in first */
+    bool receipt; /* the server is to be told: at @ver nothing outside the grant is here */
+    tz_ver ver;
+};
+/** Wipe what left: as far as it may be by now. Nothing due: nothing. */
+TZ_MUST_USE int tz_office_wipe(struct tz_office *o, struct tz_wiped *out, struct tz_err *err);
+/** The server has noted the receipt. */
+TZ_MUST_USE int tz_office_wipe_noted(struct tz_office *o, struct tz_err *err);
+/** The device is shut out: nothing is saved any more. */
+TZ_MUST_USE int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_order *order, struct tz_err *err);
+/** Then everything goes that could be handed in or read; @saves: how many the server took. May be called again. */
+TZ_MUST_USE int tz_office_erase(struct tz_office *o, uint64_t *saves, struct tz_err *err);
 
 /* ---- telling ---- */
 struct tz_office_status {

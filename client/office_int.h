@@ -108,6 +108,9 @@ enum tz_office_stmt {
     OS_USERS,
     OS_USER_ADD,
     OS_USER_ROLE,
+    OS_WIPE_EMPTY,
+    OS_WIPE_GRANTED,
+    OS_WIPE_NEXT,
     OS_COUNT
 };
 
@@ -138,6 +141,7 @@ struct tz_office {
     struct tz_db *db;
     struct tz_replica *rep;
     const struct tz_catalogue *cat;
+    char *imports; /* folder of the kept sheets; NULL none; owned */
     struct tz_clock clock;
     uint32_t (*random)(void *ctx);
     void *random_ctx;
@@ -296,6 +300,12 @@ TZ_MUST_USE int tz_missing_told(struct tz_office *o, struct tz_arena *a, const u
 /** The server forgot answers: saves that had them are to be handed in again, and are on top of the confirmed rows until
  * they count anew. Ranges are written, rows are set aside. */
 TZ_MUST_USE int tz_reoffer_mark(struct tz_office *o, uint64_t judged_seq, struct tz_err *err);
+
+/* ---- wipe.c ---- */
+/** Records left, or (@receipt) areas: what else says anything of them is to go. In the transaction that drops them. */
+TZ_MUST_USE int tz_wipe_owe(struct tz_office *o, bool receipt, struct tz_err *err);
+/** TZ_E_HELD_REVOKED when nothing may be saved here any more. */
+TZ_MUST_USE int tz_wipe_check(struct tz_office *o, struct tz_err *err);
 
 /* ---- lost.c ---- */
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */

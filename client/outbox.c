@@ -455,6 +455,8 @@ static int fill_refused(struct tz_office *o, struct tz_bytes raw, const struct t
                         struct tz_outbox_entry *e, struct tz_err *err)
 {
     struct tz_changeset cs;
+    if (raw.n == 0) /* its words were wiped */
+        return 0;
     int rc = tz_msg_read_changeset(raw, a, &cs, err);
     struct tz_refused_op *v = rc ? NULL : tz_arena_calloc(a, r->nops + 1, sizeof *v);
     if (!v)

@@ -194,5 +194,7 @@ int tz_refresh_end(struct tz_office *o, struct tz_err *err)
     }
     if (!rc && dropped)
         tz_log(TZ_LOG_INFO, "office", "refreshed", "gone=%llu", (unsigned long long)dropped);
+    if (!rc && dropped)
+        rc = tz_wipe_owe(o, false, err);
     return rc;
 }

@@ -21,13 +21,13 @@ enum { LOAD_MAX = TZ_MSG_CHANGESETS_MAX };
 
 static int mark_all(struct tz_office *o, uint64_t judged_seq, struct tz_err *err)
 {
-    struct tz_stmt *s =
-        tz_office_sql(o, OS_REOFFER_MARK,
-                      "UPDATE outbox SET reoffer = 1 WHERE result IS NOT NULL AND mac IS NOT NULL AND"
-                      " ((outcome IN (1, 2, 6) AND EXISTS (SELECT 1 FROM lost_range r WHERE outbox.ver > r.above"
-                      " AND outbox.ver <= r.upto)) OR"
-                      " (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND (incarnation <> ?1 OR seq > ?2)))",
-                      err);
+    struct tz_stmt *s = tz_office_sql(
+        o, OS_REOFFER_MARK,
+        "UPDATE outbox SET reoffer = 1 WHERE length(raw) > 0 AND result IS NOT NULL AND mac IS NOT NULL AND"
+        " ((outcome IN (1, 2, 6) AND EXISTS (SELECT 1 FROM lost_range r WHERE outbox.ver > r.above"
+        " AND outbox.ver <= r.upto)) OR"
+        " (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND (incarnation <> ?1 OR seq > ?2)))",
+        err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, o->st.id.incarnation);

@@ -275,6 +275,15 @@ static int run_loop(struct round *r, struct tz_loop *loop, struct tz_err *err)
     return rc;
 }
 
+int tz_round_wiped(const char *dir, struct tz_err *err)
+{
+    struct tz_err failed = {0};
+    int rc = tz_folder_erase(dir, err->nargs ? err->args[0] : "", &failed);
+    if (rc != 0) /* the next start goes on; what matters is gone from the database */
+        *err = failed;
+    return err->code;
+}
+
 int tz_round_run(const struct tz_round_options *opt, struct tz_round_report *report, struct tz_err *err)
 {
     struct round r = {.opt = opt, .report = report};
@@ -296,6 +305,8 @@ int tz_round_run(const struct tz_round_options *opt, struct tz_round_report *rep
             rc = read;
     }
     tz_loop_free(loop);
+    if (rc == TZ_E_WIPED)
+        rc = tz_round_wiped(opt->dir, err);
     tz_folder_lease_release(lease);
     return rc;
 }

@@ -54,4 +54,7 @@ struct tz_round_options {
 /** TZ_E_LEASE when another program is syncing; otherwise how the session ended. @r is filled as far as it came. */
 TZ_MUST_USE int tz_round_run(const struct tz_round_options *opt, struct tz_round_report *r, struct tz_err *err);
 
+/** A session ended with TZ_E_WIPED in @err: the folder is emptied. Returns err->code. */
+int tz_round_wiped(const char *dir, struct tz_err *err);
+
 #endif

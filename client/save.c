@@ -75,7 +75,8 @@ int tz_save_begin(struct tz_office *o, const struct tz_save_options *opt, struct
         return rc;
     }
     o->saving = true;
-    rc = save_init(s, o, opt ? opt : &none, err);
+    rc = tz_wipe_check(o, err);
+    rc = rc ? rc : save_init(s, o, opt ? opt : &none, err);
     if (rc) {
         tz_save_cancel(s);
         return rc;

@@ -9,6 +9,9 @@
  * again, until the outbox is empty DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐ ─ filling ─> FILL
  * job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
+ *   GREETING ──WipeOrder──> LEAVING: hand in, erase everything, say so, close (the device is revoked)
+ *   RUNNING, all handed in and shown: wipe what left the grant, say so
+ *
  * Invariants
  *  1. The lanes never wait for each other, but once: behind a purge the own edits are handed in before everything is
  * fetched anew.
@@ -44,7 +47,7 @@ enum {
 enum up_phase { UP_REOFFER, UP_PROVE, UP_NEW };
 enum { RENUMBERED_MAX = 2 }; /* in one session: a server that never agrees must not keep us here */
 
-enum sync_state { SYNC_NEW, SYNC_SAYING, SYNC_GREETING, SYNC_ENTERING, SYNC_RUNNING, SYNC_CLOSED };
+enum sync_state { SYNC_NEW, SYNC_SAYING, SYNC_GREETING, SYNC_ENTERING, SYNC_RUNNING, SYNC_LEAVING, SYNC_CLOSED };
 
 struct tz_sync {
     struct tz_sync_config cfg;
@@ -81,6 +84,12 @@ struct tz_sync {
     struct tz_lost_key lost_at;
     struct tz_lost_key *lost_keys; /* on their way; owned */
     size_t nlost_keys;
+    /* what must not be here any more */
+    bool wiping;         /* a job is under way, or its receipt is not noted yet */
+    bool wiped;          /* nothing was left when last looked */
+    bool erasing;        /* LEAVING: nothing is handed in any more */
+    uint64_t saves_held; /* LEAVING: what the server took */
+    uint64_t waited_at;  /* after_seq when wiping last had to wait, + 1 */
     /* once */
     bool caught_up;
     void (*verified)(void *ctx, const struct tz_msg_verified *v);
@@ -241,7 +250,8 @@ static void send_pull(struct tz_sync *s, struct tz_bytes body)
 
 static void up_pump(struct tz_sync *s)
 {
-    if (s->state != SYNC_RUNNING || s->loading || s->renumbering)
+    bool open = s->state == SYNC_RUNNING || (s->state == SYNC_LEAVING && !s->erasing);
+    if (!open || s->loading || s->renumbering)
         return;
     if (wants_numbers(s)) {
         ask_for_numbers(s);
@@ -266,12 +276,118 @@ static void offer_lost(struct tz_sync *s)
     s->io.submit(s->io.ctx, j);
 }
 
+/* ---- what must not be here any more ---- */
+
+static void start_wiping(struct tz_sync *s)
+{
+    struct tz_cjob *j = job_new(s, TZ_CJOB_WIPE, NULL);
+    if (!j)
+        return;
+    s->wiping = true;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void start_erasing(struct tz_sync *s)
+{
+    struct tz_cjob *j = job_new(s, TZ_CJOB_ERASE, NULL);
+    if (!j)
+        return;
+    s->erasing = true;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void send_receipt(struct tz_sync *s, tz_ver ver, bool all)
+{
+    const struct tz_msg_wipe_receipt m = {.ver = ver, .all = all};
+    struct tz_buf b;
+    tz_buf_init(&b, 64);
+    if (tz_msg_put_wipe_receipt(&b, &m))
+        sync_fail(s, TZ_E_NOMEM, NULL);
+    else
+        s->io.send(s->io.ctx, TZ_MSG_WIPE_RECEIPT, TZ_LANE_CONTROL, tz_buf_unread(&b));
+    tz_buf_deinit(&b);
+}
+
+static void check_caught_up(struct tz_sync *s);
+
+static void on_wiped(struct tz_sync *s, struct tz_cjob *j)
+{
+    if (j->wiped.waits) {                              /* somebody saved meanwhile: that goes first */
+        bool again = s->waited_at != s->after_seq + 1; /* else its answer did not come: the next session sends it */
+        s->waited_at = s->after_seq + 1;
+        s->wiping = false;
+        s->wiped = !again;
+        s->look_again = again;
+        up_pump(s);
+        check_caught_up(s);
+        return;
+    }
+    if (j->wiped.receipt) {
+        send_receipt(s, j->wiped.ver, false);
+        return;
+    }
+    s->wiping = false;
+    s->wiped = true;
+    check_caught_up(s);
+}
+
+static void on_wipe_noted(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_err err = {0};
+    bool noted = false;
+    if (tz_msg_read_wipe_noted(f->body, &noted, &err)) {
+        sync_close(s, &err);
+    } else if (s->state == SYNC_LEAVING && s->erasing) {
+        tz_err_setf(&err, TZ_E_WIPED, "%llu", (unsigned long long)s->saves_held);
+        sync_close(s, &err);
+    } else if (!s->wiping) {
+        sync_fail(s, TZ_E_PROTOCOL, "WipeNoted nobody asked for");
+    } else if (!noted) { /* the grant changed meanwhile: the next session tells what is to go */
+        s->wiping = false;
+        s->wiped = true;
+        check_caught_up(s);
+    } else {
+        struct tz_cjob *j = job_new(s, TZ_CJOB_WIPED, NULL);
+        if (j)
+            s->io.submit(s->io.ctx, j);
+    }
+}
+
+static void on_wipe_order(struct tz_sync *s, const struct tz_frame *f)
+{
+    struct tz_cjob *j = job_new(s, TZ_CJOB_REVOKED, &f->body);
+    if (!j)
+        return;
+    s->state = SYNC_ENTERING;
+    s->io.submit(s->io.ctx, j);
+}
+
+static void on_revoked(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->state = SYNC_LEAVING;
+    s->push_max = j->push_max;
+    s->phase = UP_NEW; /* all that is unsent, as it is */
+    s->forked = false;
+    s->empty = !j->taking;
+    s->look_again = j->taking;
+    up_pump(s);
+    check_caught_up(s);
+}
+
+static void on_erased(struct tz_sync *s, struct tz_cjob *j)
+{
+    s->saves_held = j->n;
+    send_receipt(s, j->ver, true);
+}
+
 static void check_caught_up(struct tz_sync *s)
 {
     bool up = s->empty && !s->look_again && answered(s) && !s->renumbering && !wants_numbers(s);
     if (s->state == SYNC_RUNNING && up && s->pull.len)
         send_pull(s, tz_buf_unread(&s->pull));
-    if (s->caught_up || s->state != SYNC_RUNNING || !up || s->filling)
+    if (s->state == SYNC_LEAVING && up && !s->erasing)
+        start_erasing(s);
+    if (s->state != SYNC_RUNNING || !up || s->filling)
         return;
     if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
         return;
@@ -279,6 +395,10 @@ static void check_caught_up(struct tz_sync *s)
         offer_lost(s);
         return;
     }
+    if (!s->wiped && !s->wiping)
+        start_wiping(s);
+    if (s->caught_up || !s->wiped)
+        return;
     s->caught_up = true;
     s->io.event(s->io.ctx, TZ_SYNC_CAUGHT_UP);
 }
@@ -534,6 +654,7 @@ static void on_down_done(struct tz_sync *s, struct tz_cjob *j)
     if (j->kind == TZ_CJOB_CHECKPOINT) {
         s->count.checkpoints++;
         s->count.checkpoint = j->checkpoint.ver;
+        s->wiped = s->wiped && !j->due;
         s->io.event(s->io.ctx, TZ_SYNC_CHECKPOINT);
         if (s->repair)
             tz_repair_on_checkpoint(s->repair);
@@ -775,6 +896,7 @@ static const struct handler running[] = {
     {TZ_MSG_HISTORY, TZ_LANE_CONTROL, on_history},
     {TZ_MSG_RENUMBERED, TZ_LANE_CONTROL, on_renumbered},
     {TZ_MSG_LOST_TAKEN, TZ_LANE_CONTROL, on_lost_taken},
+    {TZ_MSG_WIPE_NOTED, TZ_LANE_CONTROL, on_wipe_noted},
 };
 
 void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
@@ -791,7 +913,19 @@ void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
         on_welcome(s, f);
         return;
     }
-    bool greeted = s->state == SYNC_RUNNING || s->state == SYNC_ENTERING;
+    if (s->state == SYNC_GREETING && f->type == TZ_MSG_WIPE_ORDER && f->lane == TZ_LANE_CONTROL) {
+        on_wipe_order(s, f);
+        return;
+    }
+    if (s->state == SYNC_LEAVING && f->type == TZ_MSG_RESULTS && f->lane == TZ_LANE_UP) {
+        on_results(s, f);
+        return;
+    }
+    if (s->state == SYNC_LEAVING && f->type == TZ_MSG_WIPE_NOTED && f->lane == TZ_LANE_CONTROL) {
+        on_wipe_noted(s, f);
+        return;
+    }
+    bool greeted = s->state == SYNC_RUNNING || s->state == SYNC_ENTERING || s->state == SYNC_LEAVING;
     if (greeted && (f->type == TZ_MSG_PING || f->type == TZ_MSG_PONG)) {
         on_ping(s, f);
         return;
@@ -842,6 +976,19 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
         break;
     case TZ_CJOB_LOST_TAKE:
         on_lost_noted(s);
+        break;
+    case TZ_CJOB_WIPE:
+        on_wiped(s, j);
+        break;
+    case TZ_CJOB_WIPED:
+        s->wiping = false;
+        check_caught_up(s); /* looks once more */
+        break;
+    case TZ_CJOB_REVOKED:
+        on_revoked(s, j);
+        break;
+    case TZ_CJOB_ERASE:
+        on_erased(s, j);
         break;
     case TZ_CJOB_REPAIR: /* takes the job */
         on_repair_job(s, j);

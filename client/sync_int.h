@@ -21,7 +21,11 @@ enum tz_cjob_kind {
     TZ_CJOB_RENUMBER, /* ask for numbers */
     TZ_CJOB_LOST_LOAD,
     TZ_CJOB_LOST_TAKE,
-    TZ_CJOB_MAKE_OVER /* take them */
+    TZ_CJOB_MAKE_OVER, /* take them */
+    TZ_CJOB_WIPE,      /* what left the grant, as far as it may go by now */
+    TZ_CJOB_WIPED,     /* the server has noted the receipt */
+    TZ_CJOB_REVOKED,   /* the order came: nothing is saved any more */
+    TZ_CJOB_ERASE      /* everything */
 };
 
 /**
@@ -62,6 +66,9 @@ struct tz_cjob {
     tz_ver ver;                    /* ENTER: visible checkpoint */
     struct tz_results_taken taken; /* RESULTS */
     bool unasked;                  /* RESULTS: they answer no Push */
+    struct tz_wiped wiped;         /* WIPE */
+    bool due;                      /* CHECKPOINT: something left, and is to be wiped */
+    bool taking;                   /* REVOKED: unsent saves may be handed in */
     tz_ver head;                   /* ENTER */
     bool filling;                  /* ENTER */
     bool refreshing;               /* ENTER: `out`, the Pull, waits until the outbox is handed in */

@@ -173,6 +173,26 @@ static int run_checkpoint(struct tz_cjob *j, struct tz_office *o)
     int rc = tz_office_checkpoint(o, j->frames, j->nframes, &j->checkpoint, &j->err);
     for (size_t i = 0; i < j->nframes && !rc; i++)
         j->n += count_rows(j->frames[i]);
+    return rc ? rc : tz_office_wipe_due(o, &j->due, &j->err);
+}
+
+static int run_revoked(struct tz_cjob *j, struct tz_office *o)
+{
+    struct tz_msg_wipe_order order;
+    int rc = tz_msg_read_wipe_order(j->frames[0], &order, &j->err);
+    if (!rc)
+        rc = tz_office_revoked(o, &order, &j->err);
+    j->push_max = cap_of(order.push_in_flight_max, TZ_PUSH_IN_FLIGHT_MAX);
+    j->taking = order.taking;
+    return rc;
+}
+
+static int run_erase(struct tz_cjob *j, struct tz_office *o)
+{
+    uint64_t saves = 0;
+    int rc = tz_office_erase(o, &saves, &j->err);
+    j->n = (size_t)saves;
+    j->ver = o->st.checkpoint;
     return rc;
 }
 
@@ -197,6 +217,14 @@ static int run_kind(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
         return run_lost_load(j, o);
     case TZ_CJOB_LOST_TAKE:
         return run_lost_take(j, o, a);
+    case TZ_CJOB_WIPE:
+        return tz_office_wipe(o, &j->wiped, &j->err);
+    case TZ_CJOB_WIPED:
+        return tz_office_wipe_noted(o, &j->err);
+    case TZ_CJOB_REVOKED:
+        return run_revoked(j, o);
+    case TZ_CJOB_ERASE:
+        return run_erase(j, o);
     case TZ_CJOB_REPAIR:
         return tz_repair_step_run(j->step, j->nframes ? &j->frames[0] : NULL, o, a, &j->err);
     case TZ_CJOB_CHECKPOINT:

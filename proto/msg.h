@@ -34,6 +34,9 @@ enum tz_msg_type { /* frame types */
                    TZ_MSG_VERIFIED = 21,
                    TZ_MSG_DIGEST_REQUEST = 22,
                    TZ_MSG_DIGEST = 23,
+                   TZ_MSG_WIPE_ORDER = 28,
+                   TZ_MSG_WIPE_RECEIPT = 29,
+                   TZ_MSG_WIPE_NOTED = 37,
                    TZ_MSG_DAMAGE = 32,
                    TZ_MSG_DAMAGE_NOTED = 33,
                    TZ_MSG_HISTORY_ASK = 24,
@@ -202,6 +205,17 @@ struct tz_msg_digest {
     bool more, repair_keeps;
 };
 
+/** In the place of Welcome: the device is revoked. */
+struct tz_msg_wipe_order {
+    uint32_t device, incarnation, push_in_flight_max;
+    bool taking; /* unsent saves may be handed in */
+};
+/** Nothing outside the grant is on the device any more. */
+struct tz_msg_wipe_receipt {
+    tz_ver ver;
+    bool all;
+};
+
 struct tz_damage_bucket {
     struct tz_bucket_key key;
     uint8_t range;
@@ -344,6 +358,12 @@ TZ_MUST_USE int tz_msg_put_digest(struct tz_buf *out, const struct tz_msg_digest
 /** Everything but the rows, which tz_msg_put_rows_row wrote before: a Digest has them in the same form as Rows. */
 TZ_MUST_USE int tz_msg_put_digest_tail(struct tz_buf *out, const struct tz_msg_digest *m);
 TZ_MUST_USE int tz_msg_read_digest(struct tz_bytes in, struct tz_arena *a, struct tz_msg_digest *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_wipe_order(struct tz_buf *out, const struct tz_msg_wipe_order *m);
+TZ_MUST_USE int tz_msg_read_wipe_order(struct tz_bytes in, struct tz_msg_wipe_order *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_wipe_receipt(struct tz_buf *out, const struct tz_msg_wipe_receipt *m);
+TZ_MUST_USE int tz_msg_read_wipe_receipt(struct tz_bytes in, struct tz_msg_wipe_receipt *m, struct tz_err *err);
+TZ_MUST_USE int tz_msg_put_wipe_noted(struct tz_buf *out, bool noted);
+TZ_MUST_USE int tz_msg_read_wipe_noted(struct tz_bytes in, bool *noted, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_damage(struct tz_buf *out, const struct tz_msg_damage *m);
 TZ_MUST_USE int tz_msg_read_damage(struct tz_bytes in, struct tz_msg_damage *m, struct tz_err *err);
 TZ_MUST_USE int tz_msg_put_damage_noted(struct tz_buf *out, bool noted);

@@ -8,6 +8,7 @@
 #include "addr.h"
 #include "hash.h"
 #include "invite.h"
+#include "reason.h"
 
 #include <string.h>
 
@@ -205,6 +206,75 @@ static int user_disable(struct tz_store *s, const struct tz_admin_env *env, cons
     return 0;
 }
 
+/** What waits or is held of a device: one save, or all of them in their order. */
+struct settling {
+    uint32_t device;
+    uint64_t seq[512];
+    size_t n;
+};
+
+static int note_seq(void *ctx, const struct tz_backlog_entry *e)
+{
+    struct settling *x = ctx;
+    if (e->device == x->device && x->n < sizeof x->seq / sizeof *x->seq)
+        x->seq[x->n++] = e->seq;
+    return 1;
+}
+
+static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struct tz_admin_outcome *out,
+                          struct tz_err *err)
+{
+    static const char *const keys[] = {"name", "reason", NULL};
+    struct settling x = {.n = 0};
+    struct tz_device d;
+    uint64_t counts[8] = {0};
+    json_int_t one = json_integer_value(json_object_get(q, "seq"));
+    int rc = need(q, keys, err);
+    if (!rc)
+        rc = tz_reason_check(text_of(q, "reason"), err);
+    if (rc)
+        return rc;
+    int found = tz_store_device_by_name(s, text_of(q, "name"), &d, err);
+    if (found <= 0)
+        return found < 0 ? found : tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
+    x.device = d.number;
+    if (one > 0)
+        x.seq[x.n++] = (uint64_t)one;
+    else
+        rc = tz_store_backlog(s, note_seq, &x, err);
+    if (!rc && x.n == 0)
+        rc = tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
+    for (size_t i = 0; i < x.n && !rc; i++) {
+        enum tz_outcome o = TZ_OUT_NONE;
+        rc = tz_store_backlog_settle(s, d.number, x.seq[i], judge, text_of(q, "reason"), &o, err);
+        if (rc == TZ_E_NOT_FOUND && one <= 0 && i) /* an earlier one of this run has released it */
+            rc = 0;
+        else if (!rc && (unsigned)o < 8)
+            counts[o]++;
+    }
+    out->rows = true;
+    if (!rc)
+        out->reply = json_pack("{s:s,s:I,s:I,s:I,s:I}", "name", d.name, "applied",
+                               (json_int_t)(counts[TZ_OUT_APPLIED] + counts[TZ_OUT_SUPERSEDED]), "refused",
+                               (json_int_t)counts[TZ_OUT_REFUSED], "under_review",
+                               (json_int_t)counts[TZ_OUT_UNDER_REVIEW], "saves", (json_int_t)x.n);
+    return rc;
+}
+
+static int backlog_apply(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                         struct tz_admin_outcome *out, struct tz_err *err)
+{
+    (void)env;
+    return backlog_settle(s, q, true, out, err);
+}
+
+static int backlog_discard(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                           struct tz_admin_outcome *out, struct tz_err *err)
+{
+    (void)env;
+    return backlog_settle(s, q, false, out, err);
+}
+
 static int restore_close(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
                          struct tz_admin_outcome *out, struct tz_err *err)
 {
@@ -246,6 +316,8 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
                     {"device revoke", device_revoke},
                     {"device grant", device_grant},
                     {"user grant", user_grant},
+                    {"backlog apply", backlog_apply},
+                    {"backlog discard", backlog_discard},
                     {"user add", user_add},
                     {"user unit", user_unit},
                     {"user disable", user_disable},

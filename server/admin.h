@@ -11,6 +11,7 @@
  *   {"command":"device revoke","name":…}                          → {"device":…,"name":…}
  *   {"command":"device grant","name":…,"role":…?,"area":…?,"until":…?} → {"device":…,"role":…,"area":…,"until_ms":…}
  *   {"command":"user grant","code":…,"role":…,"area":…}           → {"code":…,…}
+ *   {"command":"backlog apply"|"backlog discard","name":…,"seq":…?,"reason":…} → {"name":…,"applied":…,"refused":…,…}
  *   {"command":"user add","code":…,"name":…,"role":…,"area":…}    → {"id":…,"code":…}
  *   {"command":"user unit","code":…,"unit":…}                     → {"code":…,"unit":…}
  *   {"command":"user disable","code":…}                           → {"code":…}

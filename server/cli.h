@@ -27,6 +27,7 @@ enum tz_opt {
     TZ_OPT_AREA,
     TZ_OPT_UNIT,
     TZ_OPT_UNTIL,
+    TZ_OPT_REASON,
     TZ_OPT_ADDRESS,
     TZ_OPT_DEVICE,
     TZ_OPT_AS_DEVICE,
@@ -115,6 +116,8 @@ int tz_cmd_user_unit(struct tz_cli *c);
 int tz_cmd_user_list(struct tz_cli *c);
 int tz_cmd_user_disable(struct tz_cli *c);
 int tz_cmd_backlog(struct tz_cli *c);
+int tz_cmd_backlog_apply(struct tz_cli *c);
+int tz_cmd_backlog_discard(struct tz_cli *c);
 int tz_cmd_balance(struct tz_cli *c);
 int tz_cmd_dump(struct tz_cli *c);
 int tz_cmd_verify(struct tz_cli *c);

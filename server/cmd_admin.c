@@ -176,7 +176,10 @@ int tz_cmd_device_revoke(struct tz_cli *c)
     if (rc || (rc = print_json(c, r)) != 1)
         return rc;
     tz_cli_say(
-        c, tr(c, "已停用设备“%s”；它未送出的内容仍在它自己那里", "device \"%s\" is shut out; unsent work stays on it"),
+        c,
+        tr(c, "已停用设备“%s”；它下次连接时交出未送出的内容（taizhangd backlog 查看），然后清除全部资料",
+           "device \"%s\" is shut out; when it connects it hands in what is unsent (see taizhangd backlog) and wipes"
+           " everything"),
         text_of(r, "name"));
     json_decref(r);
     return 0;
@@ -261,6 +264,41 @@ int tz_cmd_user_disable(struct tz_cli *c)
     tz_cli_say(c, tr(c, "已停用用户“%s”", "user \"%s\" is disabled"), text_of(r, "code"));
     json_decref(r);
     return 0;
+}
+
+/** NAME, or NAME/SEQ: one save. */
+static int settle_backlog(struct tz_cli *c, const char *command)
+{
+    json_t *q = json_pack("{s:s}", "command", command);
+    json_t *r = NULL;
+    const char *slash = strrchr(c->arg, '/');
+    bool one = slash && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1) && strlen(slash + 1) < 19;
+    (void)json_object_set_new(q, "name", json_stringn(c->arg, one ? (size_t)(slash - c->arg) : strlen(c->arg)));
+    if (one)
+        (void)json_object_set_new(q, "seq", json_integer(strtoll(slash + 1, NULL, 10)));
+    put_opt(c, q, "reason", TZ_OPT_REASON);
+    int rc = tz_cli_change(c, q, &r);
+    if (rc || (rc = print_json(c, r)) != 1)
+        return rc;
+    tz_cli_say(c,
+               tr(c, "“%s”的 %lld 次保存：生效 %lld，转交审核 %lld，未采用 %lld",
+                  "%s: of %lld saves %lld took effect, %lld are under review, %lld were refused"),
+               text_of(r, "name"), (long long)json_integer_value(json_object_get(r, "saves")),
+               (long long)json_integer_value(json_object_get(r, "applied")),
+               (long long)json_integer_value(json_object_get(r, "under_review")),
+               (long long)json_integer_value(json_object_get(r, "refused")));
+    json_decref(r);
+    return 0;
+}
+
+int tz_cmd_backlog_apply(struct tz_cli *c)
+{
+    return settle_backlog(c, "backlog apply");
+}
+
+int tz_cmd_backlog_discard(struct tz_cli *c)
+{
+    return settle_backlog(c, "backlog discard");
 }
 
 int tz_cmd_restore_close(struct tz_cli *c)

@@ -281,7 +281,7 @@ static void on_admin_done(void *ctx, struct tz_control_token token, struct tz_ad
 {
     struct tz_server *s = ctx;
     if (out->revoked)
-        cut_device(s, out->revoked, TZ_E_REVOKED);
+        cut_device(s, out->revoked, TZ_E_GRANT_CHANGED); /* it comes back and is told what to do */
     if (out->regranted)
         cut_device(s, out->regranted, TZ_E_GRANT_CHANGED);
     if (out->rows)

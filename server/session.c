@@ -21,11 +21,12 @@
 #include <string.h>
 
 enum { GREETING_MS = 5000, IDLE_MS = 120000, ACKED_MS = 3600 * 1000, READ_ARENA_BYTES = 8 * 1024 * 1024 };
-enum { S_GREETING, S_OPENING, S_READY, S_ENROLLING, S_CLOSED, S_COUNT };
+enum { S_GREETING, S_OPENING, S_READY, S_LEAVING, S_ENROLLING, S_CLOSED, S_COUNT };
 
 static const struct tz_sm_state STATES[S_COUNT] = {
     [S_GREETING] = {"greeting", 1u << S_OPENING | 1u << S_ENROLLING | 1u << S_CLOSED},
-    [S_OPENING] = {"opening", 1u << S_READY | 1u << S_CLOSED},
+    [S_OPENING] = {"opening", 1u << S_READY | 1u << S_LEAVING | 1u << S_CLOSED},
+    [S_LEAVING] = {"leaving", 1u << S_CLOSED},
     [S_READY] = {"ready", 1u << S_CLOSED},
     [S_ENROLLING] = {"enrolling", 1u << S_CLOSED},
     [S_CLOSED] = {"closed", 0},
@@ -427,6 +428,11 @@ static void on_renumber(struct tz_session *s, struct tz_bytes body)
         on_single(s, TZ_JOB_RENUMBER, body, read_renumber);
 }
 
+static int read_receipt(struct tz_sjob *j, struct tz_bytes body)
+{
+    return tz_msg_read_wipe_receipt(body, &j->receipt, &j->err);
+}
+
 static void on_verify(struct tz_session *s, struct tz_bytes body)
 {
     on_single(s, TZ_JOB_VERIFY, body, read_verify);
@@ -532,12 +538,39 @@ static void on_ready_frame(struct tz_session *s, const struct tz_frame *f)
     case TZ_MSG_HISTORY_ASK:
         on_history_ask(s, f->body);
         break;
+    case TZ_MSG_WIPE_RECEIPT:
+        on_single(s, TZ_JOB_RECEIPT, f->body, read_receipt);
+        break;
     case TZ_MSG_PING:
         on_ping(s, f->body);
         break;
     case TZ_MSG_PONG:
         break;
     case TZ_MSG_ERROR: /* the peer says why it leaves */
+        session_close(s, TZ_E_GONE);
+        break;
+    default:
+        fail_code(s, TZ_E_PROTOCOL, tz_msg_name(f->type), f->lane);
+        break;
+    }
+}
+
+/** A revoked device may hand in, say what it wiped, and nothing else. */
+static void on_leaving_frame(struct tz_session *s, const struct tz_frame *f)
+{
+    switch (f->type) {
+    case TZ_MSG_PUSH:
+        on_up(s, f->body, read_push);
+        break;
+    case TZ_MSG_WIPE_RECEIPT:
+        on_single(s, TZ_JOB_RECEIPT, f->body, read_receipt);
+        break;
+    case TZ_MSG_PING:
+        on_ping(s, f->body);
+        break;
+    case TZ_MSG_PONG:
+        break;
+    case TZ_MSG_ERROR:
         session_close(s, TZ_E_GONE);
         break;
     default:
@@ -579,6 +612,9 @@ void tz_session_on_frame(struct tz_session *s, const struct tz_frame *f)
     case S_READY:
         on_ready_frame(s, f);
         break;
+    case S_LEAVING:
+        on_leaving_frame(s, f);
+        break;
     case S_CLOSED:
         break;
     default: /* OPENING, ENROLLING: one frame, then the answer */
@@ -594,6 +630,14 @@ static void on_opened(struct tz_session *s, struct tz_sjob *j)
     s->grant = j->grant;
     j->grant = NULL;
     s->offset_ms = j->offset_ms;
+    if (j->leaving) {
+        tz_sm_move(&s->sm, S_LEAVING, "revoked");
+        s->io.authenticated(s->io.ctx); /* its saves may be long */
+        tz_log(TZ_LOG_INFO, "session", "revoked", "session=%llu device=%u", (unsigned long long)s->c.id,
+               s->grant->device);
+        s->io.send(s->io.ctx, TZ_MSG_WIPE_ORDER, TZ_LANE_CONTROL, tz_buf_unread(&j->reply));
+        return;
+    }
     tz_sm_move(&s->sm, S_READY, "opened");
     s->io.authenticated(s->io.ctx);
     tz_log(TZ_LOG_INFO, "session", "ready", "session=%llu device=%u offset_ms=%lld", (unsigned long long)s->c.id,
@@ -653,6 +697,9 @@ static void job_answer(struct tz_session *s, struct tz_sjob *j)
     case TZ_JOB_RENUMBER:
         s->grant->incarnation = j->incarnation;
         on_single_done(s, j, TZ_MSG_RENUMBERED);
+        break;
+    case TZ_JOB_RECEIPT:
+        on_single_done(s, j, TZ_MSG_WIPE_NOTED);
         break;
     case TZ_JOB_HISTORY:
         s->recounting = false;
@@ -761,7 +808,7 @@ const char *tz_session_state_name(const struct tz_session *s)
 struct tz_mono tz_session_deadline(const struct tz_session *s)
 {
     struct tz_mono t = s->heard;
-    t.ms += s->sm.state == S_READY ? IDLE_MS : GREETING_MS;
+    t.ms += s->sm.state == S_READY || s->sm.state == S_LEAVING ? IDLE_MS : GREETING_MS;
     if (s->sm.state == S_OPENING || s->sm.state == S_ENROLLING)
         t.ms += IDLE_MS; /* the store's turn, not the peer's */
     return t;

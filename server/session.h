@@ -7,6 +7,7 @@
  * own.
  *
  *   GREETING --Hello--> OPENING --opened--> READY --Bye/err--> CLOSED
+ *                               --revoked--> LEAVING (hands in, says what it wiped) --> CLOSED
  *   ENROLLING (other ALPN) --Enrol--> … --Enrolled--> CLOSED
  *
  * Lanes are independent: UP takes Push frames (at most TZ_PUSH_IN_FLIGHT_MAX without Results; more is a protocol
@@ -28,6 +29,7 @@ enum tz_job_kind {
     TZ_JOB_DAMAGE,
     TZ_JOB_ENROL,
     TZ_JOB_RELEASE,
+    TZ_JOB_RECEIPT,
     TZ_JOB_HISTORY,
     TZ_JOB_ACKED,
     TZ_JOB_PURGE,

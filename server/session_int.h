@@ -40,10 +40,11 @@ struct tz_sjob {
     struct tz_msg_renumber renumber;      /* RENUMBER */
     const struct tz_msg_row *lost_rows;   /* LOST_ROWS; in the arena */
     size_t nlost_rows;
-    uint32_t incarnation;              /* RENUMBER: out */
-    struct tz_msg_history_ask history; /* HISTORY */
-    struct tz_msg_enrol enrol;         /* ENROL */
-    struct tz_bytes ca;                /* ENROL; borrowed from the config */
+    uint32_t incarnation;               /* RENUMBER: out */
+    struct tz_msg_history_ask history;  /* HISTORY */
+    struct tz_msg_enrol enrol;          /* ENROL */
+    struct tz_bytes ca;                 /* ENROL; borrowed from the config */
+    struct tz_msg_wipe_receipt receipt; /* RECEIPT */
     tz_sign_fn sign;
     void *sign_ctx;
     tz_ver acked;                /* ACKED */
@@ -52,6 +53,7 @@ struct tz_sjob {
     size_t ncursors;
 
     /* out */
+    bool leaving;           /* OPEN: the device is revoked; `reply` is a WipeOrder */
     struct tz_grant *grant; /* OPEN: out; others: in (a copy) */
     size_t nresults;        /* PUSH, RELEASE: in `reply` */
     bool changed;           /* PUSH, DAMAGE, RELEASE */

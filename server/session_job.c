@@ -156,13 +156,23 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
     return rc ? rc : tz_msg_put_welcome(&j->reply, &w);
 }
 
+/** To a device that is shut out: it learns that, and nothing else. */
+static int make_order(struct tz_sjob *j, const struct tz_device *d)
+{
+    const struct tz_msg_wipe_order o = {.device = d->number,
+                                        .incarnation = d->incarnation,
+                                        .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
+                                        .taking = d->wiped_ms == 0};
+    return tz_msg_put_wipe_order(&j->reply, &o);
+}
+
 static int run_open(struct tz_sjob *j, struct tz_store *s)
 {
     struct tz_device d;
     int rc = tz_store_device_by_fingerprint(s, j->fingerprint, &d, &j->err);
     if (rc < 0)
         return rc;
-    if (rc == 0 || d.revoked)
+    if (rc == 0)
         return tz_err_set(&j->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
     rc = tz_store_device_expire(s, &d, j->received.ms, &j->err);
     if (!rc)
@@ -178,8 +188,9 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
     j->offset_ms = j->received.ms - wall;
     if (!rc)
         rc = tz_store_session_begin(s, d.number, &j->hello, j->offset_ms, &j->err);
+    j->leaving = d.revoked;
     j->release_left = !rc && tz_store_release_left(s);
-    return rc ? rc : make_welcome(j, s, &d);
+    return rc ? rc : d.revoked ? make_order(j, &d) : make_welcome(j, s, &d);
 }
 
 /* ---- push ---- */
@@ -416,6 +427,20 @@ static int run_lost_rows(struct tz_sjob *j, struct tz_store *s)
     return rc ? rc : tz_msg_put_lost_taken(&j->reply, out, j->nlost_rows);
 }
 
+/** Only about the grant of this session, and all only of a revoked one: anything else is not noted. */
+static int run_receipt(struct tz_sjob *j, struct tz_store *s)
+{
+    struct tz_device d;
+    int rc = tz_store_device_by_number(s, j->grant->device, &d, &j->err);
+    if (rc < 0)
+        return rc;
+    bool good = rc == 1 && d.revoked == j->receipt.all && d.grant_since == j->grant->since;
+    tz_ver head = tz_store_head(s);
+    rc = good ? tz_store_receipt(s, d.number, j->receipt.ver < head ? j->receipt.ver : head, j->receipt.all, &j->err)
+              : 0;
+    return rc ? rc : tz_msg_put_wipe_noted(&j->reply, good);
+}
+
 static int run_history(struct tz_sjob *j, struct tz_store *s)
 {
     return tz_store_history(s, j->grant, &j->history, &j->reply, &j->err);
@@ -461,6 +486,7 @@ static void forget_answer(struct tz_sjob *j)
     tz_buf_clear(&j->reply);
     j->err = (struct tz_err){0};
     j->changed = false;
+    j->leaving = false;
     j->release_left = false;
     j->purge_left = false;
     j->device = j->kind == TZ_JOB_ACKED ? j->device : 0;
@@ -476,11 +502,11 @@ static void forget_answer(struct tz_sjob *j)
 int tz_sjob_run(struct tz_sjob *j, struct tz_store *s, struct tz_err *err)
 {
     static int (*const run[])(struct tz_sjob *, struct tz_store *) = {
-        [TZ_JOB_OPEN] = run_open,          [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
-        [TZ_JOB_VERIFY] = run_verify,      [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
-        [TZ_JOB_ENROL] = run_enrol,        [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
-        [TZ_JOB_ACKED] = run_acked,        [TZ_JOB_PURGE] = run_purge,     [TZ_JOB_RENUMBER] = run_renumber,
-        [TZ_JOB_LOST_ROWS] = run_lost_rows};
+        [TZ_JOB_OPEN] = run_open,           [TZ_JOB_PUSH] = run_push,       [TZ_JOB_PULL] = run_pull,
+        [TZ_JOB_VERIFY] = run_verify,       [TZ_JOB_DIGEST] = run_digest,   [TZ_JOB_DAMAGE] = run_damage,
+        [TZ_JOB_ENROL] = run_enrol,         [TZ_JOB_RELEASE] = run_release, [TZ_JOB_HISTORY] = run_history,
+        [TZ_JOB_ACKED] = run_acked,         [TZ_JOB_PURGE] = run_purge,     [TZ_JOB_RENUMBER] = run_renumber,
+        [TZ_JOB_LOST_ROWS] = run_lost_rows, [TZ_JOB_RECEIPT] = run_receipt};
     forget_answer(j);
     int rc = run[j->kind](j, s);
     if (rc && !is_peers(j->kind, rc))

@@ -216,6 +216,13 @@ struct tz_apply_out {
 TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz_bytes raw,
                                struct tz_arena *a, struct tz_apply_out *out, struct tz_err *err);
 
+/**
+ * In a group: what waits or is held of a device is settled by the administrator, with a reason: judged now as if
+ * nothing stood before it, or refused. Whether the device is revoked does not matter. TZ_E_NOT_FOUND, TZ_E_COPY_HELD.
+ */
+TZ_MUST_USE int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge,
+                                        const char *reason, enum tz_outcome *outcome, struct tz_err *err);
+
 /** May there be freed changesets that no call had room to judge? True after open until tz_store_release found none. */
 bool tz_store_release_left(const struct tz_store *s);
 /**

@@ -545,6 +545,66 @@ static int may_bring(struct apply *p)
     return tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
 }
 
+/* ---- from a device that is shut out ---- */
+
+enum { REVOKED_SAVES_MAX = 4096, REVOKED_BYTES_MAX = 64 * 1024 * 1024 };
+
+/** Is there no more room for what a revoked device hands in? 1, 0, negative. */
+static int held_full(struct apply *p)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_SIZE, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    int rc = tz_stmt_step(st, p->err);
+    bool full = rc == 1 &&
+                (tz_stmt_int(st, 0) >= REVOKED_SAVES_MAX || tz_stmt_int(st, 1) + (int64_t)p->raw.n > REVOKED_BYTES_MAX);
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : full;
+}
+
+static int known_already(struct apply *p)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+    int rc = tz_stmt_step(st, p->err);
+    bool same = rc == 1 && tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES));
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : same;
+}
+
+static int note_held(struct apply *p)
+{
+    char meta[96];
+    if (tz_db_changes(p->s->db) == 0) /* here before */
+        return 0;
+    (void)snprintf(meta, sizeof meta, "held of revoked device=%u incarnation=%u seq=%llu", p->device,
+                   p->cs->incarnation, (unsigned long long)p->cs->seq);
+    return tz_audit_add(p->s, meta, tz_bytes_of(p->hash, TZ_HASH_BYTES), p->err);
+}
+
+/** Kept whole for the administrator, judged by nobody until he says so. The answer is always the same: nothing that
+ * happened since is told, nor what became of what was sent before. */
+static int hold_revoked(struct apply *p, struct tz_signed_result *own)
+{
+    int known = p->dev.wiped_ms ? 0 : known_already(p);
+    int full = known == 0 && !p->dev.wiped_ms ? held_full(p) : 0;
+    if (known < 0 || full < 0)
+        return known < 0 ? known : full;
+    if (p->dev.wiped_ms || full) /* it has said that nothing is left there; or this is no honest device */
+        return tz_results_whole(p, TZ_OUT_REFUSED, full ? TZ_E_LIMIT : TZ_E_REVOKED, false, own);
+    int rc = known ? 0 : prepare_judge(p); /* its place in time is that of its receipt */
+    if (!rc && !known)
+        rc = tz_results_keep(p, TZ_OUT_HELD, 0);
+    if (!rc && !known)
+        rc = note_held(p);
+    return rc ? rc : tz_results_whole(p, TZ_OUT_HELD, TZ_E_HELD_REVOKED, false, own);
+}
+
 static int apply_checked(struct apply *p, struct tz_results *out)
 {
     struct tz_signed_result own;
@@ -552,8 +612,15 @@ static int apply_checked(struct apply *p, struct tz_results *out)
     int rc = tz_store_device_by_number(p->s, p->device, &p->dev, p->err);
     if (rc != 1)
         return rc < 0 ? rc : tz_err_set(p->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
-    if (p->dev.revoked)
-        return tz_err_set(p->err, TZ_E_REVOKED, NULL, NULL, NULL, NULL);
+    if (p->dev.revoked) {
+        if (p->cs->device != p->device || p->cs->seq == 0 || p->cs->seq > INT64_MAX)
+            return tz_err_set(p->err, TZ_E_PROTOCOL, "changeset of another device", NULL, NULL, NULL);
+        rc = tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
+        if (rc != 1)
+            return rc < 0 ? rc : tz_err_set(p->err, TZ_E_PROTOCOL, "incarnation", NULL, NULL, NULL);
+        rc = hold_revoked(p, &own);
+        return rc ? rc : tz_results_add(out, own);
+    }
     rc = tz_store_device_expire(p->s, &p->dev, p->received.ms, p->err);
     if (rc)
         return rc;
@@ -648,6 +715,118 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
         return p.err->code ? rc : tz_err_set(err, rc, NULL, NULL, NULL, NULL);
     hand_over(s, &results, &was, out);
     return 0;
+}
+
+/* ---- by the administrator ---- */
+
+/** What the backlog holds of one save, into @p. 1, 0 none, negative. */
+static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uint32_t *incarnation)
+{
+    struct tz_bytes raw = {0};
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_ONE, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    if (rc == 1) {
+        *was = (enum tz_outcome)tz_stmt_int(st, 0);
+        *incarnation = (uint32_t)tz_stmt_int(st, 1);
+        p->received.ms = tz_stmt_int(st, 3);
+        p->offset_ms = tz_stmt_int(st, 4);
+        p->effective = (tz_hlc)tz_stmt_int(st, 5);
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &raw);
+        rc = rc ? rc : 1;
+    }
+    tz_stmt_reset(st);
+    if (rc != 1)
+        return rc;
+    rc = tz_apply_init(p, raw);
+    return rc ? rc : tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
+}
+
+/** Out of the backlog, with its marks. */
+static int backlog_drop(struct apply *p)
+{
+    static const enum tz_sql which[] = {TZ_SQL_BACKLOG_GONE, TZ_SQL_BLOCKED_DROP_SEQ};
+    for (size_t i = 0; i < 2; i++) {
+        struct tz_stmt *st = tz_store_sql(p->s, which[i], p->err);
+        if (!st)
+            return TZ_E_DB;
+        tz_stmt_bind_int(st, 1, p->device);
+        tz_stmt_bind_int(st, 2, p->cs->incarnation);
+        tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+        if (which[i] == TZ_SQL_BACKLOG_GONE)
+            tz_stmt_bind_blob(st, 4, p->hash, TZ_HASH_BYTES);
+        int rc = tz_stmt_run(st, p->err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int settle_one(struct apply *p, bool judge, const char *reason, enum tz_outcome *outcome)
+{
+    struct tz_signed_result own;
+    struct tz_results others = {.a = p->a};
+    bool freed = false;
+    int rc = backlog_drop(p);
+    if (!rc && judge)
+        rc = withdraw_and_judge(p, &freed, &others);
+    if (!rc && !judge) {
+        rc = prepare_judge(p);
+        refuse_all(p, p->cs->nops);
+        p->res.code = TZ_E_DISCARDED;
+        p->res.args[0] = reason;
+        p->res.nargs = 1;
+    }
+    if (!rc)
+        rc = tz_apply_conclude(p, &own, &freed);
+    *outcome = p->res.outcome;
+    return rc || !freed ? rc : tz_wait_release(p, true, &others);
+}
+
+int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge, const char *reason,
+                            enum tz_outcome *outcome, struct tz_err *err)
+{
+    struct tz_err local = {0};
+    struct tz_arena a;
+    struct tz_arena scratch;
+    struct tz_release_budget budget = {0};
+    struct tz_apply_out out;
+    struct apply p = {.s = s, .device = device, .budget = &budget, .a = &a, .err = err ? err : &local};
+    enum tz_outcome was = TZ_OUT_NONE;
+    uint32_t incarnation = 0;
+    char meta[256];
+    tz_arena_init(&a, 64 * 1024 * 1024);
+    int rc = work_begin(&p, &scratch, &out);
+    if (!rc)
+        rc = tz_store_device_by_number(s, device, &p.dev, p.err);
+    if (rc == 1)
+        rc = backlog_read(&p, seq, &was, &incarnation);
+    if (rc == 0)
+        rc = tz_err_setf(p.err, TZ_E_NOT_FOUND, "%u/%llu", device, (unsigned long long)seq);
+    if (rc == 1 && was == TZ_OUT_HELD) { /* a copy's has the number of another, which was judged */
+        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RESULT_GET, p.err);
+        if (st) {
+            tz_stmt_bind_int(st, 1, device);
+            tz_stmt_bind_int(st, 2, incarnation);
+            tz_stmt_bind_int(st, 3, (int64_t)seq);
+            rc = tz_stmt_step(st, p.err) == 1 ? tz_err_setf(p.err, TZ_E_COPY_HELD, "%llu", (unsigned long long)seq) : 1;
+            tz_stmt_reset(st);
+        } else {
+            rc = TZ_E_DB;
+        }
+    }
+    (void)snprintf(meta, sizeof meta, "backlog %s device=%u seq=%llu reason=%.120s", judge ? "apply" : "discard",
+                   device, (unsigned long long)seq, reason);
+    if (rc == 1)
+        rc = tz_audit_add(s, meta, tz_bytes_of(p.hash, TZ_HASH_BYTES), p.err);
+    if (!rc)
+        rc = settle_one(&p, judge, reason, outcome);
+    tz_arena_deinit(&scratch);
+    tz_arena_deinit(&a);
+    return rc;
 }
 
 /* ---- what earlier calls left ---- */

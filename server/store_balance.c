@@ -160,7 +160,7 @@ static int from_audit(struct tz_store *s, struct list *l, struct tz_arena *a, st
 static int from_backlog(struct tz_store *s, struct list *l, struct tz_arena *a, struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc = tz_db_prepare(s->db, &st, "SELECT raw FROM backlog WHERE outcome=4", err);
+    int rc = tz_db_prepare(s->db, &st, "SELECT raw FROM backlog WHERE outcome IN (4,5)", err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1)
         rc = add_raw(s, l, tz_stmt_blob(&st, 0), a, err);
     tz_stmt_finalize(&st);

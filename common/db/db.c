@@ -482,6 +482,7 @@ static int set_pragmas(struct tz_db *db, const struct tz_db_options *opt, struct
         {"temp_store", 2}, /* MEMORY */
         {"cache_size", -(int64_t)(opt->cache_kib ? opt->cache_kib : CACHE_KIB_DEFAULT)},
         {"query_only", db->readonly},
+        {"secure_delete", opt->secure_delete},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof pragmas / sizeof pragmas[0]; i++)

@@ -35,6 +35,7 @@ struct tz_db_options {
     bool exclusive;     /**< locking_mode=EXCLUSIVE: one connection, wal-index in memory, no -shm file (simulator) */
     bool readonly;      /**< as TZ_DB_READ, whatever the mode says */
     bool immutable;     /**< a file that nobody changes (a backup): read only, no locks, no files beside it */
+    bool secure_delete; /**< what is deleted is overwritten */
     uint32_t cache_kib; /**< page cache; 0 = 8192 */
 };
 

@@ -103,9 +103,30 @@ def wrong_openings_get_no_session(server, folder, device):
     w.check(answer_to_hello(server.port, context((ENROL,))) == 10, "Hello on the enrolment protocol is not refused")
 
 
-def revoked_devices_are_told_and_closed(server, device):
+def revoked_devices_get_the_order_to_wipe_and_nothing_else(server, device):
     server.cli("device", "revoke", device.name)
-    w.check(answer_to_hello(server.port, context(chain=identity(device))) == 10, "a revoked device is not refused")
+    w.check(answer_to_hello(server.port, context(chain=identity(device))) == 28, "a revoked device is not told to wipe")
+    for kind, lane, body in ((5, 2, b""), (20, 0, b""), (22, 0, py.pb.DigestRequest(round=1).SerializeToString()),
+                             (24, 0, py.pb.HistoryAsk(type=1, id=bytes(15) + b"1").SerializeToString()), (1, 0, hello()[8:])):
+        answers = frames_after_hello(server.port, context(chain=identity(device)), frame(kind, lane, body))
+        w.check(answers == [28, 10], "a revoked device asked for", kind, "and got", answers)
+
+
+def frames_after_hello(port, tls, question):
+    """Types of the frames that come until the server closes."""
+    kinds, data = [], b""
+    with socket.create_connection(("127.0.0.1", port), timeout=8) as raw, tls.wrap_socket(raw) as s:
+        s.sendall(hello())
+        while not data:
+            data = s.recv(65536)
+        s.sendall(question)
+        while piece := s.recv(65536):
+            data += piece
+    while len(data) >= 8:
+        length, kind, _, _ = struct.unpack(">IBBH", data[:8])
+        kinds.append(kind)
+        data = data[8 + length:]
+    return kinds
 
 
 def identity(device):
@@ -437,7 +458,7 @@ def hostile_peers():
             a_thousand_hostile_connections(server, attacker, office)
             a_peer_that_never_reads_is_held_to_its_queue(server, attacker)
             the_cap_holds_and_deadlines_free_it(server, attacker, office)
-            revoked_devices_are_told_and_closed(server, device)
+            revoked_devices_get_the_order_to_wipe_and_nothing_else(server, device)
             w.check(server.alive(), "the server died:", server.tail())
             w.check(office.dump() == server.dump_as("honest"), "the honest office differs from the server")
             server.stop()

@@ -21,10 +21,10 @@ TYPES_MADE_LEAST = 15
 
 # ---- what a client can say ---------------------------------------------------------------------------------------------------
 
-CLIENT = {"Hello", "Push", "ReOffer", "Offered", "Renumber", "LostRows", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "Enrol",
+CLIENT = {"Hello", "Push", "ReOffer", "Offered", "Renumber", "LostRows", "Pull", "Cursor", "Ack", "Verify", "DigestRequest", "DigestKey", "Damage", "DamageBucket", "HistoryAsk", "WipeReceipt", "Enrol",
           "Ping", "Pong", "Error", "Changeset", "Op"}
 SERVER = {"Welcome", "LostRange", "Area", "SessionUser", "Given", "OpResult", "Result", "SignedResult", "Results", "Row", "Rows", "Checkpoint",
-          "Verified", "Digest", "DigestEntry", "DamageNoted", "Renumbered", "LostTaken", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
+          "Verified", "Digest", "DigestEntry", "DamageNoted", "Renumbered", "LostTaken", "WipeOrder", "WipeNoted", "Enrolled", "History", "HistoryEntry", "HistoryOp", "FieldStamp"}
 ROW, BODY, NO = "names a row in a changeset", "a body whose references name rows", "names no row"
 ASKED = "names a row in a question of its own"
 BYTES = {

@@ -240,15 +240,16 @@ class Sync(ClientCase):
         s.start()
         self.assertEqual(self.cli(a, "sync", "--json").json()["applied"], 1)
 
-    def test_a_revoked_device_exits_4_and_keeps_its_work(self):
+    def test_a_revoked_device_exits_4_and_its_work_is_handed_in(self):
         s = self.server()
         a = self.office("a", s)
         self.add(a, "x")
         s("device", "revoke", "a")
         done = self.cli(a, "sync", code=4)
-        self.assertIn("TZ-NET-008", done.err)
-        self.assertIn("1 次保存未送出", done.err)
-        self.assertEqual(self.status(a)["unsent"], 1)
+        self.assertIn("TZ-GRANT-006", done.err)
+        self.assertIn("1 次保存已交给管理员", done.err)
+        self.assertEqual(len(s("backlog", "--json").lines()), 1)
+        self.assertIn("TZ-GRANT-006", self.cli(a, "status", code=4).err)
 
     def test_another_server_at_the_address_gets_nothing(self):
         s, other = self.server(), self.server(name="b")
@@ -388,7 +389,7 @@ class AgentLive(ClientCase):
             self.wait("the save to leave", lambda: self.status(a)["unsent"] == 0, 60)
             self.assertEqual(agent.end()[0], 0)
 
-    def test_a_revoked_agent_stops_with_4_and_says_what_is_left(self):
+    def test_a_revoked_agent_wipes_and_stops_with_4(self):
         s = self.server()
         a = self.office("a", s)
         with Agent(a) as agent:
@@ -396,7 +397,7 @@ class AgentLive(ClientCase):
             s("device", "revoke", "a")
             code, _, err = agent.end(None)
             self.assertEqual(code, 4, err)
-            self.assertIn("TZ-NET-008", err)
+            self.assertIn("TZ-GRANT-006", err)
 
 
 class Books(ClientCase):

@@ -27,7 +27,7 @@ try:
 except ImportError:
     HAVE_PEER = False
 
-DB_MISSING, REVOKED, DRAINING = 2, 97, 99
+DB_MISSING, DRAINING, GRANT_CHANGED = 2, 99, 150
 
 
 class Folder(tz.TestCase):
@@ -327,10 +327,12 @@ class Devices(tz.TestCase):
             s("device", "revoke", "office-a")
             with self.assertRaises(py.ServerError) as raised:
                 session.pump(lambda: False, 10)
-            self.assertEqual(raised.exception.code, REVOKED)
-        with self.assertRaises(py.ServerError) as raised:
-            py.Session(a)
-        self.assertEqual(raised.exception.code, REVOKED)
+            self.assertEqual(raised.exception.code, GRANT_CHANGED)
+        with py.Session(a) as session:
+            self.assertTrue(session.wiping)
+            self.assertFalse(session.receipt())  # not of a part
+            self.assertTrue(session.receipt(everything=True))
+        self.assertGreater(s("device", "show", "office-a", "--json").json()["wiped_ms"], 0)
         self.assertTrue(s("device", "show", "office-a", "--json").json()["revoked"])
         self.assertEqual(s.stop(), 0)
 

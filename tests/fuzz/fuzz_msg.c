@@ -82,15 +82,18 @@ AGAIN_FLAT(digest_request, struct tz_msg_digest_request, &)
 AGAIN(digest, struct tz_msg_digest)
 AGAIN_FLAT(damage, struct tz_msg_damage, &)
 AGAIN_FLAT(damage_noted, bool, )
+AGAIN_FLAT(wipe_order, struct tz_msg_wipe_order, &)
+AGAIN_FLAT(wipe_receipt, struct tz_msg_wipe_receipt, &)
+AGAIN_FLAT(wipe_noted, bool, )
 AGAIN_FLAT(history_ask, struct tz_msg_history_ask, &)
 AGAIN(history, struct tz_msg_history)
 
 static const again_fn messages[] = {
-    hello_again,      welcome_again,      error_again,       ping_again,    push_again,           results_again,
-    pull_again,       rows_again,         checkpoint_again,  ack_again,     verify_again,         verified_again,
-    enrol_again,      enrolled_again,     changeset_again,   result_again,  digest_request_again, digest_again,
-    damage_again,     damage_noted_again, history_ask_again, history_again, reoffer_again,        renumber_again,
-    renumbered_again, lost_taken_again,   lost_rows_again,
+    hello_again,      welcome_again,      error_again,       ping_again,       push_again,           results_again,
+    pull_again,       rows_again,         checkpoint_again,  ack_again,        verify_again,         verified_again,
+    enrol_again,      enrolled_again,     changeset_again,   result_again,     digest_request_again, digest_again,
+    damage_again,     damage_noted_again, history_ask_again, history_again,    reoffer_again,        renumber_again,
+    renumbered_again, lost_taken_again,   lost_rows_again,   wipe_order_again, wipe_receipt_again,   wipe_noted_again,
 };
 
 static void try_message(again_fn again, struct tz_bytes in, struct tz_arena *a, struct tz_buf *one, struct tz_buf *two)

@@ -257,6 +257,16 @@ struct tz_msg_digest a_digest(void)
                                   .repair_keeps = true};
 }
 
+struct tz_msg_wipe_order a_wipe_order(void)
+{
+    return (struct tz_msg_wipe_order){.device = 7, .incarnation = 1, .push_in_flight_max = 8, .taking = true};
+}
+
+struct tz_msg_wipe_receipt a_wipe_receipt(void)
+{
+    return (struct tz_msg_wipe_receipt){.ver = 91, .all = true};
+}
+
 struct tz_msg_damage a_damage(void)
 {
     return (struct tz_msg_damage){.buckets = {{{2, {"120104", "120104001"}}, 200, 3}, {{1, {"", ""}}, 0, 1}},
@@ -554,6 +564,35 @@ int read_digest(struct tz_bytes in)
     struct tz_msg_digest m;
     return tz_msg_read_digest(in, &arena, &m, &err);
 }
+int put_wipe_order(void)
+{
+    struct tz_msg_wipe_order m = a_wipe_order();
+    return tz_msg_put_wipe_order(&out, &m);
+}
+int read_wipe_order(struct tz_bytes in)
+{
+    struct tz_msg_wipe_order m;
+    return tz_msg_read_wipe_order(in, &m, &err);
+}
+int put_wipe_receipt(void)
+{
+    struct tz_msg_wipe_receipt m = a_wipe_receipt();
+    return tz_msg_put_wipe_receipt(&out, &m);
+}
+int read_wipe_receipt(struct tz_bytes in)
+{
+    struct tz_msg_wipe_receipt m;
+    return tz_msg_read_wipe_receipt(in, &m, &err);
+}
+int put_wipe_noted(void)
+{
+    return tz_msg_put_wipe_noted(&out, true);
+}
+int read_wipe_noted(struct tz_bytes in)
+{
+    bool noted;
+    return tz_msg_read_wipe_noted(in, &noted, &err);
+}
 int put_damage(void)
 {
     struct tz_msg_damage m = a_damage();
@@ -654,6 +693,9 @@ const struct message messages[NMESSAGES] = {
     {"Verified", put_verified, read_verified, &taizhang__verified__descriptor},
     {"DigestRequest", put_digest_request, read_digest_request, &taizhang__digest_request__descriptor},
     {"Digest", put_digest, read_digest, &taizhang__digest__descriptor},
+    {"WipeOrder", put_wipe_order, read_wipe_order, &taizhang__wipe_order__descriptor},
+    {"WipeReceipt", put_wipe_receipt, read_wipe_receipt, &taizhang__wipe_receipt__descriptor},
+    {"WipeNoted", put_wipe_noted, read_wipe_noted, &taizhang__wipe_noted__descriptor},
     {"Damage", put_damage, read_damage, &taizhang__damage__descriptor},
     {"DamageNoted", put_damage_noted, read_damage_noted, &taizhang__damage_noted__descriptor},
     {"HistoryAsk", put_history_ask, read_history_ask, &taizhang__history_ask__descriptor},

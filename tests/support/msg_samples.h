@@ -8,7 +8,7 @@
 #include "msg.h"
 #include "sync.pb-c.h"
 
-enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 27 };
+enum { BUDGET = 8 * 1024 * 1024, OUT_MAX = 4 * 1024 * 1024, NMESSAGES = 30 };
 
 extern struct tz_arena arena;
 extern struct tz_buf out;
@@ -30,6 +30,8 @@ struct tz_msg_error an_error(void);
 struct tz_msg_verified a_verified(void);
 struct tz_msg_digest_request a_digest_request(void);
 struct tz_msg_digest a_digest(void);
+struct tz_msg_wipe_order a_wipe_order(void);
+struct tz_msg_wipe_receipt a_wipe_receipt(void);
 struct tz_msg_damage a_damage(void);
 struct tz_msg_enrol an_enrol(void);
 struct tz_msg_enrolled an_enrolled(void);
@@ -95,6 +97,12 @@ int put_digest_request(void);
 int read_digest_request(struct tz_bytes in);
 int put_digest(void);
 int read_digest(struct tz_bytes in);
+int put_wipe_order(void);
+int read_wipe_order(struct tz_bytes in);
+int put_wipe_receipt(void);
+int read_wipe_receipt(struct tz_bytes in);
+int put_wipe_noted(void);
+int read_wipe_noted(struct tz_bytes in);
 int put_damage(void);
 int read_damage(struct tz_bytes in);
 int put_damage_noted(void);

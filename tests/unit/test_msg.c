@@ -247,6 +247,26 @@ static void damage_round_trip(void **state)
     assert_false(noted);
 }
 
+static void wiping_round_trips(void **state)
+{
+    (void)state;
+    struct tz_msg_wipe_order o = a_wipe_order(), ro;
+    struct tz_msg_wipe_receipt m = a_wipe_receipt(), rm;
+    bool noted = false;
+    assert_int_equal(tz_msg_put_wipe_order(&out, &o), 0);
+    assert_int_equal(tz_msg_read_wipe_order(tz_buf_unread(&out), &ro, &err), 0);
+    assert_int_equal(ro.device * 1000 + ro.incarnation * 100 + ro.push_in_flight_max * 10 + ro.taking, 7181);
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_wipe_receipt(&out, &m), 0);
+    assert_int_equal(tz_msg_read_wipe_receipt(tz_buf_unread(&out), &rm, &err), 0);
+    assert_int_equal(rm.ver, 91);
+    assert_true(rm.all);
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_wipe_noted(&out, true), 0);
+    assert_int_equal(tz_msg_read_wipe_noted(tz_buf_unread(&out), &noted, &err), 0);
+    assert_true(noted);
+}
+
 static void history_ask_round_trip(void **state)
 {
     (void)state;
@@ -572,6 +592,7 @@ int main(void)
         MSG_TEST(digest_request_round_trip),
         MSG_TEST(digest_round_trip),
         MSG_TEST(damage_round_trip),
+        MSG_TEST(wiping_round_trips),
         MSG_TEST(history_ask_round_trip),
         MSG_TEST(history_round_trip),
         MSG_TEST(a_history_built_piece_by_piece_is_the_same_message),

@@ -470,15 +470,61 @@ static void user_of_another_area_may_not_write_from_this_machine(void **state)
     sx_refused(sx_push(c), TZ_E_USER_DISABLED);
 }
 
-static void revoked_device_is_told_and_nothing_is_stored(void **state)
+static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state)
 {
     struct sx *f = *state;
+    struct tz_balance b;
+    enum tz_outcome o = TZ_OUT_NONE;
+    struct tz_id mine = sx_create(&f->d1, "organisation", "name=乙公司", "district_code=120101", NULL);
+    struct tz_bytes answered = f->raw;
     sx_group(f);
     assert_int_equal(tz_store_device_revoke(f->s, f->d1.d.number, &f->err), 0);
     struct sx_cs *c = sx_begin(&f->d1);
-    sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
-    assert_int_equal(sx_apply(c), TZ_E_REVOKED);
+    struct tz_id id = sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    struct tz_bytes raw = f->raw;
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    assert_int_equal(sx_apply_raw(&f->d1, raw), 0); /* twice is once */
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    assert_int_equal(sx_apply_raw(&f->d1, answered), 0); /* what became of earlier ones is not told */
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    assert_int_equal(f->res.ver, 0);
+    f->d1.seen_seq = f->d1.seq; /* it sees its own saves */
+    c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", id, "address=一路", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    c = sx_begin(&f->d1);
+    sx_op_set(c, "organisation", mine, "address=二路", NULL);
+    assert_int_equal(sx_apply(c), 0);
     sx_commit(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 3);
+    assert_null(sx_row(f, "organisation", id));
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.held, 3);
+    assert_int_equal(b.missing, 0);
+    sx_group(f);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, true, "核对无误", &o, &f->err), 0);
+    assert_int_equal(o, TZ_OUT_APPLIED);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 3, true, "核对无误", &o, &f->err), 0);
+    assert_int_equal(o, TZ_OUT_APPLIED);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 4, false, "有误", &o, &f->err), 0);
+    assert_int_equal(o, TZ_OUT_REFUSED);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 4, true, "", &o, &f->err), TZ_E_NOT_FOUND);
+    sx_commit(f);
+    sx_text_is(f, "organisation", id, "address", "一路");
+    sx_text_is(f, "organisation", mine, "address", "");
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.held, 0);
+    assert_int_equal(b.applied, 3);
+    assert_int_equal(b.refused, 1);
+    sx_group(f);
+    assert_int_equal(tz_store_receipt(f->s, f->d1.d.number, 0, true, &f->err), 0);
+    c = sx_begin(&f->d1); /* it said that nothing is left: this is somebody else's */
+    sx_op_create(c, "organisation", "name=丙公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    sx_expect(&f->res, TZ_OUT_REFUSED, TZ_E_REVOKED);
+    sx_commit(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
 }
 
 static void append_records_never_change(void **state)
@@ -702,7 +748,7 @@ int main(void)
         T(street_grant_reaches_its_street_only),
         T(disabled_user_is_refused_and_the_seq_is_used),
         T(user_of_another_area_may_not_write_from_this_machine),
-        T(revoked_device_is_told_and_nothing_is_stored),
+        T(revoked_device_is_held_and_judged_when_somebody_says_so),
         T(append_records_never_change),
         T(state_of_a_type_with_events_is_not_set_by_hand),
         T(missing_required_field_refuses_a_create),

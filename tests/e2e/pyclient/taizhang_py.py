@@ -124,13 +124,13 @@ class Connection:
 
     TYPES = {1: "Hello", 2: "Welcome", 3: "Push", 4: "Results", 5: "Pull", 6: "Rows", 7: "Checkpoint", 8: "Ack", 10: "Error",
              11: "Ping", 12: "Pong", 14: "Enrol", 15: "Enrolled", 20: "Verify", 21: "Verified",
-             22: "DigestRequest", 23: "Digest", 24: "HistoryAsk", 25: "History", 26: "ReOffer", 27: "LostRows", 32: "Damage", 33: "DamageNoted",
-             34: "Renumber", 35: "Renumbered", 36: "LostTaken"}
+             22: "DigestRequest", 23: "Digest", 24: "HistoryAsk", 25: "History", 26: "ReOffer", 27: "LostRows", 28: "WipeOrder", 29: "WipeReceipt", 32: "Damage", 33: "DamageNoted",
+             34: "Renumber", 35: "Renumbered", 36: "LostTaken", 37: "WipeNoted"}
     NUMBERS = {name: number for number, name in TYPES.items()}
     LANES = {"Push": LANE_UP, "ReOffer": LANE_UP, "Results": LANE_UP, "Pull": LANE_DOWN, "Rows": LANE_DOWN, "Checkpoint": LANE_DOWN,
              "Ack": LANE_DOWN}
     FROM_SERVER = {"Welcome", "Results", "Rows", "Checkpoint", "Error", "Ping", "Pong", "Enrolled", "Verified",
-                   "Digest", "DamageNoted", "History", "Renumbered", "LostTaken"}
+                   "Digest", "DamageNoted", "History", "Renumbered", "LostTaken", "WipeOrder", "WipeNoted"}
 
     def __init__(self, endpoint, pin, alpn, cert_and_key=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -528,6 +528,7 @@ class Session:
         self.staged_rows, self.staged_cursors, self.unacked, self.rows_seen = [], {}, 0, 0
         self.checkpoints, self.verified, self.pongs, self.in_flight = [], [], [], []
         self.digests, self.noted = [], []
+        self.wiping, self.wipes_noted = False, []  # wiping: the device is revoked; it may push, and send WipeReceipt
         self.histories = []
         meta = device.meta
         host, _, port = meta["address"].rpartition(":")
@@ -542,6 +543,9 @@ class Session:
             kind, self.welcome, lane = expect(self.conn.receive(10))
             if kind == "Error":
                 raise ServerError(self.welcome, lane)
+            if kind == "WipeOrder":
+                self.wiping = True
+                return
             if kind != "Welcome" or self.welcome.protocol != PROTOCOL:
                 raise ProtocolError(kind)
         except BaseException:
@@ -587,6 +591,15 @@ class Session:
 
     def _on_digest(self, message):
         self.digests.append(message)
+
+    def _on_wipenoted(self, message):
+        self.wipes_noted.append(message.noted)
+
+    def receipt(self, ver=0, everything=False, timeout=20):
+        """Says that nothing outside the grant (or nothing at all) is held; whether the server noted it."""
+        self.conn.send("WipeReceipt", pb.WipeReceipt(**{"ver": ver, "all": everything}))
+        self.pump(lambda: self.wipes_noted, timeout)
+        return self.wipes_noted.pop()
 
     def _on_damagenoted(self, message):
         self.noted.append(message)

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this device must not hold any more: records that left its areas, areas that left its grant, and everything when
+ * it is revoked. Their rows go from the tables with the Welcome or the row that says so (grant.c, feed.c); here the
+ * rest goes: words about them in settled saves, kept copies of imports, and what the database file still has of all
+ * that.
+ *
+ *   nothing ──records or areas went──> ROWS ──words emptied──> PAGES ──file rewritten, WAL cut off──> RECEIPT
+ *   ──noted──> nothing (records only: nothing)
+ *
+ * Invariants
+ *  1. Nothing is emptied before it was handed in and judged: ROWS waits for the outbox, and a save whose answer is not
+ *     final, or which is still on the screen, keeps its words.
+ *  2. Each step is durable before the next, and may be done again: a crash anywhere is made good by the next session.
+ *  3. The receipt goes out only when the file holds nothing any more. The caller has the folder's sync lease.
+ *  4. Deleted content is overwritten (secure_delete); the file is written anew because pages that were split or moved
+ *     may hold older copies, and the WAL is emptied because it holds the pages as they were.
+ */
+#include "area_rule.h"
+#include "import.h"
+#include "log.h"
+#include "office_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char STAGE[] = "wipe";
+static const char OWED[] = "wipe.receipt";
+static const char REVOKED[] = "revoked";
+
+/* ---- small marks ---- */
+
+static int mark(struct tz_office *o, const char *key, const char *value, struct tz_err *err)
+{
+    struct tz_stmt *s = value ? tz_office_sql(o, OS_META_SET, "INSERT OR REPLACE INTO meta VALUES(?, ?)", err)
+                              : tz_office_sql(o, OS_META_DEL, "DELETE FROM meta WHERE key = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_text(s, 1, key);
+    if (value)
+        tz_stmt_bind_text(s, 2, value);
+    return tz_stmt_run(s, err);
+}
+
+/** The mark's first character; '\0' when there is none. */
+static int marked(struct tz_office *o, const char *key, char *out, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_META_GET, "SELECT value FROM meta WHERE key = ?", err);
+    *out = '\0';
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_text(s, 1, key);
+    int rc = tz_stmt_step(s, err);
+    if (rc == 1 && tz_stmt_text(s, 0))
+        *out = tz_stmt_text(s, 0)[0];
+    tz_stmt_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_wipe_owe(struct tz_office *o, bool receipt, struct tz_err *err)
+{
+    int rc = mark(o, STAGE, "rows", err);
+    return rc || !receipt ? rc : mark(o, OWED, "1", err);
+}
+
+int tz_office_wipe_due(struct tz_office *o, bool *due, struct tz_err *err)
+{
+    char stage;
+    int rc = marked(o, STAGE, &stage, err);
+    *due = stage != '\0';
+    return rc;
+}
+
+/* ---- words in settled saves ---- */
+
+/** Is the record here, under its own name or among those that this catalogue lacks? 1, 0, negative. */
+static int is_here(struct tz_office *o, const struct tz_op *op, struct tz_arena *a, struct tz_err *err)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    struct tz_image *im = tz_arena_alloc(a, sizeof *im);
+    bool shadowed = false;
+    if (!im)
+        return tz_office_nomem(err);
+    if (t) {
+        int rc = tz_overlay_confirmed(o, t, op->id, a, im, &shadowed, err);
+        return rc ? rc : im->state != TZ_IMAGE_NONE;
+    }
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_RAW_GET, "SELECT ver, district, street FROM raw_row WHERE type = ? AND id = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, op->type);
+    tz_stmt_bind_id(s, 2, &op->id);
+    int rc = tz_stmt_step(s, err);
+    tz_stmt_reset(s);
+    return rc;
+}
+
+/** Would what the op was to make lie within the grant? 1, 0, negative. */
+static int belongs_here(struct tz_office *o, const struct tz_op *op, struct tz_arena *a, struct tz_err *err)
+{
+    const struct tz_type *t = tz_catalogue_type_id(o->cat, op->type);
+    struct tz_record *rec = tz_arena_alloc(a, sizeof *rec);
+    struct tz_area area;
+    struct tz_err ignored = {0};
+    if (!rec)
+        return tz_office_nomem(err);
+    if (!t || (op->kind != TZ_OP_CREATE && op->kind != TZ_OP_APPEND) ||
+        tz_record_decode(t, op->values, a, rec, &ignored))
+        return 0;
+    int rc = tz_area_of(o->rep, rec, a, &area, err);
+    struct tz_stmt *s = rc != 1 ? NULL
+                                : tz_office_sql(o, OS_WIPE_GRANTED,
+                                                "SELECT 1 FROM grant_area WHERE district = ?1 AND (street = '' OR"
+                                                " street = ?2)",
+                                                err);
+    if (!s)
+        return rc == 1 ? tz_office_code(err) : rc;
+    tz_stmt_bind_text(s, 1, area.district);
+    tz_stmt_bind_text(s, 2, area.street);
+    rc = tz_stmt_step(s, err);
+    tz_stmt_reset(s);
+    return rc;
+}
+
+/** Does the save say anything about what is not here? 1, 0, negative. @import: the sheet it came from. */
+static int says_too_much(struct tz_office *o, struct tz_bytes raw, struct tz_id *import, struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_changeset cs;
+    tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
+    int rc = tz_msg_read_changeset(raw, &a, &cs, err);
+    int here = 1;
+    for (size_t i = 0; !rc && here == 1 && i < cs.nops; i++) {
+        if (cs.ops[i].kind == TZ_OP_WITHDRAW)
+            continue;
+        here = is_here(o, &cs.ops[i], &a, err);
+        if (here == 0)
+            here = belongs_here(o, &cs.ops[i], &a, err);
+    }
+    if (!rc)
+        *import = cs.import_id;
+    tz_arena_deinit(&a);
+    return rc ? rc : here < 0 ? here : here == 0;
+}
+
+/** The next settled save after @after that still has words. 1, 0, negative. */
+static int next_settled(struct tz_office *o, uint64_t *after, struct tz_buf *raw, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_WIPE_NEXT,
+                                      "SELECT seq, raw FROM outbox WHERE seq > ? AND in_overlay = 0 AND length(raw) > 0"
+                                      " AND outcome NOT IN (0, 4, 5) AND reoffer = 0 ORDER BY seq LIMIT 1",
+                                      err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)*after);
+    int rc = tz_stmt_step(s, err);
+    tz_buf_clear(raw);
+    if (rc == 1) {
+        struct tz_bytes b = tz_stmt_blob(s, 1);
+        *after = (uint64_t)tz_stmt_int(s, 0);
+        rc = tz_buf_put(raw, b.p, b.n);
+        rc = rc ? tz_office_nomem(err) : 1;
+    }
+    tz_stmt_reset(s);
+    return rc;
+}
+
+static int empty_save(struct tz_office *o, uint64_t seq, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_WIPE_EMPTY, "UPDATE outbox SET raw = x'' WHERE seq = ?", err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)seq);
+    return tz_stmt_run(s, err);
+}
+
+static int empty_saves(struct tz_office *o, uint64_t *n, struct tz_err *err)
+{
+    struct tz_buf raw;
+    uint64_t seq = 0;
+    int rc;
+    tz_buf_init(&raw, TZ_CHANGESET_BYTES_MAX);
+    while ((rc = next_settled(o, &seq, &raw, err)) == 1) {
+        struct tz_id import = {{0}};
+        int much = says_too_much(o, tz_buf_unread(&raw), &import, err);
+        rc = much < 0 ? much : much ? empty_save(o, seq, err) : 0;
+        if (!rc && much && !tz_id_is_zero(import) && o->imports) /* the sheet said it, too */
+            tz_import_forget(o->imports, import);
+        if (rc)
+            break;
+        *n += much == 1;
+    }
+    tz_buf_deinit(&raw);
+    tz_overlay_cache_drop(o);
+    return rc;
+}
+
+/* ---- the steps ---- */
+
+static int step_rows(struct tz_office *o, bool *waits, struct tz_err *err)
+{
+    int64_t unsent = 0;
+    uint64_t n = 0;
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    rc = tz_db_query_int(o->db,
+                         "SELECT (SELECT count(*) FROM outbox WHERE reoffer = 1 OR (outcome = 0 AND incarnation ="
+                         " (SELECT incarnation FROM office))) + (SELECT count(*) FROM refresh)",
+                         &unsent, err);
+    *waits = !rc && unsent > 0;
+    if (!rc && !unsent)
+        rc = empty_saves(o, &n, err);
+    if (!rc && !unsent)
+        rc = mark(o, STAGE, "pages", err);
+    rc = tz_office_end(o, rc, err);
+    if (!rc && !unsent)
+        tz_log(TZ_LOG_INFO, "office", "wiped", "saves=%llu", (unsigned long long)n);
+    return rc;
+}
+
+static int rewrite(struct tz_office *o, struct tz_err *err)
+{
+    int rc = tz_db_exec(o->db, "VACUUM", err);
+    return rc ? rc : tz_db_checkpoint(o->db, true, err);
+}
+
+static int step_pages(struct tz_office *o, struct tz_err *err)
+{
+    char owed;
+    int rc = rewrite(o, err);
+    if (!rc)
+        rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    rc = marked(o, OWED, &owed, err);
+    if (!rc)
+        rc = mark(o, STAGE, owed ? "told" : NULL, err);
+    return tz_office_end(o, rc, err);
+}
+
+int tz_office_wipe(struct tz_office *o, struct tz_wiped *out, struct tz_err *err)
+{
+    char stage;
+    *out = (struct tz_wiped){0};
+    int rc = tz_office_load(o, err);
+    if (!rc)
+        rc = marked(o, STAGE, &stage, err);
+    if (!rc && stage == 'r')
+        rc = step_rows(o, &out->waits, err);
+    if (!rc && !out->waits)
+        rc = marked(o, STAGE, &stage, err);
+    if (!rc && stage == 'p') {
+        rc = step_pages(o, err);
+        if (rc == TZ_E_DB_BUSY || rc == TZ_E_DISK_FULL) { /* the next session tries again */
+            tz_log(TZ_LOG_WARN, "office", "wipe-later", "code=%d", -rc);
+            *err = (struct tz_err){0};
+            return 0;
+        }
+        if (!rc)
+            rc = marked(o, STAGE, &stage, err);
+    }
+    out->receipt = !rc && stage == 't';
+    out->ver = o->st.checkpoint;
+    return rc;
+}
+
+int tz_office_wipe_noted(struct tz_office *o, struct tz_err *err)
+{
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    rc = mark(o, STAGE, NULL, err);
+    if (!rc)
+        rc = mark(o, OWED, NULL, err);
+    return tz_office_end(o, rc, err);
+}
+
+/* ---- revoked ---- */
+
+int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_order *order, struct tz_err *err)
+{
+    char was;
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    if (order->device != o->st.id.device)
+        rc = tz_err_set(err, TZ_E_PROTOCOL, "another device's session", NULL, NULL, NULL);
+    if (!rc)
+        rc = marked(o, REVOKED, &was, err);
+    if (!rc && !was) /* from here on nothing is saved here any more: all there will ever be to hand in is there */
+        rc = mark(o, REVOKED, "1", err);
+    return tz_office_end(o, rc, err);
+}
+
+int tz_wipe_check(struct tz_office *o, struct tz_err *err)
+{
+    char revoked;
+    int rc = marked(o, REVOKED, &revoked, err);
+    return rc || !revoked ? rc : tz_err_set(err, TZ_E_HELD_REVOKED, NULL, NULL, NULL, NULL);
+}
+
+static int drop_everything(struct tz_office *o, struct tz_err *err)
+{
+    static const char *const tables[] = {"outbox",      "outbox_touch", "_shadow",    "raw_row",
+                                         "set_aside",   "lost_row",     "_tombstone", "grant_area",
+                                         "device_user", "cursor",       "refresh"};
+    char sql[TZ_NAME_MAX + 32];
+    int rc = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && !rc; i++) {
+        (void)snprintf(sql, sizeof sql, "DELETE FROM \"%s\"", tables[i]);
+        rc = tz_db_exec(o->db, sql, err);
+    }
+    for (size_t i = 0; i < o->cat->ntypes && !rc; i++) {
+        (void)snprintf(sql, sizeof sql, "DELETE FROM \"%s\"", o->cat->types[i].name);
+        rc = tz_db_exec(o->db, sql, err);
+    }
+    return rc;
+}
+
+int tz_office_erase(struct tz_office *o, uint64_t *saves, struct tz_err *err)
+{
+    char was;
+    char text[24];
+    int64_t held = 0;
+    int rc = tz_office_begin(o, err);
+    if (rc)
+        return rc;
+    rc = marked(o, REVOKED, &was, err);
+    if (!rc)
+        rc = tz_db_query_int(o->db,
+                             was == '2' ? "SELECT cast(value AS INTEGER) FROM meta WHERE key = 'revoked.saves'"
+                                        : "SELECT count(*) FROM outbox WHERE outcome IN (0, 4, 5)",
+                             &held, err);
+    (void)snprintf(text, sizeof text, "%lld", (long long)held);
+    if (!rc && was != '2')
+        rc = drop_everything(o, err);
+    if (!rc && was != '2')
+        rc = mark(o, "revoked.saves", text, err);
+    if (!rc && was != '2')
+        rc = mark(o, REVOKED, "2", err);
+    tz_overlay_cache_drop(o);
+    rc = tz_office_end(o, rc, err);
+    if (!rc && o->imports)
+        tz_import_forget_all(o->imports);
+    *saves = (uint64_t)held;
+    return rc ? rc : rewrite(o, err);
+}

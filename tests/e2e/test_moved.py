@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rights that change while a laptop is away: a record moves to another district, a device gets another area, a grant ends, a device is
+revoked. Nothing that was saved is lost, and what a machine may not hold any more is not on its disk."""
+import datetime
+import os
+import sqlite3
+
+import world as w
+
+OLD, NEW = "120101", "120102"
+
+
+def found(folder, *markers):
+    """Files below the folder in which a marker stands."""
+    hits = []
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(root, name)
+            if os.path.isfile(path):
+                with open(path, "rb") as f:
+                    data = f.read()
+                hits += [(name, m) for m in markers if m.encode() in data]
+    return hits
+
+
+def held(server, name):
+    return server.cli("device", "show", name, "--json").json()
+
+
+def balanced(server, *offices):
+    for office in offices:
+        book = office.balance()
+        w.check(book["unaccounted"] == 0, office.name, book)
+    w.check(server.cli("balance", "--json").lines()[-1]["unaccounted"] == 0, "the server's balance")
+
+
+def an_organisation_moves_while_its_inspector_has_five_edits_waiting():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            inspector = w.Office(os.path.join(folder, "insp")).join(server, "F_INSP", OLD)
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            centre = w.Office(os.path.join(folder, "centre")).join(server, "C_CLERK", "120000")
+            super2 = w.Office(os.path.join(folder, "super2")).join(server, "D_SUPER", NEW)
+            org = clerk.add("organisation", "name=MARKA甲公司", "address=MARKB甲路 1 号")
+            stays = clerk.add("organisation", "name=乙公司", "address=乙路 1 号")
+            for office in (clerk, inspector, centre):
+                office.sync()
+            w.check(found(inspector.data, "MARKA", "MARKB"), "the inspector never held it")
+            user = inspector("query", "--json", 'select lower(hex(id)) id from device_user').lines()[0]["id"]
+            inspector.edit("organisation", org, "address=MARKC甲路 2 号")
+            inspector.edit("organisation", org, "employees=12", "employees_on=2020-01-02")
+            inspector.edit("organisation", org, "name=MARKD甲公司")
+            inspector.edit("organisation", stays, "address=乙路 2 号")
+            inspector("add", "visit", f"org_id={org}", f"by_ref={user}", "visited_on=2020-05-06", "way=on_site", "note=MARKE走访")
+            centre.edit("organisation", org, f"district_code={NEW}")
+            centre.sync()
+            inspector.sync()
+            book = inspector.balance()
+            w.check((book["made"], book["under_review"], book["applied"]) == (5, 4, 1), book)
+            hits = found(inspector.data, "MARKA", "MARKB", "MARKC", "MARKD", "MARKE")
+            w.check(hits == [], "still on the inspector's disk:", hits)
+            w.check(inspector.show("organisation", stays)["fields"]["address"] == "乙路 2 号", "what stays")
+            done = inspector("show", "organisation", org, ok=(w.FAILED,))
+            w.check("MARK" not in done.out + done.err, done)
+            super2.sync()
+            cases = super2("cases", "--json").lines()
+            w.check({c["subject"] for c in cases} == {"address", "headcount", "name", "_created"}, cases)
+            w.check({c["kind"] for c in cases} == {"late_scope"}, cases)
+            w.check("请主管审核" in (text := super2("--lang", "zh", "cases").out) and "待审核的新记录" in text, text)
+            for case in cases:
+                super2("resolve", case["id"], "theirs" if case["subject"] != "name" else "keep")
+            super2.sync()
+            shown = super2.show("organisation", org)["fields"]
+            w.check((shown["address"], shown["employees"], shown["name"]) == ("MARKC甲路 2 号", 12, "MARKA甲公司"), shown)
+            visits = super2("list", "visit", "--json").lines()
+            w.check([v["fields"]["note"] for v in visits] == ["MARKE走访"], visits)
+            inspector.sync()
+            w.check(found(inspector.data, "MARKA", "MARKC", "MARKE") == [], "it came back")
+            w.check(inspector.balance()["under_review"] == 4, "counted again")
+            for office in (inspector, super2):
+                w.check(office.dump() == server.dump_as(office.name), office.name)
+            balanced(server, inspector, clerk, centre, super2)
+
+
+def a_device_gets_another_area():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            super1 = w.Office(os.path.join(folder, "super1")).join(server, "D_SUPER", OLD)
+            sheet = os.path.join(folder, "sheet.csv")
+            with open(sheet, "w", encoding="utf-8") as f:
+                f.write("name,address\nMARKS表内公司,MARKT路\n")
+            clerk("import", "organisation", sheet)
+            org = clerk.add("organisation", "name=MARKA甲公司")
+            clerk.sync()
+            clerk.edit("organisation", org, "address=MARKB甲路")
+            clerk.add("organisation", "name=MARKC新公司")
+            server.cli("device", "grant", "clerk", "--area", NEW)
+            w.check([x["area"] for x in held(server, "clerk")["not_wiped"]] == [OLD], held(server, "clerk"))
+            w.check("尚未清除" in server.cli("device", "list", "--lang", "zh").out, "device list")
+            clerk.sync()
+            hits = found(clerk.data, "MARKA", "MARKB", "MARKC", "MARKS", "MARKT")
+            w.check(hits == [], "still on the disk:", hits)
+            now = held(server, "clerk")
+            w.check(now["not_wiped"] == [] and now["area"] == NEW, now)
+            book = clerk.balance()
+            w.check((book["under_review"], book["unsent"]) == (2, 0), book)
+            super1.sync()
+            w.check(len(super1("cases", "--json").lines()) == 2, super1("cases").out)
+            clerk.add("organisation", "name=新区公司", f"district_code={NEW}")
+            clerk.sync()
+            w.check(clerk.dump() == server.dump_as("clerk"), "dumps differ")
+            done = clerk("add", "organisation", "name=老区公司", f"district_code={OLD}", ok=(w.FAILED, w.BAD_INPUT))
+            w.check(done.err, done)
+            balanced(server, clerk, super1)
+            server.cli("verify")
+
+
+def a_grant_ends():
+    yesterday = (datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))) - datetime.timedelta(days=1)).strftime("%Y-%m-%d")
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            org = clerk.add("organisation", "name=MARKA甲公司")
+            clerk.sync()
+            clerk.edit("organisation", org, "address=MARKB甲路")
+            server.cli("device", "grant", "clerk", "--until", yesterday)
+            clerk.sync()
+            hits = found(clerk.data, "MARKA", "MARKB")
+            w.check(hits == [], "still on the disk:", hits)
+            w.check(clerk.balance()["under_review"] == 1, clerk.balance())
+            w.check("权限已到期" in server.cli("device", "list", "--lang", "zh").out, "device list")
+            w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
+            server.cli("device", "grant", "clerk", "--until", "2099-12-31")
+            clerk.sync()
+            w.check(clerk.show("organisation", org)["fields"]["name"] == "MARKA甲公司", "it did not come back")
+            w.check(clerk.dump() == server.dump_as("clerk"), "dumps differ")
+
+
+def a_revoked_device_hands_in_and_wipes():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            other = w.Office(os.path.join(folder, "other")).join(server, "D_CLERK", OLD)
+            org = clerk.add("organisation", "name=MARKA甲公司")
+            clerk.sync()
+            other.sync()
+            other.edit("organisation", org, "name=MARKZ只有别人见过")
+            other.sync()
+            clerk.edit("organisation", org, "address=MARKB甲路")
+            clerk.add("organisation", "name=MARKC新公司")
+            clerk.edit("organisation", org, "employees=3", "employees_on=2020-01-02")
+            server.cli("device", "revoke", "clerk")
+            w.check("尚未清除" in server.cli("device", "list", "--lang", "zh").out, "device list")
+            done = clerk("--lang", "zh", "sync", ok=(4,))
+            w.check("3 次保存已交给管理员" in done.err and "全部清除" in done.err, done)
+            hits = found(clerk.data, "MARKA", "MARKB", "MARKC", "MARKZ", "PRIVATE KEY")
+            w.check(hits == [], "still on the disk:", hits)
+            left = sorted(os.listdir(clerk.data))
+            w.check("device.key" not in left and "office.db" not in left, left)
+            now = held(server, "clerk")
+            w.check(now["wiped_ms"] > 0 and now["unsent"] == 0, now)
+            for command in (("sync",), ("status",), ("list", "organisation")):
+                done = clerk("--lang", "zh", *command, ok=(4,))
+                w.check("本设备已被停用" in done.err, done)
+            waiting = [b for b in server.cli("backlog", "--json").lines() if b["name"] == "clerk"]
+            w.check([b["outcome"] for b in waiting] == ["held"] * 3, waiting)
+            w.check(other.show("organisation", org)["fields"].get("address") is None, "judged by itself")
+            first = waiting[0]["seq"]
+            server.cli("backlog", "discard", f"clerk/{first}", "--reason", "地址有误")
+            done = server.cli("backlog", "apply", "clerk", "--reason", "核对无误", "--json").json()
+            w.check((done["saves"], done["applied"]) == (2, 2), done)
+            w.check([b for b in server.cli("backlog", "--json").lines() if b["name"] == "clerk"] == [], "the backlog is not empty")
+            other.sync()
+            names = {r["fields"]["name"] for r in other("list", "organisation", "--json").lines()}
+            w.check(names == {"MARKZ只有别人见过", "MARKC新公司"}, names)
+            w.check(other.show("organisation", org)["fields"]["employees"] == 3, "not applied")
+            balanced(server, other)
+            server.cli("verify")
+            clerk2 = w.Office(os.path.join(folder, "clerk2"))
+            clerk2.join(server, "D_CLERK", OLD)
+
+
+def a_wipe_that_was_cut_off_is_finished():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            org = clerk.add("organisation", "name=MARKA甲公司")
+            clerk.sync()
+            clerk.edit("organisation", org, "address=MARKB甲路")
+            server.cli("device", "grant", "clerk", "--area", NEW)
+            db = sqlite3.connect(os.path.join(clerk.data, "office.db"), timeout=10)
+            db.execute("begin immediate")  # the wipe cannot write its pages
+            for _ in range(3):
+                p = clerk.popen("sync")
+                try:
+                    p.wait(1.5)
+                except Exception:  # noqa: BLE001 - it waits for us, and dies
+                    p.kill()
+                    p.wait()
+            db.rollback()
+            db.close()
+            clerk.sync()
+            w.check(found(clerk.data, "MARKA", "MARKB") == [], "still on the disk")
+            w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
+            server.cli("device", "revoke", "clerk")
+            with open(os.path.join(clerk.data, "revoked"), "w", encoding="utf-8") as f:
+                f.write("2")  # as if the power had gone after the receipt
+            clerk("status", ok=(4,))
+            w.check("device.key" not in os.listdir(clerk.data), os.listdir(clerk.data))
+
+
+if __name__ == "__main__":
+    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, a_device_gets_another_area, a_grant_ends,
+           a_revoked_device_hands_in_and_wipes, a_wipe_that_was_cut_off_is_finished)
