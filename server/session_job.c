@@ -436,8 +436,10 @@ static int run_receipt(struct tz_sjob *j, struct tz_store *s)
         return rc;
     bool good = rc == 1 && d.revoked == j->receipt.all && d.grant_since == j->grant->since;
     tz_ver head = tz_store_head(s);
-    rc = good ? tz_store_receipt(s, d.number, j->receipt.ver < head ? j->receipt.ver : head, j->receipt.all, &j->err)
-              : 0;
+    if (good && d.incarnation == 1) /* it says nothing of its copies */
+        rc = tz_store_receipt(s, d.number, j->receipt.ver < head ? j->receipt.ver : head, j->receipt.all, &j->err);
+    else
+        rc = 0;
     return rc ? rc : tz_msg_put_wipe_noted(&j->reply, good);
 }
 
