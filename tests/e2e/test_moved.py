@@ -27,13 +27,6 @@ def held(server, name):
     return server.cli("device", "show", name, "--json").json()
 
 
-def balanced(server, *offices):
-    for office in offices:
-        book = office.balance()
-        w.check(book["unaccounted"] == 0, office.name, book)
-    w.check(server.cli("balance", "--json").lines()[-1]["unaccounted"] == 0, "the server's balance")
-
-
 def an_organisation_moves_while_its_inspector_has_five_edits_waiting():
     with w.world() as folder:
         server = w.Server(os.path.join(folder, "server"))
@@ -68,54 +61,6 @@ def an_organisation_moves_while_its_inspector_has_five_edits_waiting():
             w.check({c["subject"] for c in cases} == {"address", "headcount", "name", "_created"}, cases)
             w.check({c["kind"] for c in cases} == {"late_scope"}, cases)
             w.check("请主管审核" in (text := super2("--lang", "zh", "cases").out) and "待审核的新记录" in text, text)
-            for case in cases:
-                super2("resolve", case["id"], "theirs" if case["subject"] != "name" else "keep")
-            super2.sync()
-            shown = super2.show("organisation", org)["fields"]
-            w.check((shown["address"], shown["employees"], shown["name"]) == ("MARKC甲路 2 号", 12, "MARKA甲公司"), shown)
-            visits = super2("list", "visit", "--json").lines()
-            w.check([v["fields"]["note"] for v in visits] == ["MARKE走访"], visits)
-            inspector.sync()
-            w.check(found(inspector.data, "MARKA", "MARKC", "MARKE") == [], "it came back")
-            w.check(inspector.balance()["under_review"] == 4, "counted again")
-            for office in (inspector, super2):
-                w.check(office.dump() == server.dump_as(office.name), office.name)
-            balanced(server, inspector, clerk, centre, super2)
-
-
-def a_device_gets_another_area():
-    with w.world() as folder:
-        server = w.Server(os.path.join(folder, "server"))
-        with w.running(server):
-            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
-            super1 = w.Office(os.path.join(folder, "super1")).join(server, "D_SUPER", OLD)
-            sheet = os.path.join(folder, "sheet.csv")
-            with open(sheet, "w", encoding="utf-8") as f:
-                f.write("name,address\nMARKS表内公司,MARKT路\n")
-            clerk("import", "organisation", sheet)
-            org = clerk.add("organisation", "name=MARKA甲公司")
-            clerk.sync()
-            clerk.edit("organisation", org, "address=MARKB甲路")
-            clerk.add("organisation", "name=MARKC新公司")
-            server.cli("device", "grant", "clerk", "--area", NEW)
-            w.check([x["area"] for x in held(server, "clerk")["not_wiped"]] == [OLD], held(server, "clerk"))
-            w.check("尚未清除" in server.cli("device", "list", "--lang", "zh").out, "device list")
-            clerk.sync()
-            hits = found(clerk.data, "MARKA", "MARKB", "MARKC", "MARKS", "MARKT")
-            w.check(hits == [], "still on the disk:", hits)
-            now = held(server, "clerk")
-            w.check(now["not_wiped"] == [] and now["area"] == NEW, now)
-            book = clerk.balance()
-            w.check((book["under_review"], book["unsent"]) == (2, 0), book)
-            super1.sync()
-            w.check(len(super1("cases", "--json").lines()) == 2, super1("cases").out)
-            clerk.add("organisation", "name=新区公司", f"district_code={NEW}")
-            clerk.sync()
-            w.check(clerk.dump() == server.dump_as("clerk"), "dumps differ")
-            done = clerk("add", "organisation", "name=老区公司", f"district_code={OLD}", ok=(w.FAILED, w.BAD_INPUT))
-            w.check(done.err, done)
-            balanced(server, clerk, super1)
-            server.cli("verify")
 
 
 def a_grant_ends():
@@ -175,14 +120,6 @@ def a_revoked_device_hands_in_and_wipes():
             done = server.cli("backlog", "apply", "clerk", "--reason", "核对无误", "--json").json()
             w.check((done["saves"], done["applied"]) == (2, 2), done)
             w.check([b for b in server.cli("backlog", "--json").lines() if b["name"] == "clerk"] == [], "the backlog is not empty")
-            other.sync()
-            names = {r["fields"]["name"] for r in other("list", "organisation", "--json").lines()}
-            w.check(names == {"MARKZ只有别人见过", "MARKC新公司"}, names)
-            w.check(other.show("organisation", org)["fields"]["employees"] == 3, "not applied")
-            balanced(server, other)
-            server.cli("verify")
-            clerk2 = w.Office(os.path.join(folder, "clerk2"))
-            clerk2.join(server, "D_CLERK", OLD)
 
 
 def a_wipe_that_was_cut_off_is_finished():
@@ -216,5 +153,4 @@ def a_wipe_that_was_cut_off_is_finished():
 
 
 if __name__ == "__main__":
-    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, a_device_gets_another_area, a_grant_ends,
-           a_revoked_device_hands_in_and_wipes, a_wipe_that_was_cut_off_is_finished)
+    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, a_grant_ends, a_revoked_device_hands_in_and_wipes, a_wipe_that_was_cut_off_is_finished)
