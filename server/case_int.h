@@ -32,6 +32,17 @@ struct tz_case_head {
     struct tz_id case_id;
 };
 
+enum { TZ_CASE_SUBJECTS_MAX = TZ_FIELDS_MAX + 1 };
+
+/** One of the cases of a record. */
+struct tz_case_ref {
+    struct tz_case_subject s;
+    struct tz_id id;
+};
+
+/** The newest cases about what people say of a record, the open ones or the closed, into @out[TZ_CASE_SUBJECTS_MAX]. */
+TZ_MUST_USE int tz_case_about(struct tz_judge *j, const struct tz_row *row, bool open, struct tz_case_ref *out,
+                              size_t *n);
 const struct tz_field *tz_case_field(const struct tz_judge *j, const char *name);
 void tz_case_put_text(struct tz_judge *j, struct tz_row *c, const char *field, const char *text);
 void tz_case_put_int(struct tz_judge *j, struct tz_row *c, const char *field, int64_t v);
@@ -61,10 +72,18 @@ bool tz_case_subject_secret(const struct tz_type *t, const struct tz_case_subjec
 json_t *tz_case_value_json(struct tz_value v);
 /** What @author said. @values is taken. */
 json_t *tz_case_candidate(const struct tz_judge *j, struct tz_commit author, const char *rule, json_t *values);
+/** @cand is taken: it was said of record @id. */
+json_t *tz_case_said_of(json_t *cand, struct tz_id id);
 /** The candidate as it joins anew with this commit. */
 json_t *tz_case_again(const struct tz_judge *j, const json_t *cand);
 /** The candidates in a case's field; empty when it holds none. */
 json_t *tz_case_list(struct tz_value v);
+/** The words in the case of a record of type @t, about @s. */
+json_t *tz_case_words(const struct tz_judge *j, const struct tz_type *t, const struct tz_case_subject *s,
+                      const struct tz_row *c);
+/** TZ_E_TOO_LONG leaves what was there. */
+TZ_MUST_USE int tz_case_put_words(struct tz_judge *j, const struct tz_type *t, const struct tz_case_subject *s,
+                                  struct tz_row *c, const json_t *list);
 /** Open a case about @s or join the open one. @cand is taken. */
 TZ_MUST_USE int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
                              const char *kind, const char *rule, json_t *cand);

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANDIDATES_MAX = 64, SUBJECTS_MAX = TZ_FIELDS_MAX + 1 };
+enum { CANDIDATES_MAX = 64 };
 static const char LIFE[] = TZ_CASE_LIFE;
 
 struct tz_case_subject tz_case_subject_of(const struct tz_type *t, size_t i)
@@ -145,6 +145,24 @@ json_t *tz_case_list(struct tz_value v)
     return j ? j : json_array();
 }
 
+static const char *words_field(const struct tz_type *t, const struct tz_case_subject *s)
+{
+    return tz_case_subject_secret(t, s) ? "candidates_secret" : "candidates";
+}
+
+json_t *tz_case_words(const struct tz_judge *j, const struct tz_type *t, const struct tz_case_subject *s,
+                      const struct tz_row *c)
+{
+    return tz_case_list(c->rec.v[tz_case_field(j, words_field(t, s))->index]);
+}
+
+int tz_case_put_words(struct tz_judge *j, const struct tz_type *t, const struct tz_case_subject *s, struct tz_row *c,
+                      const json_t *list)
+{
+    const char *field = words_field(t, s);
+    return json_value(j, field, list, &c->rec.v[tz_case_field(j, field)->index]);
+}
+
 /* ---- the case's record ---- */
 
 const struct tz_field *tz_case_field(const struct tz_judge *j, const char *name)
@@ -241,7 +259,7 @@ static json_t *standing_json(struct tz_judge *j, const struct tz_row *row, const
     for (size_t i = 0; i < t->nfields; i++) {
         if (!tz_case_in_subject(t, s, i))
             continue;
-        tz_ver ver = tz_stamps_get(stamps, t->fields[i].id, 0, row->born).ver;
+        tz_ver ver = tz_stamps_said(stamps, t->fields[i].id, row->born);
         newest = ver > newest ? ver : newest;
         json_object_set_new(values, t->fields[i].name, tz_case_value_json(row->rec.v[i]));
     }
@@ -381,11 +399,9 @@ int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_c
         tz_case_place(j, c, row);
     }
     if (!rc) {
-        const char *field = tz_case_subject_secret(row->rec.type, s) ? "candidates_secret" : "candidates";
-        struct tz_value *at = &c->rec.v[tz_case_field(j, field)->index];
-        json_t *list = tz_case_list(*at);
+        json_t *list = tz_case_words(j, row->rec.type, s, c);
         candidates_add(j, c, list, cand);
-        rc = json_value(j, field, list, at);
+        rc = tz_case_put_words(j, row->rec.type, s, c, list);
         if (rc == TZ_E_TOO_LONG) { /* what was there stays; this word is in the audit log and is counted */
             tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
             rc = 0;
@@ -407,7 +423,7 @@ int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_c
 
 /* ---- from merges ---- */
 
-static json_t *said_of(json_t *cand, struct tz_id id)
+json_t *tz_case_said_of(json_t *cand, struct tz_id id)
 {
     char hex[TZ_ID_HEX + 1];
     tz_id_print(id, hex);
@@ -421,7 +437,7 @@ static json_t *said_of(json_t *cand, struct tz_id id)
 static json_t *loss_candidate(const struct tz_judge *j, const struct tz_loss *l, json_t *values)
 {
     json_t *c = tz_case_candidate(j, l->author, l->rule, values);
-    return tz_id_is_zero(l->of) ? c : said_of(c, l->of);
+    return tz_id_is_zero(l->of) ? c : tz_case_said_of(c, l->of);
 }
 
 /** Members of a group that one author said in one commit of one record are one word. */
@@ -430,11 +446,25 @@ static bool one_word(const struct tz_loss *a, const struct tz_loss *b)
     return a->author.ver == b->author.ver && tz_id_eq(a->of, b->of);
 }
 
-int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz_loss *loss, size_t n)
+/** What a merge of records had brought is a word about the record that it came from. */
+static int find_speakers(struct tz_judge *j, const struct tz_row *row, struct tz_loss *loss, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        if (loss[i].merged && tz_id_is_zero(loss[i].of))
+            rc = tz_alias_speaker(j, row, loss[i].field, loss[i].value, loss[i].author.ver, &loss[i].of);
+    return rc;
+}
+
+int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz_loss *said, size_t n)
 {
     const struct tz_type *t = row->rec.type;
     bool done[TZ_FIELDS_MAX] = {false};
-    for (size_t i = 0; i < n; i++) {
+    struct tz_loss *loss = n ? tz_arena_dup(j->a, said, n * sizeof *loss) : NULL;
+    if (n && !loss)
+        return TZ_E_NOMEM;
+    int rc = find_speakers(j, row, loss, n);
+    for (size_t i = 0; i < n && !rc; i++) {
         if (done[i])
             continue;
         struct tz_case_subject s = tz_case_subject_of(t, loss[i].field);
@@ -448,11 +478,9 @@ int tz_case_losses(struct tz_judge *j, const struct tz_row *row, const struct tz
         if (s.group)
             json_object_set_new(values, t->fields[t->groups[s.group - 1].as_of].name,
                                 tz_case_value_json(loss[i].as_of));
-        int rc = tz_case_join(j, row, &s, "conflict", loss[i].rule, loss_candidate(j, &loss[i], values));
-        if (rc)
-            return rc;
+        rc = tz_case_join(j, row, &s, "conflict", loss[i].rule, loss_candidate(j, &loss[i], values));
     }
-    return 0;
+    return rc;
 }
 
 int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author, const char *rule)
@@ -478,23 +506,18 @@ int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const 
     return tz_case_join(j, row, &s, "deleted", "resolved", tz_case_candidate(j, author, "resolved", values));
 }
 
-struct open_case {
-    struct tz_case_subject s;
-    struct tz_id id;
-};
-
-/** The open cases about what people say of a record. */
-static int open_cases(struct tz_judge *j, const struct tz_row *row, struct open_case *open, size_t *n)
+int tz_case_about(struct tz_judge *j, const struct tz_row *row, bool open, struct tz_case_ref *out, size_t *n)
 {
-    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_OPEN, j->err);
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_CASE_HEAD_ALL, j->err);
     *n = 0;
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, row->rec.type->id);
     tz_stmt_bind_id(st, 2, &row->id);
+    tz_stmt_bind_int(st, 3, open);
     int rc;
-    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < SUBJECTS_MAX)
-        if (tz_case_subject_parse(row->rec.type, tz_stmt_value(st, 0), &open[*n].s) && tz_stmt_id(st, 1, &open[*n].id))
+    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < TZ_CASE_SUBJECTS_MAX)
+        if (tz_case_subject_parse(row->rec.type, tz_stmt_value(st, 0), &out[*n].s) && tz_stmt_id(st, 1, &out[*n].id))
             ++*n;
     tz_stmt_reset(st);
     return rc < 0 ? rc : 0;
@@ -502,9 +525,9 @@ static int open_cases(struct tz_judge *j, const struct tz_row *row, struct open_
 
 int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
 {
-    struct open_case open[SUBJECTS_MAX];
+    struct tz_case_ref open[TZ_CASE_SUBJECTS_MAX];
     size_t n = 0;
-    int rc = open_cases(j, row, open, &n);
+    int rc = tz_case_about(j, row, true, open, &n);
     for (size_t i = 0; i < n && rc >= 0; i++) {
         struct tz_row *c = NULL;
         rc = tz_case_load(j, open[i].id, &c);
@@ -514,51 +537,4 @@ int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
             rc = tz_case_store(j, c);
     }
     return rc < 0 ? rc : 0;
-}
-
-/** The candidates of one case of @gone go into the case of the same subject of @keep. */
-static int hand_over_words(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep,
-                           const struct tz_case_subject *s, const struct tz_row *c)
-{
-    const char *field = tz_case_subject_secret(keep->rec.type, s) ? "candidates_secret" : "candidates";
-    json_t *list = tz_case_list(c->rec.v[tz_case_field(j, field)->index]);
-    int rc = 0;
-    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
-        json_t *cand = tz_case_again(j, json_array_get(list, i));
-        if (!json_object_get(cand, "of"))
-            cand = said_of(cand, gone->id);
-        rc = tz_case_join(j, keep, s, tz_case_late_kind(j, c) ? TZ_CASE_LATE : "conflict", "merged", cand);
-    }
-    json_decref(list);
-    return rc;
-}
-
-static int close_as_gone(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
-                         struct tz_row *c)
-{
-    struct tz_case_head h;
-    tz_case_put_text(j, c, "state", "closed");
-    tz_case_put_text(j, c, "choice", "gone");
-    tz_case_put_int(j, c, "closed_at", j->received.ms);
-    int rc = tz_case_store(j, c);
-    if (!rc)
-        rc = tz_case_head_get(j, row, s->name, &h);
-    h.open = false;
-    return rc ? rc : tz_case_head_put(j, row, s->name, &h);
-}
-
-int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep)
-{
-    struct open_case open[SUBJECTS_MAX];
-    size_t n = 0;
-    int rc = open_cases(j, gone, open, &n);
-    for (size_t i = 0; i < n && !rc; i++) {
-        struct tz_row *c = NULL;
-        rc = tz_case_load(j, open[i].id, &c);
-        if (!rc && !open[i].s.life) /* whether it lives is no question any more, and says nothing about the survivor */
-            rc = hand_over_words(j, gone, keep, &open[i].s, c);
-        if (!rc)
-            rc = close_as_gone(j, gone, &open[i].s, c);
-    }
-    return rc;
 }

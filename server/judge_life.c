@@ -79,7 +79,7 @@ static bool saw_all(struct tz_judge *j, const struct tz_row *row, const struct t
     if (!tz_merge_saw(&j->edit, born, tz_judge_commit_of, j))
         return false;
     for (size_t i = 0; i < stamps->n; i++)
-        if (!tz_merge_saw(&j->edit, stamps->v[i], tz_judge_commit_of, j))
+        if (!(stamps->v[i].field & TZ_STAMP_SAID) && !tz_merge_saw(&j->edit, stamps->v[i], tz_judge_commit_of, j))
             return false;
     return true;
 }
@@ -197,6 +197,25 @@ int tz_judge_revive(struct tz_judge *j, struct tz_row *row, struct tz_stamps *st
     return rc ? rc : tz_case_deletion(j, row, tz_judge_commit_of(j, died.ver), "revived");
 }
 
+/** @op names a record that became part of @row, and its author knew that: 1 refused, 0 not so, negative. */
+static int restores_merged(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
+                           const struct tz_row *row)
+{
+    struct tz_row *gone = tz_arena_alloc(j->a, sizeof *gone);
+    struct tz_stamps stamps;
+    char hex[TZ_ID_HEX + 1];
+    if (tz_id_eq(row->id, op->id))
+        return 0;
+    tz_stamps_init(&stamps, j->a);
+    int rc = gone ? tz_replica_get(j->s->rep, t, op->id, j->a, gone, j->err) : TZ_E_NOMEM;
+    rc = rc == 1 ? tz_stamps_decode(&stamps, gone->stamps) : rc < 0 ? rc : TZ_E_INTERNAL;
+    if (rc || !tz_merge_saw(&j->edit, tz_stamps_get(&stamps, TZ_FIELD_DELETED, 0, gone->born), tz_judge_commit_of, j))
+        return rc;
+    tz_id_print(row->id, hex);
+    char *survivor = tz_arena_strdup(j->out, hex);
+    return survivor ? (tz_judge_refuse(j, TZ_E_MERGED, survivor, NULL), 1) : TZ_E_NOMEM;
+}
+
 int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
@@ -204,6 +223,8 @@ int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz
     if (!row)
         return TZ_E_NOMEM;
     int rc = load_for_life(j, op, t, row, &stamps);
+    if (!rc)
+        rc = restores_merged(j, op, t, row);
     if (rc)
         return rc < 0 ? rc : 0;
     if (!row->deleted) /* both want it alive: equal values */

@@ -9,7 +9,14 @@
 
 #include <string.h>
 
-enum { LINKS_MAX = TZ_MERGE_LINKS_MAX, CHILD_REFS_MAX = 256, LINK_BYTES = 4 * 1024 * 1024, PARENTS_MAX = 64 };
+enum {
+    LINKS_MAX = 8192,
+    CHILD_REFS_MAX = 256,
+    LINK_BYTES = 4 * 1024 * 1024,
+    PARENTS_MAX = 64,
+    PAGE = 512,
+    ALIASES_MAX = 64
+};
 
 /* ---- aliases ---- */
 
@@ -38,6 +45,46 @@ int tz_alias_run(struct tz_judge *j, enum tz_sql which, const struct tz_type *t,
     tz_stmt_bind_id(st, 3, &survivor);
     tz_stmt_bind_int(st, 4, (int64_t)j->edit.ver);
     return tz_stmt_run(st, j->err);
+}
+
+/** The ids of all that became part of @row, at most @max. */
+static int aliases_of(struct tz_judge *j, const struct tz_row *row, struct tz_id *out, size_t max, size_t *n)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_ALIAS_OF, j->err);
+    *n = 0;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, row->rec.type->id);
+    tz_stmt_bind_id(st, 2, &row->id);
+    int rc;
+    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < max)
+        *n += tz_stmt_id(st, 0, &out[*n]);
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+int tz_alias_speaker(struct tz_judge *j, const struct tz_row *row, size_t i, struct tz_value value, tz_ver said,
+                     struct tz_id *of)
+{
+    struct tz_id ids[ALIASES_MAX];
+    struct tz_row *gone = tz_arena_alloc(j->a, sizeof *gone);
+    struct tz_stamps stamps;
+    size_t n = 0;
+    int rc = gone ? aliases_of(j, row, ids, ALIASES_MAX, &n) : TZ_E_NOMEM;
+    *of = (struct tz_id){{0}};
+    for (size_t k = 0; k < n && !rc; k++) {
+        rc = tz_replica_get(j->s->rep, row->rec.type, ids[k], j->a, gone, j->err);
+        if (rc <= 0)
+            continue;
+        tz_stamps_init(&stamps, j->a);
+        rc = tz_stamps_decode(&stamps, gone->stamps);
+        if (!rc && tz_value_eq(gone->rec.v[i], value) &&
+            tz_stamps_said(&stamps, row->rec.type->fields[i].id, gone->born) == said) {
+            *of = ids[k];
+            return 0;
+        }
+    }
+    return rc;
 }
 
 static struct tz_id alias_id(const struct tz_type *t, struct tz_id id)
@@ -88,16 +135,10 @@ struct links {
     struct tz_id *ids;
     size_t n, cap;
     struct tz_arena *a;
-    const struct tz_child_ref *ref;
-    const struct tz_type *target;
-    const struct tz_catalogue *cat;
 };
 
-static int collect(void *ctx, const struct tz_row *row)
+static int collect_id(struct links *l, struct tz_id id)
 {
-    struct links *l = ctx;
-    if (l->ref->field->ftype == TZ_FT_REF_ANY && tz_rows_ref_type(l->cat, &row->rec, l->ref->field) != l->target)
-        return 1;
     if (l->n == LINKS_MAX)
         return TZ_E_LIMIT;
     if (l->n == l->cap) {
@@ -110,22 +151,32 @@ static int collect(void *ctx, const struct tz_row *row)
         l->ids = v;
         l->cap = cap;
     }
-    l->ids[l->n++] = row->id;
+    l->ids[l->n++] = id;
     return 1;
 }
 
-static int link_note(struct tz_judge *j, const struct tz_row *gone, const struct tz_child_ref *ref, struct tz_id id)
+static int collect(void *ctx, const struct tz_row *row)
 {
-    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_PUT, j->err);
+    return collect_id(ctx, row->id);
+}
+
+/** Deleted ones whose body holds the id somewhere: what comes back must lead where the others lead. */
+static int collect_deleted(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct links *l)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_TOMBSTONE_NAMING, j->err);
+    struct tz_id found;
     if (!st)
         return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, gone->rec.type->id);
-    tz_stmt_bind_id(st, 2, &gone->id);
-    tz_stmt_bind_int(st, 3, ref->type->id);
-    tz_stmt_bind_id(st, 4, &id);
-    tz_stmt_bind_int(st, 5, ref->field->id);
-    tz_stmt_bind_int(st, 6, (int64_t)j->edit.ver);
-    return tz_stmt_run(st, j->err);
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &id);
+    int rc;
+    while ((rc = tz_stmt_step(st, j->err)) == 1) {
+        rc = tz_stmt_id(st, 0, &found) ? collect_id(l, found) : 1;
+        if (rc < 0)
+            break;
+    }
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
 }
 
 /** An alias record points elsewhere: so does the index. */
@@ -141,14 +192,55 @@ static int alias_turned(struct tz_judge *j, const struct tz_row *a, struct tz_id
     return tz_id_parse(hex, &id) ? 0 : tz_alias_run(j, TZ_SQL_ALIAS_PUT, of, id, to);
 }
 
-/** Point field @f of the record at @to, if it points at @from (and, @since, nobody has touched it since). */
-static int link_turn(struct tz_judge *j, const struct tz_type *t, const struct tz_field *f, struct tz_id id,
-                     struct tz_id from, struct tz_id to, tz_ver since)
+/** References on their way from one record to another. */
+struct turn {
+    const struct tz_type *t; /* of the record that refers */
+    const struct tz_field *f;
+    const struct tz_type *target;
+    struct tz_id from, to;
+    tz_ver since;  /* back again, where nobody has touched it since this version; 0: away, whatever it is */
+    tz_ver before; /* back: the stamp it had before */
+};
+
+/** @u has turned a reference of record @id whose stamp was @before. */
+static int link_note(struct tz_judge *j, const struct turn *u, struct tz_id id, tz_ver before)
 {
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_PUT, j->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, u->target->id);
+    tz_stmt_bind_id(st, 2, &u->from);
+    tz_stmt_bind_int(st, 3, u->t->id);
+    tz_stmt_bind_id(st, 4, &id);
+    tz_stmt_bind_int(st, 5, u->f->id);
+    tz_stmt_bind_int(st, 6, (int64_t)j->edit.ver);
+    tz_stmt_bind_int(st, 7, (int64_t)before);
+    return tz_stmt_run(st, j->err);
+}
+
+/** @u has turned a reference back: notes of earlier merges that left it with the stamp @before find it as they left it.
+ */
+static int link_follows(struct tz_judge *j, const struct turn *u, struct tz_id id)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_FOLLOWS, j->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, u->t->id);
+    tz_stmt_bind_id(st, 2, &id);
+    tz_stmt_bind_int(st, 3, u->f->id);
+    tz_stmt_bind_int(st, 4, (int64_t)u->before);
+    tz_stmt_bind_int(st, 5, (int64_t)j->edit.ver);
+    return tz_stmt_run(st, j->err);
+}
+
+/** The record @id, if it refers so. It stays the word of whoever said it, under a new stamp. */
+static int link_turn(struct tz_judge *j, const struct turn *u, struct tz_id id)
+{
+    const struct tz_field *f = u->f;
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
-    uint8_t *value = tz_arena_dup(j->a, to.b, TZ_ID_BYTES);
+    uint8_t *value = tz_arena_dup(j->a, u->to.b, TZ_ID_BYTES);
     struct tz_stamps stamps;
-    int rc = row && value ? tz_replica_get(j->s->rep, t, id, j->a, row, j->err) : TZ_E_NOMEM;
+    int rc = row && value ? tz_replica_get(j->s->rep, u->t, id, j->a, row, j->err) : TZ_E_NOMEM;
     if (rc <= 0)
         return rc;
     tz_stamps_init(&stamps, j->a);
@@ -156,27 +248,34 @@ static int link_turn(struct tz_judge *j, const struct tz_type *t, const struct t
     if (rc)
         return rc;
     struct tz_value v = row->rec.v[f->index];
-    if (v.kind != TZ_V_BLOB || memcmp(v.p, from.b, TZ_ID_BYTES) != 0 ||
-        (since && tz_stamps_get(&stamps, f->id, 0, row->born).ver != since))
+    if (v.kind != TZ_V_BLOB || memcmp(v.p, u->from.b, TZ_ID_BYTES) != 0 ||
+        tz_rows_ref_type(j->s->cat, &row->rec, f) != u->target ||
+        (u->since && tz_stamps_get(&stamps, f->id, 0, row->born).ver != u->since))
         return 0;
+    struct tz_stamp st = tz_stamps_get(&stamps, f->id, 0, row->born);
+    tz_ver said = tz_stamps_said(&stamps, f->id, row->born);
+    rc = u->since ? link_follows(j, u, id) : link_note(j, u, id, st.ver);
     row->rec.v[f->index] = tz_value_blob(value, TZ_ID_BYTES);
-    rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = f->id, .ver = j->edit.ver});
+    st.ver = j->edit.ver;
+    if (!rc)
+        rc = tz_stamps_set(&stamps, st);
+    if (!rc && said != st.ver)
+        rc = tz_stamps_say(&stamps, f->id, said);
     if (!rc)
         rc = tz_rows_area(j->s, &row->rec, j->a, &row->area, j->err);
     if (rc >= 0)
         rc = tz_judge_put(j, row, &stamps);
-    return rc || t != j->s->redirect_type ? rc : alias_turned(j, row, to);
+    return rc || u->t != j->s->redirect_type ? rc : alias_turned(j, row, u->to);
 }
 
 /** In memory of its own: there may be thousands. */
-int tz_link_turn(struct tz_judge *j, const struct tz_type *t, const struct tz_field *f, struct tz_id id,
-                 struct tz_id from, struct tz_id to, tz_ver since)
+static int link_turn_apart(struct tz_judge *j, const struct turn *u, struct tz_id id)
 {
     struct tz_arena *const outer = j->a;
     struct tz_arena a;
     tz_arena_init(&a, LINK_BYTES);
     j->a = &a;
-    int rc = tz_rows_code(&a, link_turn(j, t, f, id, from, to, since));
+    int rc = tz_rows_code(&a, link_turn(j, u, id));
     j->a = outer;
     tz_arena_deinit(&a);
     return rc;
@@ -194,19 +293,80 @@ int tz_links_move(struct tz_judge *j, const struct tz_row *gone, const struct tz
     size_t n = tz_rows_child_refs(j->s->cat, gone->rec.type, refs, CHILD_REFS_MAX);
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++) {
-        struct links l = {.a = j->a, .ref = &refs[i], .target = gone->rec.type, .cat = j->s->cat};
+        struct links l = {.a = j->a};
+        struct turn u = {refs[i].type, refs[i].field, gone->rec.type, gone->id, keep->id, 0, 0};
         if (!link_moves(j, &refs[i]))
             continue;
-        rc = tz_replica_find(j->s->rep, refs[i].field, refs[i].type, tz_value_blob(gone->id.b, TZ_ID_BYTES), collect,
-                             &l, j->err);
-        for (size_t k = 0; k < l.n && !rc; k++) {
-            rc = tz_link_turn(j, refs[i].type, refs[i].field, l.ids[k], gone->id, keep->id, 0);
-            if (!rc)
-                rc = link_note(j, gone, &refs[i], l.ids[k]);
-        }
+        rc = tz_replica_find(j->s->rep, u.f, u.t, tz_value_blob(gone->id.b, TZ_ID_BYTES), collect, &l, j->err);
+        if (!rc && u.t != j->s->redirect_type) /* a deleted redirect says nothing any more */
+            rc = collect_deleted(j, u.t, gone->id, &l);
+        for (size_t k = 0; k < l.n && !rc; k++)
+            rc = link_turn_apart(j, &u, l.ids[k]);
     }
     return rc;
 }
+
+struct link {
+    uint32_t type, field;
+    struct tz_id id;
+    tz_ver ver, before;
+};
+
+/** The notes behind @after, at most PAGE of them. */
+static int read_links(struct tz_judge *j, const struct tz_type *t, struct tz_id gone, const struct link *after,
+                      struct link *out, size_t *n)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_PAGE, j->err);
+    *n = 0;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &gone);
+    tz_stmt_bind_int(st, 3, after->type);
+    tz_stmt_bind_id(st, 4, &after->id);
+    tz_stmt_bind_int(st, 5, after->field);
+    tz_stmt_bind_int(st, 6, PAGE);
+    int rc;
+    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < PAGE) {
+        struct link *l = &out[(*n)++];
+        *l = (struct link){.type = (uint32_t)tz_stmt_int(st, 0),
+                           .field = (uint32_t)tz_stmt_int(st, 2),
+                           .ver = (tz_ver)tz_stmt_int(st, 3),
+                           .before = (tz_ver)tz_stmt_int(st, 4)};
+        (void)tz_stmt_id(st, 1, &l->id);
+    }
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int links_forget(struct tz_judge *j, const struct tz_type *t, struct tz_id gone)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_DROP, j->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &gone);
+    return tz_stmt_run(st, j->err);
+}
+
+int tz_links_give_back(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone)
+{
+    struct link *l = tz_arena_calloc(j->a, PAGE, sizeof *l);
+    struct link last = {0};
+    size_t n = PAGE;
+    int rc = l ? 0 : TZ_E_NOMEM;
+    while (!rc && n == PAGE) {
+        rc = read_links(j, t, gone, &last, l, &n);
+        for (size_t i = 0; i < n && !rc; i++) {
+            const struct tz_type *lt = tz_catalogue_type_id(j->s->cat, l[i].type);
+            const struct tz_field *f = lt ? tz_type_field_id(lt, l[i].field) : NULL;
+            rc = f ? link_turn_apart(j, &(struct turn){lt, f, t, keep, gone, l[i].ver, l[i].before}, l[i].id) : 0;
+            last = l[i];
+        }
+    }
+    return rc ? rc : links_forget(j, t, gone);
+}
+
 /* ---- circles ---- */
 
 static bool is_parent(const struct tz_type *t, const struct tz_field *f)

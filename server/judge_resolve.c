@@ -15,7 +15,8 @@ struct resolve {
     struct tz_case_subject s;
     struct tz_record in;
     bool names[TZ_FIELDS_MAX];
-    bool deleted; /* about life: the choice */
+    bool deleted;             /* about life: the choice */
+    struct tz_id standing_of; /* the record that unseen_standing was said of, where that is another */
 };
 
 static json_t *chosen_json(const struct resolve *r);
@@ -158,7 +159,7 @@ static json_t *chosen_json(const struct resolve *r)
 
 /** The standing values that the resolver had not seen and did not choose, as {field: value}; NULL when there are none.
  */
-static json_t *unseen_standing(struct tz_judge *j, const struct resolve *r, struct tz_commit *author)
+static json_t *unseen_standing(struct tz_judge *j, struct resolve *r, struct tz_commit *author)
 {
     const struct tz_type *t = r->row->rec.type;
     json_t *values = NULL;
@@ -175,7 +176,10 @@ static json_t *unseen_standing(struct tz_judge *j, const struct resolve *r, stru
             continue;
         if (!values)
             values = json_object();
-        *author = tz_judge_commit_of(j, st.ver);
+        tz_ver said = tz_stamps_said(&r->stamps, t->fields[i].id, r->row->born);
+        *author = tz_judge_commit_of(j, said);
+        if (said != st.ver && tz_alias_speaker(j, r->row, i, r->row->rec.v[i], said, &r->standing_of))
+            break;
         json_object_set_new(values, t->fields[i].name, tz_case_value_json(r->row->rec.v[i]));
     }
     return values;
@@ -258,10 +262,12 @@ static int reopen_unseen(struct tz_judge *j, const struct resolve *r, json_t *st
                           tz_case_again(j, cand));
     }
     json_decref(list);
-    if (!rc && standing)
-        rc = tz_case_join(j, r->row, &r->s, kind, "resolved",
-                          tz_case_candidate(j, standing_author, "resolved", json_incref(standing)));
-    return rc;
+    if (rc || !standing)
+        return rc;
+    json_t *word = tz_case_candidate(j, standing_author, "resolved", json_incref(standing));
+    if (!tz_id_is_zero(r->standing_of))
+        word = tz_case_said_of(word, r->standing_of);
+    return tz_case_join(j, r->row, &r->s, kind, "resolved", word);
 }
 
 static int resolve_late(struct tz_judge *j, const struct resolve *r)

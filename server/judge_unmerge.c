@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UNMERGE: a record that became part of another comes out again, with what nobody has changed since.
+ *
+ * `merged` holds the survivor as it was, its stamps then (before) and the stamps the merge left (after); `merge_link`
+ * what was turned.
+ *
+ * Invariants
+ *  1. What came last comes apart first: what an earlier merge left could not be told from what a later one made of it.
+ *     `after` of the earlier one follows when the later one is undone.
+ *  2. A field, a group as a whole, an element of a set is given back when its stamps are still those that the merge
+ *     left; whatever else was said since stays. It is again the word of whoever said it before the merge.
+ *  3. What returns refers to live records, and makes no circle.
  */
 #include "merge_int.h"
 #include "planted.h"
@@ -8,96 +18,34 @@
 
 #include <string.h>
 
-enum { LINKS_MAX = TZ_MERGE_LINKS_MAX };
-
-/** Elements that the merge brought, and nobody has added since, go; the others are somebody's word. */
-static int give_back_elements(struct tz_judge *j, const struct tz_field *f, struct tz_row *row,
-                              struct tz_stamps *stamps, struct tz_value was, tz_ver since)
-{
-    struct tz_value *at = &row->rec.v[f->index];
-    struct tz_bytes rest = tz_bytes_of(at->p, at->kind == TZ_V_TEXT ? at->n : 0);
-    struct tz_bytes *el = tz_arena_calloc(j->a, tz_set_count(*at) + 1, sizeof *el);
-    struct tz_value left;
-    size_t n = 0;
-    if (!el)
-        return TZ_E_NOMEM;
-    while (tz_set_next(&rest, &el[n]))
-        n += !tz_set_has(was, el[n]) && tz_stamps_get(stamps, f->id, tz_element_hash(el[n]), row->born).ver == since;
-    int rc = n ? tz_set_put(*at, el, n, false, j->a, &left) : 0;
-    if (rc || n == 0 || (left.kind == TZ_V_NULL && tz_judge_required(j, f)))
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        tz_stamps_drop(stamps, f->id, tz_element_hash(el[i]));
-    *at = left;
-    return tz_stamps_set(stamps, (struct tz_stamp){.field = f->id, .ver = j->edit.ver});
-}
-
-/** What stands of the survivor as the merge left it goes back to what it was. */
-static int give_back_fields(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_bytes body,
-                            tz_ver since)
-{
-    struct tz_row *row = NULL;
-    struct tz_stamps stamps;
-    struct tz_record *was = tz_arena_alloc(j->a, sizeof *was);
-    int rc = was ? tz_merge_load(j, t, keep, &row, &stamps) : TZ_E_NOMEM;
-    if (!rc)
-        rc = tz_record_decode(t, body, j->a, was, j->err);
-    for (size_t i = 0; i < t->nfields && !rc; i++) {
-        const struct tz_field *f = &t->fields[i];
-        if (f->merge == TZ_MERGE_SET)
-            rc = give_back_elements(j, f, row, &stamps, was->v[i], since);
-        if (rc || !tz_merge_takes(t, i) || tz_value_eq(row->rec.v[i], was->v[i]) ||
-            tz_stamps_get(&stamps, f->id, 0, row->born).ver != since)
-            continue;
-        row->rec.v[i] = was->v[i];
-        rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = f->id, .ver = j->edit.ver});
-    }
-    return rc ? rc : tz_judge_put(j, row, &stamps);
-}
-
-struct link {
-    uint32_t type, field;
-    struct tz_id id;
-    tz_ver ver;
+/** Two that come apart. */
+struct parting {
+    const struct tz_type *t;
+    struct tz_id keep, gone;
+    tz_ver since;
+    bool noted_before;     /* by a server that did not keep `after` yet: what has the merge's version is what it left */
+    struct tz_record *was; /* the survivor */
+    struct tz_stamps before, after;
+    struct tz_row *row; /* the survivor now */
+    struct tz_stamps now;
+    bool given[TZ_FIELDS_MAX]; /* its fields that went back */
+    /* the merge into the same survivor before this one, if any */
+    bool earlier;
+    struct tz_id earlier_gone;
+    struct tz_stamps earlier_after;
 };
 
-static int read_links(struct tz_judge *j, const struct tz_type *t, struct tz_id gone, struct link **out, size_t *n)
+/* ---- what was noted ---- */
+
+static int take_stamps(struct tz_judge *j, struct tz_bytes packed, struct tz_stamps *out)
 {
-    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_LINK_ALL, j->err);
-    *out = tz_arena_calloc(j->a, LINKS_MAX, sizeof **out);
-    *n = 0;
-    if (!st || !*out)
-        return st ? TZ_E_NOMEM : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, t->id);
-    tz_stmt_bind_id(st, 2, &gone);
-    int rc;
-    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < LINKS_MAX) {
-        struct link *l = &(*out)[(*n)++];
-        *l = (struct link){
-            (uint32_t)tz_stmt_int(st, 0), (uint32_t)tz_stmt_int(st, 2), {{0}}, (tz_ver)tz_stmt_int(st, 3)};
-        (void)tz_stmt_id(st, 1, &l->id);
-    }
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : 0;
+    tz_stamps_init(out, j->a);
+    return tz_stamps_decode(out, packed) ? tz_err_set(j->err, TZ_E_DB_CORRUPT, "merged", NULL, NULL, NULL) : 0;
 }
 
-static int give_back_links(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone)
-{
-    struct link *l = NULL;
-    size_t n = 0;
-    int rc = read_links(j, t, gone, &l, &n);
-    for (size_t i = 0; i < n && !rc; i++) {
-        const struct tz_type *lt = tz_catalogue_type_id(j->s->cat, l[i].type);
-        const struct tz_field *f = lt ? tz_type_field_id(lt, l[i].field) : NULL;
-        if (f)
-            rc = tz_link_turn(j, lt, f, l[i].id, keep, gone, l[i].ver);
-    }
-    return rc;
-}
-
-/** Version and old survivor of a merge: 1, 0 none, negative. */
-static int merged_get(struct tz_judge *j, const struct tz_type *t, struct tz_id gone, struct tz_bytes *body,
-                      tz_ver *ver)
+/** Of the merge that took @gone: its version, the survivor's old body (@was may be NULL) and stamps. */
+static int merged_get(struct tz_judge *j, const struct tz_type *t, struct tz_id gone, tz_ver *ver,
+                      struct tz_record *was, struct tz_stamps *before, struct tz_stamps *after)
 {
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_MERGED_GET, j->err);
     if (!st)
@@ -107,51 +55,316 @@ static int merged_get(struct tz_judge *j, const struct tz_type *t, struct tz_id 
     int rc = tz_stmt_step(st, j->err);
     if (rc == 1) {
         struct tz_bytes b = tz_stmt_blob(st, 1);
+        uint8_t *body = tz_arena_dup(j->a, b.n ? b.p : (const uint8_t *)"", b.n);
         *ver = (tz_ver)tz_stmt_int(st, 0);
-        *body = tz_bytes_of(tz_arena_dup(j->a, b.p, b.n), b.n);
-        rc = body->p ? 1 : TZ_E_NOMEM;
+        rc = body ? 0 : TZ_E_NOMEM;
+        if (!rc && was)
+            rc = tz_record_decode(t, tz_bytes_of(body, b.n), j->a, was, j->err);
+        if (!rc)
+            rc = take_stamps(j, tz_stmt_blob(st, 2), before);
+        if (!rc)
+            rc = take_stamps(j, tz_stmt_blob(st, 3), after);
+    } else if (rc == 0) {
+        rc = tz_err_set(j->err, TZ_E_DB_CORRUPT, "merged", NULL, NULL, NULL);
     }
     tz_stmt_reset(st);
     return rc;
 }
 
-static int come_apart(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone)
+/** The last that became part of @keep: 1, 0 none did, negative. */
+static int merged_last(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id *gone)
 {
-    struct tz_row *row = NULL;
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_MERGED_LAST, j->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &keep);
+    int rc = tz_stmt_step(st, j->err);
+    if (rc == 1)
+        (void)tz_stmt_id(st, 0, gone);
+    tz_stmt_reset(st);
+    return rc;
+}
+
+static int merged_forget(struct tz_judge *j, const struct parting *p)
+{
+    struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_MERGED_DROP, j->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->t->id);
+    tz_stmt_bind_id(st, 2, &p->gone);
+    return tz_stmt_run(st, j->err);
+}
+
+/** What the earlier merge left, as it stands after this one was undone. */
+static int earlier_put(struct tz_judge *j, const struct parting *p)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    int rc = tz_stamps_encode(&p->earlier_after, &b);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(j->s, TZ_SQL_MERGED_AFTER, j->err);
+    if (st) {
+        tz_stmt_bind_int(st, 1, p->t->id);
+        tz_stmt_bind_id(st, 2, &p->earlier_gone);
+        tz_stmt_bind_blob(st, 3, b.len ? b.p : (const uint8_t *)"", b.len);
+        rc = tz_stmt_run(st, j->err);
+    } else if (!rc) {
+        rc = TZ_E_DB;
+    }
+    tz_buf_deinit(&b);
+    return rc;
+}
+
+/* ---- fields ---- */
+
+/** The same stamp, by the same word? */
+static bool same_stamp(const struct tz_stamps *a, const struct tz_stamps *b, uint32_t field, uint32_t element,
+                       tz_ver born)
+{
+    if (tz_stamps_get(a, field, element, born).ver != tz_stamps_get(b, field, element, born).ver)
+        return false;
+    return element || tz_stamps_said(a, field, born) == tz_stamps_said(b, field, born);
+}
+
+/** Did the merge stamp it? */
+static bool stamped(const struct tz_stamps *s, uint32_t field, uint32_t element)
+{
+    return tz_stamps_get(s, field, element, 0).ver != 0;
+}
+
+static bool untouched(const struct parting *p, uint32_t field, uint32_t element)
+{
+    const struct tz_stamps *left = stamped(&p->after, field, element) ? &p->after : &p->before;
+    return same_stamp(left, &p->now, field, element, p->row->born);
+}
+
+/** What the earlier merge had left there is there again. */
+static int earlier_follows(struct parting *p, uint32_t field, uint32_t element)
+{
+    if (!p->earlier || !stamped(&p->earlier_after, field, element) ||
+        !same_stamp(&p->earlier_after, &p->before, field, element, p->row->born))
+        return 0;
+    struct tz_stamp st = tz_stamps_get(&p->now, field, element, p->row->born);
+    int rc = tz_stamps_set(&p->earlier_after, st);
+    if (!rc && !element)
+        rc = tz_stamps_say(&p->earlier_after, field, tz_stamps_said(&p->now, field, p->row->born));
+    return rc;
+}
+
+static int give_back_one(struct tz_judge *j, struct parting *p, size_t i)
+{
+    uint32_t f = p->t->fields[i].id;
+    struct tz_stamp st = tz_stamps_get(&p->before, f, 0, p->row->born);
+    int rc = 0;
+    if (!tz_value_eq(p->row->rec.v[i], p->was->v[i])) {
+        tz_ver said = tz_stamps_said(&p->before, f, p->row->born);
+        p->given[i] = true;
+        p->row->rec.v[i] = p->was->v[i];
+        st.ver = j->edit.ver;
+        rc = tz_stamps_set(&p->now, st);
+        if (!rc)
+            rc = tz_stamps_say(&p->now, f, said);
+    }
+    return rc ? rc : earlier_follows(p, f, 0);
+}
+
+static bool of_subject(const struct tz_type *t, size_t first, size_t i)
+{
+    return i == first || (t->fields[first].group && t->fields[i].group == t->fields[first].group);
+}
+
+/** Counts and their date go back together or not at all. */
+static int give_back_fields(struct tz_judge *j, struct parting *p)
+{
+    bool done[TZ_FIELDS_MAX] = {false};
+    int rc = 0;
+    for (size_t i = 0; i < p->t->nfields && !rc; i++) {
+        bool whole = true;
+        if (done[i] || !tz_merge_takes(p->t, i))
+            continue;
+        for (size_t k = i; k < p->t->nfields; k++)
+            whole = whole && (!of_subject(p->t, i, k) || untouched(p, p->t->fields[k].id, 0));
+        for (size_t k = i; k < p->t->nfields && !rc; k++) {
+            if (!of_subject(p->t, i, k))
+                continue;
+            done[k] = true;
+            rc = whole ? give_back_one(j, p, k) : 0;
+        }
+    }
+    return rc;
+}
+
+/** Out of the set go the elements that the merge brought and nobody has added since. */
+static int give_back_set(struct tz_judge *j, struct parting *p, size_t i)
+{
+    const struct tz_field *f = &p->t->fields[i];
+    struct tz_value *v = &p->row->rec.v[i];
+    struct tz_value rest = *v;
+    struct tz_bytes walk = tz_bytes_of(v->p, v->kind == TZ_V_TEXT ? v->n : 0);
+    struct tz_bytes el;
+    int rc = 0;
+    while (!rc && tz_set_next(&walk, &el)) {
+        uint32_t hash = tz_element_hash(el);
+        if (!stamped(&p->after, f->id, hash) || !untouched(p, f->id, hash))
+            continue;
+        rc = tz_set_has(p->was->v[i], el) ? earlier_follows(p, f->id, hash)
+                                          : tz_set_put(rest, &el, 1, false, j->a, &rest);
+    }
+    if (rc || tz_value_eq(rest, *v) || (rest.kind == TZ_V_NULL && tz_judge_required(j, f)))
+        return rc;
+    walk = tz_bytes_of(v->p, v->n);
+    while (tz_set_next(&walk, &el))
+        if (!tz_set_has(rest, el))
+            tz_stamps_drop(&p->now, f->id, tz_element_hash(el));
+    *v = rest;
+    return tz_stamps_set(&p->now, (struct tz_stamp){.field = f->id, .ver = j->edit.ver});
+}
+
+/** What stands of the survivor as the merge left it goes back to what it was. */
+static int give_back(struct tz_judge *j, struct parting *p)
+{
+    bool all[TZ_FIELDS_MAX];
+    memset(all, true, sizeof all);
+    int rc = tz_merge_load(j, p->t, p->keep, &p->row, &p->now);
+    for (size_t i = 0; i < p->now.n && !rc && p->noted_before; i++)
+        if (p->now.v[i].ver == p->since)
+            rc = tz_stamps_set(&p->after, p->now.v[i]);
+    if (!rc)
+        rc = tz_merge_redirect(j, p->was, all); /* what it referred to may be part of another by now */
+    if (!rc)
+        rc = give_back_fields(j, p);
+    for (size_t i = 0; i < p->t->nfields && !rc; i++)
+        if (p->t->fields[i].merge == TZ_MERGE_SET)
+            rc = give_back_set(j, p, i);
+    if (!rc && tz_rows_bytes(&p->row->rec) > TZ_ROW_BYTES_MAX)
+        rc = tz_err_set(j->err, TZ_E_LIMIT, p->t->name, NULL, NULL, NULL);
+    if (!rc)
+        rc = tz_judge_put(j, p->row, &p->now);
+    if (!rc && p->earlier)
+        rc = earlier_put(j, p);
+    return rc ? rc : tz_case_refresh(j, p->row);
+}
+
+/* ---- together ---- */
+
+static int parting_load(struct tz_judge *j, struct parting *p)
+{
+    tz_ver ignored = 0;
+    struct tz_stamps unused;
+    p->was = tz_arena_alloc(j->a, sizeof *p->was);
+    int rc = p->was ? merged_get(j, p->t, p->gone, &p->since, p->was, &p->before, &p->after) : TZ_E_NOMEM;
+    p->noted_before = p->after.n == 0;
+    if (!rc)
+        rc = merged_forget(j, p);
+    if (!rc)
+        rc = merged_last(j, p->t, p->keep, &p->earlier_gone);
+    p->earlier = rc == 1;
+    if (rc == 1)
+        rc = merged_get(j, p->t, p->earlier_gone, &ignored, NULL, &unused, &p->earlier_after);
+    return rc;
+}
+
+/** What the survivor refers to again is live. */
+static int revive_given(struct tz_judge *j, const struct parting *p)
+{
+    struct tz_row *only = tz_arena_dup(j->a, p->row, sizeof *only);
+    if (!only || p->row->deleted)
+        return only ? 0 : TZ_E_NOMEM;
+    for (size_t i = 0; i < p->t->nfields; i++) {
+        enum tz_ftype type = p->t->fields[i].ftype;
+        if (!p->given[i] && (type == TZ_FT_REF || type == TZ_FT_REF_ANY))
+            only->rec.v[i] = tz_value_null();
+    }
+    return tz_judge_revive_parents(j, only, 0);
+}
+
+/** What is live again stands on live ground, and not above itself. 0, 1 refused, negative. */
+static int settle(struct tz_judge *j, const struct parting *p, const struct tz_row *back)
+{
+    int rc = tz_judge_revive_parents(j, back, 0);
+    if (!rc)
+        rc = revive_given(j, p);
+    if (!rc)
+        rc = tz_merge_leads_to(j, p->t, p->gone, p->gone);
+    if (!rc)
+        rc = tz_merge_leads_to(j, p->t, p->keep, p->keep);
+    return rc == 1 ? (tz_judge_refuse(j, TZ_E_CYCLE, p->t->name, NULL), 1) : rc;
+}
+
+static int come_apart(struct tz_judge *j, struct parting *p)
+{
+    struct tz_row *back = NULL;
     struct tz_stamps stamps;
-    struct tz_bytes body = {0};
-    tz_ver since = 0;
-    int rc = merged_get(j, t, gone, &body, &since);
-    if (rc != 1)
-        return rc < 0 ? rc : tz_err_set(j->err, TZ_E_DB_CORRUPT, "merged", NULL, NULL, NULL);
-    rc = tz_merge_load(j, t, gone, &row, &stamps);
-    row->deleted = false;
+    int rc = parting_load(j, p);
+    if (!rc)
+        rc = tz_merge_load(j, p->t, p->gone, &back, &stamps);
     if (!rc)
         rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = j->edit.ver});
     if (!rc)
-        rc = tz_alias_run(j, TZ_SQL_ALIAS_DROP, t, gone, keep);
+        rc = tz_alias_run(j, TZ_SQL_ALIAS_DROP, p->t, p->gone, p->keep);
+    if (rc)
+        return rc;
+    back->deleted = false;
+    rc = tz_judge_put(j, back, &stamps);
     if (!rc)
-        rc = tz_judge_put(j, row, &stamps);
-    if (!rc)
-        rc = tz_alias_record(j, row, NULL);
+        rc = tz_alias_record(j, back, NULL);
     if (!rc && !TZ_PLANTED(LINKS_NOT_BACK))
-        rc = give_back_links(j, t, keep, gone);
+        rc = tz_links_give_back(j, p->t, p->keep, p->gone);
     if (!rc)
-        rc = give_back_fields(j, t, keep, body, since);
-    return rc;
+        rc = give_back(j, p);
+    if (!rc)
+        rc = tz_case_hand_back(j, p->row, back, p->since);
+    return rc ? rc : settle(j, p, back);
+}
+
+/** The record that went, itself, if the author may write it. 0 good, 1 answered, negative. */
+static int load_gone(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_row *gone = tz_arena_alloc(j->a, sizeof *gone);
+    int rc = gone ? tz_replica_get(j->s->rep, t, op->other_id, j->a, gone, j->err) : TZ_E_NOMEM;
+    if (rc < 0)
+        return rc;
+    return rc && tz_judge_in_area(j, &gone->area) ? 0 : (tz_judge_refuse(j, TZ_E_UNKNOWN_RECORD, NULL, NULL), 1);
+}
+
+/** 1 refused: another one has to come out first. 0, negative. */
+static int check_order(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_id keep)
+{
+    char hex[TZ_ID_HEX + 1];
+    struct tz_id last;
+    int rc = merged_last(j, t, keep, &last);
+    if (rc < 0 || (rc == 1 && tz_id_eq(last, op->other_id)))
+        return rc < 0 ? rc : 0;
+    if (rc == 0)
+        return tz_err_set(j->err, TZ_E_DB_CORRUPT, "merged", NULL, NULL, NULL);
+    tz_id_print(last, hex);
+    char *arg = tz_arena_strdup(j->out, hex);
+    return arg ? (tz_judge_refuse(j, TZ_E_UNMERGE_ORDER, arg, NULL), 1) : TZ_E_NOMEM;
 }
 
 int tz_judge_unmerge(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t)
 {
     struct tz_row *keep = NULL;
-    struct tz_row *gone = NULL;
     struct tz_id survivor;
-    int rc = tz_merge_both(j, op, t, &keep, &gone); /* an alias leads to its survivor */
+    int rc = tz_merge_survivor(j, op, t, &keep);
+    if (!rc)
+        rc = load_gone(j, op, t);
     if (rc)
         return rc < 0 ? rc : 0;
     rc = tz_alias_get(j->s, t, op->other_id, &survivor, j->err);
     if (rc <= 0 || !tz_id_eq(survivor, keep->id))
         return rc < 0 ? rc : tz_judge_refuse(j, TZ_E_NOT_DELETED, NULL, NULL);
-    rc = come_apart(j, t, keep->id, op->other_id);
-    return rc ? rc : tz_duplicate_parted(j, t, keep->id, op->other_id);
+    rc = check_order(j, op, t, keep->id);
+    if (rc)
+        return rc < 0 ? rc : 0;
+    struct parting *p = tz_arena_calloc(j->a, 1, sizeof *p);
+    if (!p)
+        return TZ_E_NOMEM;
+    p->t = t;
+    p->keep = keep->id;
+    p->gone = op->other_id;
+    rc = come_apart(j, p);
+    if (!rc)
+        rc = tz_duplicate_parted(j, t, p->keep, p->gone);
+    return rc < 0 ? rc : 0;
 }

@@ -7,17 +7,15 @@
 
 #include "case_int.h"
 
-enum { TZ_MERGE_LINKS_MAX = 8192 };
-
 /* judge_merge.c */
 /** Does field @i of the one that goes count? Neither where a record lies nor what its procedure says does. */
 bool tz_merge_takes(const struct tz_type *t, size_t i);
 /** A record that exists, with its stamps. */
 TZ_MUST_USE int tz_merge_load(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_row **row,
                               struct tz_stamps *stamps);
-/** Both records of a MERGE or UNMERGE, where aliases lead. 0 good, 1 answered, negative. */
-TZ_MUST_USE int tz_merge_both(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t, struct tz_row **keep,
-                              struct tz_row **gone);
+/** The record that @op says stays, where its alias leads, if the author may merge it. 0 good, 1 answered, negative. */
+TZ_MUST_USE int tz_merge_survivor(struct tz_judge *j, const struct tz_op *op, const struct tz_type *t,
+                                  struct tz_row **keep);
 
 /* judge_link.c */
 /** One of the alias statements (TZ_SQL_ALIAS_PUT, TZ_SQL_ALIAS_DROP) as of this version. */
@@ -25,11 +23,10 @@ TZ_MUST_USE int tz_alias_run(struct tz_judge *j, enum tz_sql which, const struct
                              struct tz_id survivor);
 /** The record that says where @gone went; @keep NULL: nowhere any more. */
 TZ_MUST_USE int tz_alias_record(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
-/** Point field @f of record @id at @to, if it points at @from (and, @since not 0, nobody has touched it since). */
-TZ_MUST_USE int tz_link_turn(struct tz_judge *j, const struct tz_type *t, const struct tz_field *f, struct tz_id id,
-                             struct tz_id from, struct tz_id to, tz_ver since);
-/** Whatever points at @gone points at @keep, and is noted for UNMERGE. */
+/** Whatever points at @gone points at @keep, deleted records too, and is noted for UNMERGE. */
 TZ_MUST_USE int tz_links_move(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
+/** What was noted, and nobody has touched since, points at @gone again; the notes go. */
+TZ_MUST_USE int tz_links_give_back(struct tz_judge *j, const struct tz_type *t, struct tz_id keep, struct tz_id gone);
 /** Up from @id by its references to its own type: does the way meet @other? 1 yes, 0 no, negative. */
 TZ_MUST_USE int tz_merge_leads_to(struct tz_judge *j, const struct tz_type *t, struct tz_id id, struct tz_id other);
 

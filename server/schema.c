@@ -240,8 +240,23 @@ static const char STEP_11[] =
     "CREATE INDEX lost_offer_device ON lost_offer(device);"
     "CREATE INDEX lost_offer_ver ON lost_offer(ver);";
 
+static const char STEP_12[] =
+    /* packed stamps of the survivor: before the merge, and those it left, as far as later ones have not replaced them;
+       turn: which merge into that survivor it was, so that the last one comes apart first */
+    "ALTER TABLE merged ADD COLUMN before BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE merged ADD COLUMN after BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE merged ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
+    /* the stamp of the reference before it was turned */
+    "ALTER TABLE merge_link ADD COLUMN before INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX merge_link_of ON merge_link(type, id, field);"
+    /* what came apart is forgotten */
+    "DELETE FROM merged WHERE NOT EXISTS(SELECT 1 FROM alias a WHERE a.type=merged.type AND a.id=merged.gone);"
+    "DELETE FROM merge_link WHERE NOT EXISTS(SELECT 1 FROM alias a WHERE a.type=gone_type AND a.id=gone);"
+    "CREATE INDEX alias_survivor ON alias(type, survivor);"
+    "CREATE INDEX merged_survivor ON merged(type, survivor, turn, ver);";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL},  {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL},  {STEP_7, NULL}, {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
-    {STEP_11, NULL},
+    {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+    {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
+    {STEP_11, NULL}, {STEP_12, NULL},
 };

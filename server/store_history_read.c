@@ -410,7 +410,7 @@ static int put_stamps(struct page *p, const struct tz_row *row, struct tz_msg_hi
     if (!out)
         return rc ? rc : TZ_E_NOMEM;
     for (size_t i = 0; i < all.n && m->nstamps <= TZ_FIELDS_MAX; i++)
-        if (all.v[i].element == 0 && sees_field(p, p->type, all.v[i].field))
+        if (all.v[i].element == 0 && !(all.v[i].field & TZ_STAMP_SAID) && sees_field(p, p->type, all.v[i].field))
             out[m->nstamps++] = (struct tz_field_stamp){all.v[i].field, all.v[i].ver, all.v[i].resolved};
     m->stamps = out;
     m->born = row->born;

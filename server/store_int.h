@@ -7,7 +7,7 @@
  *
  *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge → result, audit, backlog
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
- *   judge_case.c   cases: open, join         judge_resolve.c  cases decided
+ *   judge_case.c   cases: open, join         judge_resolve.c  cases decided    judge_handover.c  of merged records
  *   judge_event.c  steps of procedures, openings and their numbers
  *   judge_late.c   the order before a restore    judge_review.c  what comes when its right has gone
  *   rows.c         a changed record: table, feed, claims, dependants' areas
@@ -26,7 +26,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 11, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 12, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -272,8 +272,13 @@ TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row 
                                         const bool *names);
 /** The open cases of a record show what stands now; call after the row was put. */
 TZ_MUST_USE int tz_case_refresh(struct tz_judge *j, const struct tz_row *row);
+
+/* judge_handover.c */
 /** The words in open cases of @gone go on in cases of @keep; the cases close, also that about its life. */
 TZ_MUST_USE int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep);
+/** After UNMERGE of what became one by version @since: what was said of @back is its own again, and its cases open. */
+TZ_MUST_USE int tz_case_hand_back(struct tz_judge *j, const struct tz_row *keep, const struct tz_row *back,
+                                  tz_ver since);
 
 /* judge_resolve.c */
 TZ_MUST_USE int tz_judge_resolve(struct tz_judge *j, const struct tz_op *op);
@@ -342,6 +347,10 @@ TZ_MUST_USE int tz_judge_merge(struct tz_judge *j, const struct tz_op *op, const
 /** Where a merged record went: 1 and @survivor (may be NULL), 0 it was not merged, negative. */
 int tz_alias_get(struct tz_store *s, const struct tz_type *t, struct tz_id id, struct tz_id *survivor,
                  struct tz_err *err);
+/** Of which record that became part of @row the value of field @i was said, by version @said: into @of; zero: its own.
+ */
+TZ_MUST_USE int tz_alias_speaker(struct tz_judge *j, const struct tz_row *row, size_t i, struct tz_value value,
+                                 tz_ver said, struct tz_id *of);
 /** References named in @rec lead to survivors. */
 TZ_MUST_USE int tz_merge_redirect(struct tz_judge *j, struct tz_record *rec, const bool *names);
 /** A named reference to its own type makes a circle: 1 refused, 0, negative. */

@@ -67,7 +67,7 @@ struct tz_stamp tz_stamps_get(const struct tz_stamps *s, uint32_t field, uint32_
     return (struct tz_stamp){.field = field, .element = element, .ver = born};
 }
 
-int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp)
+static int put_stamp(struct tz_stamps *s, struct tz_stamp stamp)
 {
     size_t i = stamps_find(s, stamp.field, stamp.element);
     if (!stamps_at(s, i, stamp.field, stamp.element)) {
@@ -81,6 +81,23 @@ int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp)
     }
     s->v[i] = stamp;
     return 0;
+}
+
+int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp)
+{
+    if (stamp.element == 0 && !(stamp.field & TZ_STAMP_SAID))
+        tz_stamps_drop(s, stamp.field | TZ_STAMP_SAID, 0);
+    return put_stamp(s, stamp);
+}
+
+tz_ver tz_stamps_said(const struct tz_stamps *s, uint32_t field, tz_ver born)
+{
+    return tz_stamps_get(s, field | TZ_STAMP_SAID, 0, tz_stamps_get(s, field, 0, born).ver).ver;
+}
+
+int tz_stamps_say(struct tz_stamps *s, uint32_t field, tz_ver said)
+{
+    return put_stamp(s, (struct tz_stamp){.field = field | TZ_STAMP_SAID, .ver = said});
 }
 
 void tz_stamps_drop(struct tz_stamps *s, uint32_t field, uint32_t element)
@@ -203,7 +220,7 @@ static struct standing look(const struct merge *m, size_t i)
     s.saw = empty_since_birth || tz_merge_saw(m->e, s.stamp, m->of, m->ctx);
     if (s.saw)
         return s;
-    s.author = m->of(m->ctx, s.stamp.ver);
+    s.author = m->of(m->ctx, tz_stamps_said(m->stamps, m->type->fields[i].id, m->born));
     s.overtaken = tz_merge_overtaken(m->e, s.stamp, NULL, m->ctx);
     s.edit_is_later =
         m->e->effective != s.author.effective ? m->e->effective > s.author.effective : m->e->device > s.author.device;
@@ -223,8 +240,10 @@ static int write_field(struct merge *m, size_t i)
 static void lose(struct merge *m, size_t i, bool by_edit, struct tz_commit author, const char *rule)
 {
     uint16_t group = m->type->fields[i].group;
+    uint32_t f = m->type->fields[i].id;
     struct tz_loss l = {
         .field = (uint16_t)i, .value = by_edit ? m->in->v[i] : m->cur->v[i], .author = author, .rule = rule};
+    l.merged = !by_edit && tz_stamps_said(m->stamps, f, m->born) != tz_stamps_get(m->stamps, f, 0, m->born).ver;
     if (group) {
         size_t as_of = m->type->groups[group - 1].as_of;
         l.as_of = by_edit && m->names[as_of] ? m->in->v[as_of] : m->cur->v[as_of];

@@ -9,9 +9,12 @@
 
 #include "changeset.h"
 
+/** In `field` of a stamp beside the field's own: whose word the value is, where a merge of records wrote it there. */
+#define TZ_STAMP_SAID (UINT32_C(1) << 30)
+
 /** When one field (or one set element) was last written. Absent = `_born`. */
 struct tz_stamp {
-    uint32_t field;   /* or TZ_FIELD_DELETED */
+    uint32_t field;   /* or TZ_FIELD_DELETED; with TZ_STAMP_SAID see there */
     uint32_t element; /* FNV-1a of a set element, 0 for the field itself */
     tz_ver ver;
     bool resolved; /* written by RESOLVE: an edit that did not see it never wins */
@@ -29,7 +32,13 @@ TZ_MUST_USE int tz_stamps_decode(struct tz_stamps *s, struct tz_bytes packed);
 TZ_MUST_USE int tz_stamps_encode(const struct tz_stamps *s, struct tz_buf *out);
 /** The stamp of (field, element), or {.ver = born}. */
 struct tz_stamp tz_stamps_get(const struct tz_stamps *s, uint32_t field, uint32_t element, tz_ver born);
+/** Of a field itself: the value is the word of stamp.ver from now on (tz_stamps_said). */
 TZ_MUST_USE int tz_stamps_set(struct tz_stamps *s, struct tz_stamp stamp);
+/** Version of whose author said the field's value: its stamp's, unless a merge of records stamped it anew. What was
+ * seen goes by the stamp, who said it and when by this. */
+tz_ver tz_stamps_said(const struct tz_stamps *s, uint32_t field, tz_ver born);
+/** After tz_stamps_set: it is the word of @said. */
+TZ_MUST_USE int tz_stamps_say(struct tz_stamps *s, uint32_t field, tz_ver said);
 void tz_stamps_drop(struct tz_stamps *s, uint32_t field, uint32_t element);
 uint32_t tz_element_hash(struct tz_bytes element);
 
@@ -88,6 +97,7 @@ struct tz_loss {
     struct tz_value as_of;   /* group members: the date that went with it */
     struct tz_commit author; /* of the losing value */
     const char *rule;        /* what decided: "later", "as_of", "resolved"; static */
+    bool merged;             /* what stood and lost: a merge of records had brought it */
     struct tz_id of;         /* said of another record, that became part of this one; zero: of this one */
 };
 

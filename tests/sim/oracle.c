@@ -38,8 +38,6 @@ void oracle_free(struct oracle *o)
     free(o->undo);
     free(o->places);
     free(o->lates);
-    for (size_t i = 0; i < o->naliases; i++)
-        free(o->aliases[i].links);
     free(o->aliases);
     free(o);
 }
@@ -322,14 +320,18 @@ static struct oracle_outcome *new_outcome(struct oracle *o)
 }
 
 struct kept {
-    size_t rows, cases, undo, lates;
+    size_t rows, cases, undo, lates, naliases;
+    struct oalias *aliases; /* as they were; what they point to is never changed in place */
     bool wrote;
 };
 
 static struct kept keep(struct oracle *o)
 {
+    struct kept k = {o->nrows, o->ncases, o->nundo, o->nlates, o->naliases, NULL, o->wrote};
     o->mark++;
-    return (struct kept){o->nrows, o->ncases, o->nundo, o->nlates, o->wrote};
+    if (o->naliases)
+        k.aliases = tz_arena_dup(&o->arena, o->aliases, o->naliases * sizeof *o->aliases);
+    return k;
 }
 
 static void go_back(struct oracle *o, struct kept k)
@@ -338,6 +340,9 @@ static void go_back(struct oracle *o, struct kept k)
     o->nrows = k.rows;
     o->ncases = k.cases;
     o->nlates = k.lates;
+    if (k.naliases)
+        memcpy(o->aliases, k.aliases, k.naliases * sizeof *o->aliases);
+    o->naliases = k.naliases;
     o->wrote = k.wrote;
 }
 

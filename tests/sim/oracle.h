@@ -18,6 +18,7 @@ enum { ORACLE_OPS_MAX = TZ_CHANGESET_OPS_MAX };
 struct oracle_stamp {
     tz_ver ver;
     bool resolved;
+    tz_ver said; /* whose word it is, where a merge of records brought it; 0: of ver's author */
 };
 
 /** When an element of a set was added, if that was not at the record's birth. */
@@ -64,6 +65,7 @@ struct oracle_case {
     uint32_t generation;
     bool open;
     const char *kind; /* "conflict", "deleted", "duplicate", "late_scope" or "purged" */
+    bool went;        /* closed, and its words are with a survivor */
     bool kept;        /* somebody decided that both stay */
     tz_ver born;
     struct tz_area area; /* of a case about a record that does not exist */

@@ -2,7 +2,8 @@
 #ifndef TZ_ORACLE_INT_H
 #define TZ_ORACLE_INT_H
 
-/* Inside the oracle: oracle.c state, order, holes; oracle_op.c one op; oracle_merge.c fields, groups, cases, life. */
+/* Inside the oracle: oracle.c state, order, holes; oracle_op.c one op; oracle_merge.c fields, groups, cases, life;
+ * oracle_claims.c who claims what; oracle_pair.c two records become one and come apart. */
 
 #include "oracle.h"
 
@@ -38,6 +39,7 @@ struct owaiting {
 struct olink {
     struct oracle_row *row;
     size_t field;
+    tz_ver before, ver; /* stamp of the reference before and after it was turned */
 };
 
 /** A record that became part of another. */
@@ -46,7 +48,12 @@ struct oalias {
     struct tz_id id, survivor;
     struct tz_id first; /* survivor; it may have become part of another since */
     tz_ver since, until;
-    struct tz_value *was; /* the survivor's, before */
+    /* the survivor before: values, stamps, elements; stamps as the merge left them, with ver 0 where it left none */
+    struct tz_value *was;
+    struct oracle_stamp *before, *after;
+    const struct oracle_element *el_before;
+    struct oracle_element *el_after;
+    size_t nel_before, nel_after;
     struct olink *links;
     size_t nlinks, links_cap;
     uint64_t behind; /* aliases that pointed here, by number */
@@ -147,6 +154,8 @@ struct oracle {
     } while (0)
 
 /* oracle_merge.c */
+/** The version of whoever said the value. */
+tz_ver ora_said(struct oracle_stamp s);
 bool ora_saw(const struct oracle *o, tz_ver stamp, tz_ver base_ver, uint64_t base_seq);
 const struct ocommit *ora_commit(const struct oracle *o, tz_ver ver);
 /** Before a change: remember how it was. */
@@ -159,6 +168,8 @@ void ora_revive(struct oracle *o, struct oracle_row *r);
 void ora_revive_parents(struct oracle *o, struct oracle_row *r);
 void ora_case_life(struct oracle *o, const struct oracle_row *r, const struct ocommit *author, const char *values);
 void ora_case_close(struct oracle *o, struct oracle_case *c);
+/** Before a change of it. */
+void ora_touch_case(struct oracle *o, struct oracle_case *c);
 void ora_move_dependants(struct oracle *o, struct oracle_row *r);
 struct oracle_case *ora_case_newest(const struct oracle *o, const struct oracle_row *r, const char *subject);
 void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *subject, const char *kind,
@@ -173,6 +184,13 @@ struct oracle_case *ora_case_new(struct oracle *o, const struct oracle_row *r, c
 void ora_check_claims(struct oracle *o);
 /** The op is carried out: did it change what its own record claims? */
 void ora_own_claims(struct oracle *o);
+/* oracle_pair.c */
+/** @by_itself: nobody decided it; what the author may not write in the survivor are words only. */
+void ora_become_one(struct oracle *o, struct oracle_row *keep, struct oracle_row *gone, bool by_itself);
+/** The record that what stands in field @i was said of, if that became part of @r: by @s, its stamp. Zero: of @r. */
+struct tz_id ora_speaker(const struct oracle *o, const struct oracle_row *r, size_t i, struct oracle_stamp s);
+/** Nobody has taken it over from who made it. */
+bool ora_draft(const struct oracle_row *r);
 struct oalias *ora_alias(const struct oracle *o, const struct tz_type *t, struct tz_id id);
 /** The record, or where it went. */
 struct oracle_row *ora_target(const struct oracle *o, const struct tz_type *t, struct tz_id id);
@@ -212,6 +230,13 @@ void ora_make(struct oracle *o, const struct tz_type *t, struct tz_id id, const 
               const struct tz_area *area);
 int ora_check_area(struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out);
 int ora_check_refs(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *names);
+/** The elements of a set in order, as the canonical text has them. */
+size_t ora_split(struct tz_value set, struct tz_bytes *out, size_t max);
+struct tz_value ora_join(struct oracle *o, struct tz_bytes *v, size_t n);
+bool ora_has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at);
+/** @el of field @f was added by version @ver, or (0) is gone. */
+void ora_stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver);
+tz_ver ora_element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el);
 /** 0, or the code of the refusal; o->superseded. */
 int ora_judge_op(struct oracle *o, const struct tz_op *op);
 struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);

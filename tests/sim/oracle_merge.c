@@ -38,6 +38,11 @@ static bool saw(const struct oracle *o, tz_ver stamp)
     return ora_saw(o, stamp, o->base_ver, o->base_seq);
 }
 
+tz_ver ora_said(struct oracle_stamp s)
+{
+    return s.said ? s.said : s.ver;
+}
+
 /* ---- undo ---- */
 
 void ora_touch(struct oracle *o, struct oracle_row *r)
@@ -53,7 +58,7 @@ void ora_touch(struct oracle *o, struct oracle_row *r)
     r->journal = o->mark;
 }
 
-static void touch_case(struct oracle *o, struct oracle_case *c)
+void ora_touch_case(struct oracle *o, struct oracle_case *c)
 {
     if (c->journal == o->mark)
         return;
@@ -217,7 +222,7 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
     if (!c || !c->open)
         c = ora_case_new(o, r, subject, c ? c->generation + 1 : 1, kind);
     o->wrote = true;
-    touch_case(o, c);
+    ora_touch_case(o, c);
     if (strcmp(kind, "late_scope") == 0)
         c->kind = kind;
     for (size_t i = 0; i < c->ncand; i++)
@@ -239,7 +244,7 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
 
 void ora_case_close(struct oracle *o, struct oracle_case *c)
 {
-    touch_case(o, c);
+    ora_touch_case(o, c);
     c->open = false;
     o->wrote = true;
 }
@@ -253,7 +258,8 @@ void ora_case_life(struct oracle *o, const struct oracle_row *r, const struct oc
 
 struct loss {
     bool lost_by_edit[TZ_FIELDS_MAX], lost_standing[TZ_FIELDS_MAX];
-    tz_ver author[TZ_FIELDS_MAX]; /* of a standing value that lost */
+    tz_ver author[TZ_FIELDS_MAX];   /* of a standing value that lost */
+    struct tz_id of[TZ_FIELDS_MAX]; /* the record it was said of, where that is another */
     struct tz_value was[TZ_FIELDS_MAX], was_as_of[TZ_FIELDS_MAX];
 };
 
@@ -268,7 +274,7 @@ static bool edit_is_later(const struct oracle *o, tz_ver stamp)
 static void write_field(struct oracle *o, struct oracle_row *r, size_t i, struct tz_value v)
 {
     r->v[i] = v;
-    r->stamp[i] = (struct oracle_stamp){o->me.ver, false};
+    r->stamp[i] = (struct oracle_stamp){.ver = o->me.ver};
     ora_wrote(o, r);
 }
 
@@ -291,7 +297,7 @@ static void merge_one(struct oracle *o, struct oracle_row *r, size_t i, struct t
             write_field(o, r, i, v);
         return;
     }
-    bool later = edit_is_later(o, s.ver);
+    bool later = edit_is_later(o, ora_said(s));
     if (same) {
         if (later && !s.resolved)
             write_field(o, r, i, v);
@@ -299,7 +305,8 @@ static void merge_one(struct oracle *o, struct oracle_row *r, size_t i, struct t
     }
     if (!s.resolved && (date ? date > 0 : later)) {
         l->lost_standing[i] = true;
-        l->author[i] = s.ver;
+        l->author[i] = ora_said(s);
+        l->of[i] = ora_speaker(o, r, i, s);
         l->was[i] = r->v[i];
         write_field(o, r, i, v);
         return;
@@ -355,7 +362,7 @@ static void merge_group(struct oracle *o, struct oracle_row *r, uint16_t g, cons
             write_field(o, r, as_of, in[as_of]);
     } else if (!had_saw && had_stamp.resolved) {
         return;
-    } else if (date > 0 || (date == 0 && !had_saw && edit_is_later(o, had_stamp.ver))) {
+    } else if (date > 0 || (date == 0 && !had_saw && edit_is_later(o, ora_said(had_stamp)))) {
         write_field(o, r, as_of, in[as_of]);
     }
 }
@@ -374,9 +381,11 @@ static void losses_to_cases(struct oracle *o, struct oracle_row *r, const struct
         struct tz_value v[TZ_FIELDS_MAX];
         const struct ocommit *author = mine ? &o->me : ora_commit(o, l->author[i]);
         tz_ver author_ver = mine ? 0 : l->author[i];
+        struct tz_id of = mine ? o->laid : l->of[i];
         for (size_t k = i; k < t->nfields; k++) {
             bool same = k == i || (g && t->fields[k].group == g);
-            if (!same || (mine ? !l->lost_by_edit[k] : !l->lost_standing[k] || l->author[k] != author_ver))
+            if (!same || (mine ? !l->lost_by_edit[k]
+                               : !l->lost_standing[k] || l->author[k] != author_ver || !tz_id_eq(l->of[k], of)))
                 continue;
             which[k] = true;
             v[k] = mine ? in[k] : l->was[k];
@@ -391,8 +400,7 @@ static void losses_to_cases(struct oracle *o, struct oracle_row *r, const struct
             v[as_of] = mine && names[as_of] ? in[as_of] : l->was_as_of[i];
         }
         struct oracle_candidate word = ora_candidate(o, author, ora_values(o, t, v, which));
-        if (mine)
-            word.of = o->laid;
+        word.of = of;
         ora_case_join(o, r, ora_subject(t, i), "conflict", word);
     }
 }
@@ -438,7 +446,7 @@ void ora_revive(struct oracle *o, struct oracle_row *r)
     ora_touch(o, r);
     const struct ocommit *deleter = ora_commit(o, r->life.ver);
     r->deleted = false;
-    r->life = (struct oracle_stamp){o->me.ver, false};
+    r->life = (struct oracle_stamp){.ver = o->me.ver};
     ora_wrote(o, r);
     ora_revive_parents(o, r);
     o->depth--;

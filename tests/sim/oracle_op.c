@@ -358,8 +358,7 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
 
 /* ---- ADD, REMOVE ---- */
 
-/** The elements of a set in order, as the canonical text has them. */
-static size_t split(struct tz_value set, struct tz_bytes *out, size_t max)
+size_t ora_split(struct tz_value set, struct tz_bytes *out, size_t max)
 {
     size_t n = 0;
     const char *p = set.kind == TZ_V_TEXT ? (const char *)set.p : NULL;
@@ -377,7 +376,7 @@ static int by_text(const void *a, const void *b)
     return tz_bytes_cmp(*(const struct tz_bytes *)a, *(const struct tz_bytes *)b);
 }
 
-static struct tz_value join(struct oracle *o, struct tz_bytes *v, size_t n)
+struct tz_value ora_join(struct oracle *o, struct tz_bytes *v, size_t n)
 {
     struct tz_buf b;
     int rc = 0;
@@ -392,7 +391,7 @@ static struct tz_value join(struct oracle *o, struct tz_bytes *v, size_t n)
     return out;
 }
 
-static bool has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at)
+bool ora_has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at)
 {
     for (size_t i = 0; i < n; i++)
         if (tz_bytes_eq(v[i], el)) {
@@ -402,8 +401,7 @@ static bool has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *
     return false;
 }
 
-/** @el of field @f was added by this commit, or (@ver 0) is gone. */
-static void stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver)
+void ora_stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver)
 {
     struct oracle_element *v = tz_arena_calloc(&o->arena, r->nel + 1, sizeof *v);
     size_t n = 0;
@@ -416,7 +414,7 @@ static void stamp_element(struct oracle *o, struct oracle_row *r, size_t f, stru
     r->nel = n;
 }
 
-static tz_ver element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el)
+tz_ver ora_element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el)
 {
     for (size_t i = 0; i < r->nel; i++)
         if (r->el[i].field == f && tz_bytes_eq(r->el[i].text, el))
@@ -427,42 +425,42 @@ static tz_ver element_ver(const struct oracle_row *r, size_t f, struct tz_bytes 
 static void change_elements(struct oracle *o, const struct tz_op *op, struct oracle_row *r, size_t f)
 {
     struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
-    size_t n = split(r->v[f], v, TZ_SET_ELEMENTS_MAX);
+    size_t n = ora_split(r->v[f], v, TZ_SET_ELEMENTS_MAX);
     size_t at = 0;
     ora_touch(o, r);
     for (size_t i = 0; i < op->nelements; i++) {
-        bool there = has(v, n, op->elements[i], &at);
+        bool there = ora_has(v, n, op->elements[i], &at);
         if (op->kind == TZ_OP_ADD) {
             if (!there)
                 v[n++] = op->elements[i];
-            stamp_element(o, r, f, op->elements[i], o->me.ver);
+            ora_stamp_element(o, r, f, op->elements[i], o->me.ver);
             ora_wrote(o, r);
-        } else if (there && ora_saw(o, element_ver(r, f, op->elements[i]), o->base_ver, o->base_seq)) {
+        } else if (there && ora_saw(o, ora_element_ver(r, f, op->elements[i]), o->base_ver, o->base_seq)) {
             v[at] = v[--n];
-            stamp_element(o, r, f, op->elements[i], 0);
+            ora_stamp_element(o, r, f, op->elements[i], 0);
             r->stamp[f].ver = o->me.ver;
             ora_wrote(o, r);
         } else if (there) {
             o->superseded = true; /* somebody put it there whom the author had not heard of */
         }
     }
-    r->v[f] = join(o, v, n);
+    r->v[f] = ora_join(o, v, n);
 }
 
 /** What the set would be if nobody else had touched it. */
 struct tz_value ora_wished(struct oracle *o, const struct tz_op *op, struct tz_value was)
 {
     struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
-    size_t n = split(was, v, TZ_SET_ELEMENTS_MAX);
+    size_t n = ora_split(was, v, TZ_SET_ELEMENTS_MAX);
     size_t at = 0;
     for (size_t i = 0; i < op->nelements; i++) {
-        bool there = has(v, n, op->elements[i], &at);
+        bool there = ora_has(v, n, op->elements[i], &at);
         if (there && op->kind == TZ_OP_REMOVE)
             v[at] = v[--n];
         else if (!there && op->kind == TZ_OP_ADD)
             v[n++] = op->elements[i];
     }
-    return join(o, v, n);
+    return ora_join(o, v, n);
 }
 
 int ora_elements_rights(const struct oracle *o, const struct tz_op *op, const struct oracle_row *r,
@@ -574,7 +572,7 @@ static int op_delete(struct oracle *o, const struct tz_op *op, const struct tz_t
     }
     ora_touch(o, r);
     r->deleted = true;
-    r->life = (struct oracle_stamp){o->me.ver, false};
+    r->life = (struct oracle_stamp){.ver = o->me.ver};
     ora_wrote(o, r);
     return 0;
 }
@@ -583,6 +581,8 @@ static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_
 {
     struct oracle_row *r;
     int rc = life_rights(o, op, t, &r);
+    if (!rc && r && !tz_id_eq(r->id, op->id) && ora_saw(o, ora_find(o, t, op->id)->life.ver, o->base_ver, o->base_seq))
+        return TZ_E_MERGED; /* he knows that it is part of another */
     if (rc || !r || !r->deleted)
         return rc;
     if (!ora_saw(o, r->life.ver, o->base_ver, o->base_seq)) {
@@ -591,7 +591,7 @@ static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_
     }
     ora_touch(o, r);
     r->deleted = false;
-    r->life = (struct oracle_stamp){o->me.ver, false};
+    r->life = (struct oracle_stamp){.ver = o->me.ver};
     ora_wrote(o, r);
     o->depth = 1; /* below the record itself */
     ora_revive_parents(o, r);
@@ -719,7 +719,8 @@ static int resolve_life(struct oracle *o, struct resolving *x, bool *done)
 }
 
 /** What stands, was not seen and not chosen: its author's word goes on in the next generation. */
-static const char *unseen_standing(struct oracle *o, struct resolving *x, const struct ocommit **author)
+static const char *unseen_standing(struct oracle *o, struct resolving *x, const struct ocommit **author,
+                                   struct tz_id *of)
 {
     const struct tz_type *t = x->r->type;
     bool which[TZ_FIELDS_MAX] = {false};
@@ -735,7 +736,9 @@ static const char *unseen_standing(struct oracle *o, struct resolving *x, const 
             ora_saw(o, x->r->stamp[i].ver, o->base_ver, o->base_seq))
             continue;
         which[i] = any = true;
-        *author = ora_commit(o, x->r->stamp[i].ver);
+        *author = ora_commit(o, ora_said(x->r->stamp[i]));
+        if (ora_said(x->r->stamp[i]) != x->r->stamp[i].ver)
+            *of = ora_speaker(o, x->r, i, x->r->stamp[i]);
     }
     return any ? ora_values(o, t, x->r->v, which) : NULL;
 }
@@ -750,12 +753,12 @@ static int resolve_write(struct oracle *o, struct resolving *x)
     bool comes_back = x->life && r->deleted && !x->deleted;
     if (x->life) {
         r->deleted = x->deleted;
-        r->life = (struct oracle_stamp){o->me.ver, true};
+        r->life = (struct oracle_stamp){.ver = o->me.ver, .resolved = true};
     }
     for (size_t i = 0; i < r->type->nfields; i++)
         if (!x->life && x->names[i]) {
             r->v[i] = x->in[i];
-            r->stamp[i] = (struct oracle_stamp){o->me.ver, true};
+            r->stamp[i] = (struct oracle_stamp){.ver = o->me.ver, .resolved = true};
         }
     ora_wrote(o, r);
     o->depth = comes_back;
@@ -788,10 +791,11 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
     if (!x->c->open)
         return resolve_late(o, x);
     bool done = false;
+    struct tz_id of = {{0}};
     rc = resolve_life(o, x, &done);
     if (rc || done)
         return rc;
-    const char *standing = unseen_standing(o, x, &author);
+    const char *standing = unseen_standing(o, x, &author, &of);
     rc = resolve_write(o, x);
     if (rc)
         return rc;
@@ -802,8 +806,11 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
             again.since = o->me.ver;
             ora_case_join(o, x->r, x->c->subject, again.late ? "late_scope" : x->life ? "deleted" : "conflict", again);
         }
-    if (standing)
-        ora_case_join(o, x->r, x->c->subject, x->life ? "deleted" : "conflict", ora_candidate(o, author, standing));
+    if (!standing)
+        return 0;
+    struct oracle_candidate word = ora_candidate(o, author, standing);
+    word.of = of;
+    ora_case_join(o, x->r, x->c->subject, x->life ? "deleted" : "conflict", word);
     return 0;
 }
 

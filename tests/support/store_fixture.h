@@ -154,7 +154,10 @@ void sx_exec(struct sx *f, const char *sql);
     "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"                           \
     "ALTER TABLE user_grant DROP COLUMN grant_since;"                                                           \
     "DROP TABLE installation; DROP TABLE former;"                                                               \
-    "DROP TABLE reoffered; DROP TABLE lost_offer;"
+    "DROP TABLE reoffered; DROP TABLE lost_offer;"                                                              \
+    "DROP INDEX alias_survivor; DROP INDEX merged_survivor; DROP INDEX merge_link_of;"                          \
+    "ALTER TABLE merged DROP COLUMN turn; ALTER TABLE merged DROP COLUMN after;"                                \
+    "ALTER TABLE merged DROP COLUMN before; ALTER TABLE merge_link DROP COLUMN before;"
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

@@ -56,6 +56,7 @@ tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LIN
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge_cases LABEL unit SOURCES unit/test_store_merge_cases.c LINK tz_store_fixture)
 tz_test(NAME test_store_duplicates LABEL unit SOURCES unit/test_store_duplicates.c LINK tz_store_fixture)
+tz_test(NAME test_store_unmerge LABEL unit SOURCES unit/test_store_unmerge.c LINK tz_store_fixture)
 tz_test(NAME test_store_digest LABEL unit SOURCES unit/test_store_digest.c LINK tz_store_fixture)
 tz_test(NAME test_store_history LABEL unit SOURCES unit/test_store_history.c LINK tz_store_fixture)
 tz_test(NAME test_store_late LABEL unit SOURCES unit/test_store_late.c LINK tz_store_fixture)
