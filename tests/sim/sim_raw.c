@@ -236,6 +236,19 @@ static bool make_resolve(struct making *m)
     return true;
 }
 
+/** Two records of a type that met before, or will: in this order or the other, together or apart. */
+static void make_merge(struct making *m, const struct sim_record *one)
+{
+    struct sim *w = m->c->w;
+    const struct sim_record *other = one;
+    for (int tries = 0; tries < 20 && (other == one || other->type != one->type); tries++)
+        other = &w->records[sim_below(m->r, w->nrecords < 24 ? w->nrecords : 24)];
+    m->ops[m->nops++] = (struct tz_op){.kind = sim_chance(m->r, 60) ? TZ_OP_MERGE : TZ_OP_UNMERGE,
+                                       .type = one->type->id,
+                                       .id = one->id,
+                                       .other_id = other->id};
+}
+
 static void make_op(struct making *m)
 {
     struct sim *w = m->c->w;
@@ -250,6 +263,8 @@ static void make_op(struct making *m)
         ;
     else if (sim_chance(m->r, strcmp(target->type->name, "weak_case") == 0 ? 70 : 2))
         make_elements(m, target);
+    else if (tz_catalogue_role(w->cat, m->c->dev->role)->supervises && sim_chance(m->r, 15))
+        make_merge(m, target);
     else if (pick < 6)
         make_set(m, target, number);
     else
@@ -259,7 +274,7 @@ static void make_op(struct making *m)
                                            .type = target->type->id,
                                            .id = target->id};
     struct tz_op *op = &m->ops[m->nops - 1];
-    if (op->kind == TZ_OP_MERGE || op->kind == TZ_OP_UNMERGE)
+    if ((op->kind == TZ_OP_MERGE || op->kind == TZ_OP_UNMERGE) && tz_id_is_zero(op->other_id))
         op->other_id = w->records[sim_below(m->r, w->nrecords)].id;
     tz_ver head = w->server.ver_seen;
     uint64_t counter = head & ((UINT64_C(1) << TZ_VER_COUNTER_BITS) - 1);

@@ -305,12 +305,84 @@ void sim_user_form_save(struct sim_client *c, unsigned slot)
         c->w->n.forms_late++;
 }
 
+/* ---- one record of two ---- */
+
+struct redirects {
+    const struct tz_type *redirect;
+    struct tz_id keep, gone;
+    size_t n;
+    struct sim_rng *r;
+};
+
+/** Any of those that this office has heard of. */
+static int note_redirect(void *ctx, const struct tz_row *row)
+{
+    struct redirects *x = ctx;
+    struct tz_value keep = row->rec.v[tz_type_field(x->redirect, "target_id")->index];
+    struct tz_value gone = row->rec.v[tz_type_field(x->redirect, "old_id")->index];
+    char hex[TZ_ID_HEX + 1] = "";
+    if (keep.kind != TZ_V_BLOB || gone.kind != TZ_V_TEXT || gone.n != TZ_ID_HEX || sim_below(x->r, ++x->n) != 0)
+        return 1;
+    memcpy(hex, gone.p, TZ_ID_HEX);
+    memcpy(x->keep.b, keep.p, TZ_ID_BYTES);
+    return tz_id_parse(hex, &x->gone) ? TZ_E_INTERNAL : 1;
+}
+
+/** A record that this office knows to be part of another; NULL when there is none. */
+static const struct sim_record *pick_merged(struct sim_client *c, struct sim_rng *r, struct tz_id *keep)
+{
+    struct redirects x = {.redirect = tz_catalogue_type(c->w->cat, "redirect"), .r = r};
+    struct tz_err err = {0};
+    if (tz_replica_each(tz_office_replica(c->office), x.redirect, note_redirect, &x, &err) && !sim_client_power(c))
+        sim_fail(c->w, "%s: redirects: %d", c->dev->name, err.code);
+    int n = x.n && c->up ? sim_record_number(c->w, x.gone) : -1;
+    *keep = x.keep;
+    return n < 0 ? NULL : &c->w->records[n];
+}
+
+static void act_unmerge(struct sim_client *c, struct sim_rng *r)
+{
+    struct tz_id keep;
+    const struct sim_record *gone = pick_merged(c, r, &keep);
+    struct saving x;
+    if (!gone)
+        return;
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc = tz_save_merge(x.s, gone->type, keep, gone->id, false, &x.err);
+    if (finish(&x))
+        c->w->n.unmerges++;
+}
+
+static void act_merge(struct sim_client *c, struct sim_rng *r)
+{
+    static const char *const WHAT[] = {"organisation", "organisation", "organisation",
+                                       "weak_case",    "branch",       "coverage"};
+    const char *type = WHAT[sim_below(r, sizeof WHAT / sizeof *WHAT)];
+    bool few = strcmp(type, "organisation") != 0;
+    const struct sim_record *keep = few ? sim_pick_of(c->w, r, type) : pick_visible(c, r, type);
+    const struct sim_record *gone = few ? sim_pick_of(c->w, r, type) : pick_visible(c, r, type);
+    struct saving x;
+    if (!keep || !gone || keep == gone)
+        return;
+    begin(&x, c, r, false);
+    if (!x.rc)
+        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, true, &x.err);
+    if (finish(&x))
+        c->w->n.merges++;
+}
+
+/* ---- life, and several at once ---- */
+
 static void act_life(struct sim_client *c, struct sim_rng *r, bool restore)
 {
     const struct sim_record *rec = sim_chance(r, 25) ? sim_pick_of(c->w, r, "weak_case") : NULL;
+    struct tz_id ignored;
     struct tz_seen seen;
     struct saving x;
-    if (!rec)
+    if (restore && sim_chance(r, 25))
+        rec = pick_merged(c, r, &ignored);
+    if (!rec && c->up)
         rec = pick_visible(c, r, NULL);
     if (!rec)
         return;
@@ -339,61 +411,6 @@ static void act_several(struct sim_client *c, struct sim_rng *r)
             edit(&x, rec, &seen);
     }
     finish(&x);
-}
-
-/* ---- one record of two ---- */
-
-struct merged {
-    struct tz_id keep[16], gone[16];
-    size_t n;
-    const struct tz_type *t;
-};
-
-static int note_merged(void *ctx, const struct tz_row *row)
-{
-    struct merged *m = ctx;
-    struct tz_value keep = row->rec.v[tz_type_field(row->rec.type, "target_id")->index];
-    struct tz_value gone = row->rec.v[tz_type_field(row->rec.type, "old_id")->index];
-    char hex[TZ_ID_HEX + 1] = "";
-    if (m->n == 16 || keep.kind != TZ_V_BLOB || gone.kind != TZ_V_TEXT || gone.n != TZ_ID_HEX)
-        return 1;
-    memcpy(hex, gone.p, TZ_ID_HEX);
-    memcpy(m->keep[m->n].b, keep.p, TZ_ID_BYTES);
-    m->n += tz_id_parse(hex, &m->gone[m->n]) == 0;
-    return 1;
-}
-
-static void act_unmerge(struct sim_client *c, struct sim_rng *r)
-{
-    struct merged m = {.n = 0};
-    struct tz_err err = {0};
-    struct saving x;
-    if (tz_replica_each(tz_office_replica(c->office), tz_catalogue_type(c->w->cat, "redirect"), note_merged, &m,
-                        &err) &&
-        !sim_client_power(c))
-        sim_fail(c->w, "%s: redirects: %d", c->dev->name, err.code);
-    if (!c->up || m.n == 0)
-        return;
-    size_t i = sim_below(r, m.n);
-    begin(&x, c, r, false);
-    if (!x.rc)
-        x.rc = tz_save_merge(x.s, tz_catalogue_type(c->w->cat, "organisation"), m.keep[i], m.gone[i], false, &x.err);
-    if (finish(&x))
-        c->w->n.unmerges++;
-}
-
-static void act_merge(struct sim_client *c, struct sim_rng *r)
-{
-    const struct sim_record *keep = pick_visible(c, r, "organisation");
-    const struct sim_record *gone = pick_visible(c, r, "organisation");
-    struct saving x;
-    if (!keep || !gone || keep == gone)
-        return;
-    begin(&x, c, r, false);
-    if (!x.rc)
-        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, sim_chance(r, 90), &x.err);
-    if (finish(&x))
-        c->w->n.merges++;
 }
 
 /* ---- cases ---- */
@@ -507,11 +524,14 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
 {
     if (!c->up || c->damaged)
         return;
-    uint64_t pick_what = sim_below(r, 100);
-    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 3)) {
-        (sim_chance(r, 60) ? act_merge : act_unmerge)(c, r);
+    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 30)) {
+        if (sim_chance(r, 60))
+            act_merge(c, r);
+        else
+            act_unmerge(c, r);
         return;
     }
+    uint64_t pick_what = sim_below(r, 100);
     if (editor_of(c) == TZ_ED_C)
         pick_what = 38 + pick_what * 34 / 100; /* the centre moves organisations, and seldom anything else */
     if (pick_what < 32 && c->w->nrecords > 30 && sim_chance(r, 60))
