@@ -12,6 +12,7 @@
  *  4. What a refusal names are codes of the catalogue, and records in the author's area only.
  */
 #include "event_rule.h"
+#include "planted.h"
 #include "store_int.h"
 
 #include <stdio.h>
@@ -225,7 +226,8 @@ static int next_number(struct tz_judge *j, const struct tz_row *row, const char 
     tz_stmt_bind_text(st, 2, series);
     int rc = tz_stmt_step(st, j->err);
     if (rc == 1) {
-        (void)snprintf(number, sizeof number, "%s%s%06lld", prefix, series, (long long)tz_stmt_int(st, 0));
+        long long n = tz_stmt_int(st, 0) - (TZ_PLANTED(NUMBER_REPEATED) && tz_stmt_int(st, 0) > 1);
+        (void)snprintf(number, sizeof number, "%s%s%06lld", prefix, series, n);
         rc = tz_stmt_run(st, j->err);
         tz_store_numbered(j->s, row->rec.type->id, series);
     }

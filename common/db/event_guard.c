@@ -4,6 +4,7 @@
  * out; the others at what stands.
  */
 #include "event_int.h"
+#include "planted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,8 +141,9 @@ static int guard_before(struct tz_rule *r, const struct tz_step *s, const struct
     case TZ_GUARD_OPINION:
         return ask && ask->opinion ? 0 : tz_rule_refuse(r, TZ_E_STEP_OPINION, s->action, NULL, NULL);
     case TZ_GUARD_NOT:
-        return e && tz_id_eq(e->actor, r->who->user) ? tz_rule_refuse(r, TZ_E_STEP_SAME, s->action, g->action, NULL)
-                                                     : 0;
+        return e && tz_id_eq(e->actor, r->who->user) && !TZ_PLANTED(STEP_SAME_PERSON)
+                   ? tz_rule_refuse(r, TZ_E_STEP_SAME, s->action, g->action, NULL)
+                   : 0;
     case TZ_GUARD_CHILDREN:
         return guard_children(r, g);
     case TZ_GUARD_OPEN:

@@ -32,6 +32,7 @@ void oracle_free(struct oracle *o)
     free(o->cases);
     free(o->flat_cases);
     free(o->commits);
+    free(o->events);
     free(o->blocks);
     free(o->waiting);
     free(o->out);
@@ -157,6 +158,8 @@ static bool each_write(struct oracle *o, const struct tz_op *op, each_fn fn, voi
     const struct tz_field *set = t ? tz_type_field_id(t, op->field) : NULL;
     if (set && (op->kind == TZ_OP_ADD || op->kind == TZ_OP_REMOVE))
         return fn(o, t, op->id, subject_of(t, set->index), ctx);
+    if (t && t->nsteps && op->kind == TZ_OP_EVENT) /* the next step builds on this one */
+        return fn(o, t, op->id, t->fields[t->state_field].id, ctx);
     if (!t || op->kind != TZ_OP_SET || tz_record_decode(t, op->values, &o->arena, &rec, NULL))
         return hit;
     for (size_t i = 0; i < t->nfields; i++) {
@@ -320,14 +323,14 @@ static struct oracle_outcome *new_outcome(struct oracle *o)
 }
 
 struct kept {
-    size_t rows, cases, undo, lates, naliases;
+    size_t rows, cases, undo, lates, naliases, events;
     struct oalias *aliases; /* as they were; what they point to is never changed in place */
     bool wrote;
 };
 
 static struct kept keep(struct oracle *o)
 {
-    struct kept k = {o->nrows, o->ncases, o->nundo, o->nlates, o->naliases, NULL, o->wrote};
+    struct kept k = {o->nrows, o->ncases, o->nundo, o->nlates, o->naliases, o->nevents, NULL, o->wrote};
     o->mark++;
     if (o->naliases)
         k.aliases = tz_arena_dup(&o->arena, o->aliases, o->naliases * sizeof *o->aliases);
@@ -340,9 +343,11 @@ static void go_back(struct oracle *o, struct kept k)
     o->nrows = k.rows;
     o->ncases = k.cases;
     o->nlates = k.lates;
+    o->nevents = k.events;
     if (k.naliases)
         memcpy(o->aliases, k.aliases, k.naliases * sizeof *o->aliases);
     o->naliases = k.naliases;
+    o->nevents = k.events;
     o->wrote = k.wrote;
 }
 

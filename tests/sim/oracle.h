@@ -74,6 +74,20 @@ struct oracle_case {
     unsigned journal;
 };
 
+/** A step of a procedure that was taken. */
+struct oracle_event {
+    const struct tz_type *type; /* of the record */
+    struct tz_id item;
+    uint64_t seq;
+    tz_ver ver;
+    const char *action, *from, *to; /* codes; "" none */
+    int from_state;
+    struct tz_id actor;
+    int64_t received_ms;
+    uint64_t expected_seq;
+    struct tz_value opinion, evidence;
+};
+
 /** What somebody may do, and where. */
 struct oracle_rights {
     bool known; /* the user belongs to the device and is active */
@@ -130,6 +144,9 @@ const struct oracle_case *oracle_case_find(const struct oracle *o, const struct 
  */
 bool oracle_purge(struct oracle *o, const struct tz_type *t, struct tz_id id);
 bool oracle_is_purged(const struct oracle *o, const struct tz_type *t, struct tz_id id);
+/** Every step taken, in the order of the versions. */
+const struct oracle_event *oracle_events(const struct oracle *o, size_t *n);
+const struct oracle_event *oracle_event_find(const struct oracle *o, struct tz_id item, uint64_t seq);
 /** The smallest area that holds both. */
 struct tz_area ora_common_area(const struct tz_area *x, const struct tz_area *y);
 /** What ever became part of @id, by whatever steps, and @id itself: their words are in it. At most @max; how many. */

@@ -103,6 +103,8 @@ struct oracle {
     struct oracle_case *flat_cases;
     struct ocommit *commits;
     size_t ncommits, commits_cap;
+    struct oracle_event *events;
+    size_t nevents, events_cap;
     struct odevice devices[64];
     size_t ndevices;
     struct oblock *blocks;
@@ -216,6 +218,15 @@ void ora_row_add(struct oracle *o, struct oracle_row *r);
 /** A row was taken out: those behind it lie elsewhere. */
 void ora_rows_moved(struct oracle *o);
 void ora_outcome_add(struct oracle *o, struct oracle_outcome x);
+/* oracle_event.c */
+int ora_op_event(struct oracle *o, const struct tz_op *op, const struct tz_type *t, const struct tz_value *in,
+                 const bool *names);
+/** @r is being made and begins its procedure; @decided: a supervisor lets in what another has said. */
+int ora_opening(struct oracle *o, struct oracle_row *r, bool decided);
+/** Does the field say which record a new one reopens? */
+bool ora_reopens(const struct tz_type *t, size_t field);
+/** May the role open records of @t, if they have a procedure? */
+bool ora_opens(const struct tz_type *t, const struct tz_role *role);
 /* oracle_op.c */
 int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, struct tz_value *in, bool *names);
 int ora_create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names);

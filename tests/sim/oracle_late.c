@@ -142,7 +142,7 @@ static bool late_create(struct oracle *o, const struct tz_op *op, const struct t
     bool names[TZ_FIELDS_MAX];
     struct tz_area area;
     if (tz_id_device(op->id) != o->me.device || (op->kind == TZ_OP_APPEND) != t->append ||
-        ora_take(o, op, t, in, names) || ora_create_rights(o, t, in, names))
+        ora_take(o, op, t, in, names) || ora_create_rights(o, t, in, names) || !ora_opens(t, o->who.role))
         return false;
     memcpy(said, in, t->nfields * sizeof *in);
     for (size_t i = 0; i < t->nfields; i++) {
@@ -373,6 +373,8 @@ int ora_resolve_new(struct oracle *o, const struct tz_op *op, struct oracle_case
     if (ora_find(o, t, c->id))
         return TZ_E_EXISTS;
     ora_make(o, t, c->id, in, &area);
-    ora_case_close(o, c);
-    return 0;
+    rc = t->nsteps ? ora_opening(o, o->rows[o->nrows - 1], true) : 0;
+    if (!rc)
+        ora_case_close(o, c);
+    return rc;
 }

@@ -203,7 +203,7 @@ int ora_create_rights(const struct oracle *o, const struct tz_type *t, const str
         const struct tz_field *f = &t->fields[i];
         bool fine = !names[i] || (f->editors & o->who.role->editor) || creators_field(o, t, f) ||
                     (f == status && tz_value_eq(in[i], f->dflt)) || (t->append && (f->editors & TZ_ED_S)) ||
-                    t->district_field == (int)i;
+                    t->district_field == (int)i || ora_reopens(t, i);
         if (!fine)
             return TZ_E_NO_RIGHT_FIELD;
     }
@@ -255,7 +255,7 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
     if (ora_find(o, t, op->id) || ora_gone(o, t, op->id))
         return TZ_E_EXISTS;
     ora_make(o, t, op->id, in, &area);
-    return 0;
+    return t->nsteps ? ora_opening(o, o->rows[o->nrows - 1], false) : 0;
 }
 
 /* ---- SET ---- */
@@ -814,6 +814,20 @@ static int op_resolve(struct oracle *o, const struct tz_op *op)
     return 0;
 }
 
+/* ---- EVENT ---- */
+
+static int op_event(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
+{
+    struct tz_value in[TZ_FIELDS_MAX];
+    bool names[TZ_FIELDS_MAX];
+    int rc = ora_take(o, op, t, in, names);
+    if (rc)
+        return rc;
+    rc = ora_op_event(o, op, t, in, names);
+    struct oracle_row *r = rc ? NULL : ora_target(o, t, op->id);
+    return rc ? rc : ora_check_refs(o, t, r->v, names);
+}
+
 /* ---- dispatch ---- */
 
 static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
@@ -831,7 +845,7 @@ static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_
     case TZ_OP_RESOLVE:
         return op_resolve(o, op);
     case TZ_OP_EVENT:
-        return TZ_E_EVENTS_LATER;
+        return op_event(o, op, t);
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
         return op_elements(o, op, t);

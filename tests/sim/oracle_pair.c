@@ -609,30 +609,10 @@ static int op_unmerge(struct oracle *o, const struct tz_op *op, const struct tz_
 
 int ora_op_merge(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
 {
-    if (!may_merge(o, t))
+    if (!may_merge(o, t) || t->nsteps)
         return TZ_E_NO_RIGHT_TYPE;
     struct oracle_row *keep = ora_target(o, t, op->id);
     if (!keep || !ora_in_area(o, &keep->area))
         return TZ_E_UNKNOWN_RECORD;
     return op->kind == TZ_OP_MERGE ? op_merge(o, op, t, keep) : op_unmerge(o, op, t, keep);
-}
-
-bool oracle_went_into(const struct oracle *o, struct tz_id from, struct tz_id to)
-{
-    struct tz_id reached[64] = {from};
-    size_t n = 1;
-    for (size_t at = 0; at < n; at++)
-        for (size_t i = 0; i < o->naliases; i++) {
-            const struct oalias *a = &o->aliases[i];
-            bool known = false;
-            if (!tz_id_eq(a->id, reached[at]))
-                continue;
-            if (tz_id_eq(a->first, to))
-                return true;
-            for (size_t k = 0; k < n; k++)
-                known = known || tz_id_eq(reached[k], a->first);
-            if (!known && n < 64)
-                reached[n++] = a->first;
-        }
-    return false;
 }

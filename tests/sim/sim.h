@@ -256,32 +256,35 @@ struct sim_client {
 };
 
 /* ---- what the seed did ---- */
-#define SIM_COUNTERS(X)                                                                                             \
-    X(seeds)                                                                                                        \
-    X(events)                                                                                                       \
-    X(actions)                                                                                                      \
-    X(saves)                                                                                                        \
-    X(raw_saves)                                                                                                    \
-    X(ops)                                                                                                          \
-    X(applied)                                                                                                      \
-    X(superseded)                                                                                                   \
-    X(reviewed)                                                                                                     \
-    X(refused)                                                                                                      \
-    X(waiting)                                                                                                      \
-    X(withdrawn)                                                                                                    \
-    X(cases_opened)                                                                                                 \
-    X(cases_closed)                                                                                                 \
-    X(revived)                                                                                                      \
-    X(disconnects)                                                                                                  \
-    X(half_open)                                                                                                    \
-    X(duplicates)                                                                                                   \
-    X(partitions)                                                                                                   \
-    X(server_crashes)                                                                                               \
-    X(server_kills) X(client_crashes) X(client_kills) X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames) \
-        X(frame_bytes) X(rows_sent) X(checkpoints) X(checkpoints_checked) X(clock_jumps) X(forms_late)              \
-            X(invalid_kept_back) X(area_moves) X(independent) X(rows_damaged) X(rows_repaired) X(repairs) X(merges) \
-                X(unmerges) X(adds) X(removes) X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits)     \
-                    X(screens) X(purges) X(purged) X(refreshes) X(late_words) X(quiet_ms_max)
+#define SIM_COUNTERS(X)                                                                                            \
+    X(seeds)                                                                                                       \
+    X(events)                                                                                                      \
+    X(actions)                                                                                                     \
+    X(saves)                                                                                                       \
+    X(raw_saves)                                                                                                   \
+    X(ops)                                                                                                         \
+    X(applied)                                                                                                     \
+    X(superseded)                                                                                                  \
+    X(reviewed)                                                                                                    \
+    X(refused)                                                                                                     \
+    X(waiting)                                                                                                     \
+    X(withdrawn)                                                                                                   \
+    X(cases_opened)                                                                                                \
+    X(cases_closed)                                                                                                \
+    X(revived)                                                                                                     \
+    X(disconnects)                                                                                                 \
+    X(half_open)                                                                                                   \
+    X(duplicates)                                                                                                  \
+    X(partitions)                                                                                                  \
+    X(server_crashes)                                                                                              \
+    X(server_kills)                                                                                                \
+    X(client_crashes)                                                                                              \
+    X(client_kills)                                                                                                \
+    X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints)       \
+        X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent)      \
+            X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
+                X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged)    \
+                    X(refreshes) X(late_words) X(quiet_ms_max)
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
 
@@ -423,6 +426,24 @@ void sim_raw_start(struct sim_client *c);
 void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f);
 void sim_raw_act(struct sim_client *c, struct sim_rng *r);
 bool sim_raw_quiet(const struct sim_client *c);
+
+/* sim_ledger.c */
+struct sim_stepping { /* a step somebody wants to take */
+    const struct sim_record *item;
+    const struct tz_step *step;
+    const char *state; /* as he saw it */
+    uint64_t seq;
+};
+/** A new item about some organisation, as somebody of @area would enter it. False: there is none yet. */
+bool sim_ledger_open(struct sim *w, struct sim_rng *r, const char *area, unsigned number, struct tz_arena *a,
+                     struct tz_record *in);
+/** Some item and a step for it, mostly from where it is now. False: there is no item. */
+bool sim_ledger_step(struct sim *w, struct sim_rng *r, const char *area, struct sim_stepping *out);
+/** A step for @state: one that the table has there, mostly. NULL: there is none. */
+const struct tz_step *sim_ledger_step_from(const struct tz_type *t, int state, struct sim_rng *r);
+/** What the step says of the item's fields. */
+void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_step *s, unsigned number, struct tz_arena *a,
+                    struct tz_record *in, bool *names);
 
 /* sim_values.c */
 /** A record that somebody made, of @type if not NULL. Few are popular: that is where people meet. */

@@ -19,9 +19,19 @@ static void hex(struct tz_id id, char out[TZ_ID_HEX + 1])
     tz_id_print(id, out);
 }
 
-static bool of_oracle(const struct tz_type *t)
+/** Records of steps: the oracle keeps the steps themselves. */
+static bool is_step(const struct sim *w, const struct tz_type *t)
 {
-    return strcmp(t->name, "case") != 0 && strcmp(t->name, "incident") != 0 && strcmp(t->name, "redirect") != 0;
+    for (size_t i = 0; i < w->cat->ntypes; i++)
+        if (w->cat->types[i].nsteps && w->cat->types[i].event_type == t)
+            return true;
+    return false;
+}
+
+static bool of_oracle(const struct sim *w, const struct tz_type *t)
+{
+    return !is_step(w, t) && strcmp(t->name, "case") != 0 && strcmp(t->name, "incident") != 0 &&
+           strcmp(t->name, "redirect") != 0;
 }
 
 static void compare_row(struct sim *w, const struct tz_row *row)
@@ -51,6 +61,46 @@ static void compare_row(struct sim *w, const struct tz_row *row)
     if (row->ver != o->ver)
         sim_fail(w, "%s %s version: server %" PRIu64 " oracle %" PRIu64, row->rec.type->name, id, row->ver & 0xFFFFFF,
                  o->ver & 0xFFFFFF);
+}
+
+/* ---- comparing steps ---- */
+
+static struct tz_value step_value(const struct tz_row *row, const char *field)
+{
+    return row->rec.v[tz_type_field(row->rec.type, field)->index];
+}
+
+static void compare_step(struct sim *w, const struct tz_row *row)
+{
+    struct tz_id item;
+    char id[TZ_ID_HEX + 1];
+    uint64_t seq = (uint64_t)step_value(row, "seq").i;
+    memcpy(item.b, row->rec.v[row->rec.type->area_field].p, TZ_ID_BYTES);
+    hex(item, id);
+    const struct oracle_event *e = oracle_event_find(w->oracle, item, seq);
+    const struct oracle_row *of = e ? oracle_find(w->oracle, e->type, item) : NULL;
+    if (!of) {
+        sim_fail(w, "step %" PRIu64 " of %s is on the server, not at the oracle", seq, id);
+        return;
+    }
+    struct tz_value none = tz_value_null();
+    const struct {
+        const char *field;
+        struct tz_value is;
+    } want[] = {{"action", tz_value_text(e->action)},
+                {"from_state", e->from[0] ? tz_value_text(e->from) : none},
+                {"to_state", tz_value_text(e->to)},
+                {"actor", tz_value_blob(e->actor.b, TZ_ID_BYTES)},
+                {"received_at", tz_value_int(e->received_ms)},
+                {"expected_seq", tz_value_int((int64_t)e->expected_seq)},
+                {"opinion", e->opinion},
+                {"evidence", e->evidence}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        if (!tz_value_eq(step_value(row, want[i].field), want[i].is))
+            sim_fail(w, "step %" PRIu64 " (%s) of %s: %s is not the oracle's", seq, e->action, id, want[i].field);
+    if (!tz_area_eq(&row->area, &of->area) || row->deleted)
+        sim_fail(w, "step %" PRIu64 " of %s does not lie where its record does", seq, id);
+    w->n.steps += row->born > w->server.ver_seen; /* one that moved since is shown once */
 }
 
 /* ---- comparing cases ---- */
@@ -450,7 +500,9 @@ static void take_row(struct sim *w, const struct tz_row *row)
     const struct past *was = sim_past_of(w->history, row->rec.type, row->id, false);
     if (is_case)
         compare_case(w, row);
-    else if (of_oracle(row->rec.type))
+    else if (is_step(w, row->rec.type))
+        compare_step(w, row);
+    else if (of_oracle(w, row->rec.type))
         compare_row(w, row);
     if (is_case)
         w->n.cases_opened += !was;
@@ -472,7 +524,7 @@ static void look_at_row(struct sim *w, const struct tz_type *t, struct tz_id id)
     int rc = tz_replica_get(w->server.look, t, id, &a, row, &err);
     if (rc != 1)
         sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
-    if (rc == 1 && !w->history->seeded && of_oracle(t))
+    if (rc == 1 && !w->history->seeded && of_oracle(w, t))
         oracle_seed(w->oracle, t, id, row->rec.v, row->ver, &row->area);
     if (rc == 1)
         take_row(w, row);
@@ -534,6 +586,14 @@ static void look_at_oracle(struct sim *w)
             sim_fail(w, "%s %s changed at the oracle (version %" PRIu64 "), not on the server", v[i]->type->name, id,
                      v[i]->ver & 0xFFFFFF);
     }
+    const struct oracle_event *e = oracle_events(w->oracle, &n);
+    uint64_t steps = 0;
+    while (n > 0 && e[n - 1].ver > w->server.ver_seen)
+        n--, steps++;
+    if (w->n.steps - w->history->steps_seen != steps)
+        sim_fail(w, "%" PRIu64 " new steps on the server, %" PRIu64 " at the oracle",
+                 w->n.steps - w->history->steps_seen, steps);
+    w->history->steps_seen = w->n.steps;
 }
 
 static void first_look(struct sim *w)

@@ -35,6 +35,7 @@ struct sim_history {
     uint32_t *index; /* open addressing, value = position + 1 */
     size_t nindex;
     size_t outcomes_seen;
+    uint64_t steps_seen; /* of procedures, on the server */
     bool seeded;
 };
 

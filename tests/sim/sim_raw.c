@@ -249,9 +249,55 @@ static void make_merge(struct making *m, const struct sim_record *one)
                                        .other_id = other->id};
 }
 
+static struct tz_id new_id(struct making *m)
+{
+    return tz_id_make(&m->c->raw.maker,
+                      tz_clock_wall(&(struct tz_clock){.wall = sim_client_clock(m->c).wall, .ctx = m->c}));
+}
+
+/** A ledger item is opened, or a step of one is proposed. */
+static bool make_ledger(struct making *m)
+{
+    struct sim *w = m->c->w;
+    const struct tz_type *t = tz_catalogue_type(w->cat, "ledger_item");
+    struct tz_record *in = tz_arena_calloc(m->a, 1, sizeof *in);
+    struct tz_record *note = tz_arena_calloc(m->a, 1, sizeof *note);
+    bool names[TZ_FIELDS_MAX] = {false};
+    struct sim_stepping x;
+    if (sim_chance(m->r, 30) || !sim_ledger_step(w, m->r, m->c->dev->area, &x)) {
+        if (!sim_ledger_open(w, m->r, m->c->dev->area, (unsigned)w->nrecords, m->a, in))
+            return false;
+        struct tz_id id = new_id(m);
+        (void)sim_record_add(w, t, id, m->c->index);
+        m->ops[m->nops++] = (struct tz_op){.kind = TZ_OP_CREATE, .type = t->id, .id = id, .values = body_of(m, in)};
+        return true;
+    }
+    unsigned number = (unsigned)(x.item - w->records);
+    sim_ledger_say(w, m->r, x.step, number, m->a, in, names);
+    tz_record_init(note, t->event_type);
+    const struct tz_field *opinion = tz_type_field(t->event_type, "opinion");
+    if (sim_chance(m->r, 85))
+        note->v[opinion->index] = sim_value(w, m->r, opinion, m->a, number);
+    if (sim_chance(m->r, 80))
+        note->v[tz_type_field(t->event_type, "evidence")->index] = tz_value_text("[]");
+    if (sim_chance(m->r, 2))
+        note->v[tz_type_field(t->event_type, "seq")->index] = tz_value_int(7);
+    m->ops[m->nops++] = (struct tz_op){.kind = TZ_OP_EVENT,
+                                       .type = t->id,
+                                       .id = x.item->id,
+                                       .values = body_of(m, in),
+                                       .action = x.step->action,
+                                       .expected_state = x.state,
+                                       .expected_seq = x.seq,
+                                       .note = body_of(m, note)};
+    return true;
+}
+
 static void make_op(struct making *m)
 {
     struct sim *w = m->c->w;
+    if (sim_chance(m->r, 30) && make_ledger(m))
+        return;
     if (w->nrecords == 0 || sim_chance(m->r, 30)) {
         make_create(m);
         return;

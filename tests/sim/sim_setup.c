@@ -12,8 +12,9 @@
 
 enum { COLUMNS_MAX = 24, CELL_BYTES = 256 };
 
-static const char *const TYPES[] = {"division", "unit",    "user",  "organisation", "branch",   "person",  "weak_case",
-                                    "coverage", "meeting", "visit", "case",         "incident", "redirect"};
+static const char *const TYPES[] = {"division", "unit",      "user",     "organisation", "branch",
+                                    "person",   "weak_case", "coverage", "meeting",      "visit",
+                                    "case",     "incident",  "redirect", "ledger_item",  "ledger_event"};
 static const char *const DIVISIONS[] = {"120000",    "120101",    "120102",    "120103",
                                         "120101001", "120101002", "120102001", "120103001"};
 
@@ -80,7 +81,7 @@ static bool line_kept(const char *file, char cells[COLUMNS_MAX][CELL_BYTES])
         return type_kept(cells[1]);
     if (strcmp(file, "fields.csv") == 0)
         return type_kept(cells[0]) && !points_outside(cells[5]);
-    if (strcmp(file, "groups.csv") == 0 || strcmp(file, "keys.csv") == 0)
+    if (strcmp(file, "groups.csv") == 0 || strcmp(file, "keys.csv") == 0 || strcmp(file, "transitions.csv") == 0)
         return type_kept(cells[0]);
     if (strcmp(file, "rows/division.csv") == 0)
         return among(cells[0], DIVISIONS, sizeof DIVISIONS / sizeof *DIVISIONS);
@@ -120,8 +121,9 @@ static struct tz_bytes read_filtered(const char *name, struct tz_arena *a)
 
 int sim_catalogue_load(struct tz_catalogue *cat)
 {
-    static const char *const FILES[] = {"catalogue.csv", "enums.csv", "fields.csv",        "groups.csv",   "keys.csv",
-                                        "roles.csv",     "types.csv", "rows/division.csv", "rows/unit.csv"};
+    static const char *const FILES[] = {"catalogue.csv", "enums.csv",      "fields.csv", "groups.csv",
+                                        "keys.csv",      "roles.csv",      "types.csv",  "rows/division.csv",
+                                        "rows/unit.csv", "transitions.csv"};
     enum { N = sizeof FILES / sizeof *FILES };
     struct tz_catalogue_file files[N];
     struct tz_arena a;

@@ -4,6 +4,7 @@
  * decisions about cases, imports, and mistakes. sim_values.c says what they write.
  */
 #include "sim.h"
+#include "step.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -518,6 +519,100 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
     }
 }
 
+/* ---- ledger ---- */
+
+static void open_item(struct saving *x)
+{
+    struct sim *w = x->c->w;
+    const struct tz_type *t = tz_catalogue_type(w->cat, "ledger_item");
+    struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
+    struct tz_id id = {{0}};
+    unsigned number = sim_record_add(w, t, id, x->c->index);
+    if (x->rc || !sim_ledger_open(w, x->r, x->c->dev->area, number, &x->a, in))
+        return;
+    x->rc = tz_save_create(x->s, in, &id, &x->err);
+    if (!x->rc)
+        sim_record_is(w, number, id);
+}
+
+/** A step from where the item is on this screen. */
+static void take_step(struct saving *x)
+{
+    struct sim *w = x->c->w;
+    struct sim_stepping want;
+    struct tz_step_view view;
+    struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
+    bool names[TZ_FIELDS_MAX] = {false};
+    if (x->rc)
+        return;
+    if (!sim_ledger_step(w, x->r, x->c->dev->area, &want)) {
+        open_item(x);
+        return;
+    }
+    const struct tz_type *t = want.item->type;
+    unsigned number = (unsigned)(want.item - w->records);
+    int rc = tz_step_view(x->c->office, t, want.item->id, &x->a, &view, &x->err);
+    if (rc < 0)
+        x->rc = rc;
+    if (rc <= 0)
+        return;
+    const struct tz_step *s = sim_ledger_step_from(t, tz_type_state(t, view.row->rec.v[t->state_field]), x->r);
+    if (!s)
+        return;
+    sim_ledger_say(w, x->r, s, number, &x->a, in, names);
+    struct tz_value words = sim_value(w, x->r, tz_type_field(t->event_type, "opinion"), &x->a, number);
+    char *opinion = tz_arena_calloc(&x->a, 1, words.n + 1);
+    memcpy(opinion, words.p, words.n);
+    const struct tz_step_said said = {.action = s->action,
+                                      .in = in,
+                                      .names = names,
+                                      .opinion = sim_chance(x->r, 90) ? opinion : NULL,
+                                      .evidence = sim_chance(x->r, 85) ? "[]" : NULL};
+    x->rc = tz_save_step(x->s, t, want.item->id, &said, &x->err);
+}
+
+static void act_ledger(struct sim_client *c, struct sim_rng *r)
+{
+    struct saving x;
+    begin(&x, c, r, false);
+    (sim_chance(r, 25) ? open_item : take_step)(&x);
+    finish(&x);
+}
+
+struct refused_saves {
+    uint64_t seqs[8];
+    size_t n;
+};
+
+static int note_refused(void *ctx, const struct tz_outbox_entry *e)
+{
+    struct refused_saves *a = ctx;
+    if (e->outcome == TZ_OUT_REFUSED && a->n < sizeof a->seqs / sizeof *a->seqs)
+        a->seqs[a->n++] = e->seq;
+    return 1;
+}
+
+/** A step that came too late is offered again as things stand now; a save that is none says so. */
+static void act_again(struct sim_client *c)
+{
+    struct refused_saves a = {.n = 0};
+    struct tz_err err = {0};
+    uint64_t last = 0;
+    if (tz_office_outbox_each(c->office, true, note_refused, &a, &err) || a.n == 0)
+        return;
+    int rc = TZ_E_NO_STEP;
+    for (size_t i = 0; i < a.n && rc == TZ_E_NO_STEP; i++)
+        rc = tz_step_again(c->office, a.seqs[i], &last, &err);
+    sim_trace(c->w, "  %u offers again: %d", c->index, rc);
+    if (rc == 0) {
+        c->w->n.again++;
+        sim_client_record(c, last);
+        if (c->sync)
+            tz_sync_on_outbox(c->sync);
+    }
+    (void)sim_client_power(c);
+}
+
 /* ---- choosing ---- */
 
 void sim_user_act(struct sim_client *c, struct sim_rng *r)
@@ -529,6 +624,13 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
             act_merge(c, r);
         else
             act_unmerge(c, r);
+        return;
+    }
+    if (editor_of(c) != 0 && sim_chance(r, 16)) {
+        if (sim_chance(r, 85))
+            act_ledger(c, r);
+        else
+            act_again(c);
         return;
     }
     uint64_t pick_what = sim_below(r, 100);

@@ -26,6 +26,7 @@ add_executable(tz_sim
   sim/sim_check_end.c
   sim/sim_history.c
   sim/sim_refs.c
+  sim/sim_ledger.c
   sim/sim_permute.c
   sim/oracle.c
   sim/oracle_index.c
@@ -34,7 +35,8 @@ add_executable(tz_sim
   sim/oracle_merge.c
   sim/oracle_claims.c
   sim/oracle_pair.c
-  sim/oracle_purge.c)
+  sim/oracle_purge.c
+  sim/oracle_event.c)
 target_link_libraries(tz_sim PRIVATE server_core client_lib tz_memvfs PkgConfig::JANSSON tz_common)
 target_compile_definitions(tz_sim PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 # Parts, so that ctest -j2 uses two cores.
@@ -69,5 +71,5 @@ if(TZ_PLANTED_BUGS)
   add_test(NAME sim_planted COMMAND tz_sim --stored ${CMAKE_CURRENT_SOURCE_DIR}/sim/seeds/planted.txt --cpu 10)
   set_tests_properties(sim_planted PROPERTIES LABELS sim TIMEOUT 600)
 endif()
-tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/sim_setup.c sim/sim_rng.c
+tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/oracle_event.c sim/sim_setup.c sim/sim_rng.c
   LINK server_core client_lib tz_memvfs)
