@@ -430,7 +430,9 @@ def killed_anywhere_a_restore_leaves_one_whole_database():
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(whole * (n + 0.5) / 12)
             process.kill()
-            cut += process.wait() != 0
+            done = process.wait() == 0
+            cut += not done
+            whole *= 0.6 if done else 1  # the first was slow on a busy machine
             verified = server.cli("verify", "--json", ok=(0, 7))  # the former one, or the restored one
             w.check(verified.code == 0 or code_of(verified) == "TZ-RST-001", verified)
         w.check(cut >= 6, "only", cut, "were cut")

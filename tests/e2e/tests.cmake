@@ -14,7 +14,7 @@ function(tz_e2e)
     set(A_TIMEOUT 120)
   endif()
   add_test(NAME ${A_NAME} COMMAND ${TZ_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/${A_SCRIPT})
-  set_tests_properties(${A_NAME} PROPERTIES LABELS e2e TIMEOUT ${A_TIMEOUT} ENVIRONMENT
+  set_tests_properties(${A_NAME} PROPERTIES LABELS e2e TIMEOUT ${A_TIMEOUT} COST ${A_TIMEOUT} ENVIRONMENT
     "TAIZHANGD=$<TARGET_FILE:taizhangd>;TAIZHANG=$<$<TARGET_EXISTS:taizhang>:$<TARGET_FILE:taizhang>>;TZ_SOURCE=${PROJECT_SOURCE_DIR}")
 endfunction()
 
