@@ -94,7 +94,6 @@ int tz_msg_put_hello(struct tz_buf *out, const struct tz_msg_hello *m)
     put_lost(&w, 9, m->lost_seqs, m->nlost);
     tz_msg_w_u64(&w, 10, m->last_seq);
     tz_msg_w_u64(&w, 11, m->heard_seq);
-    tz_msg_w_u64(&w, 12, m->answered_seq);
     tz_msg_w_u64(&w, 13, m->unsent);
     return tz_msg_end(&w, &hello_schema);
 }
@@ -118,7 +117,6 @@ int tz_msg_read_hello(struct tz_bytes in, struct tz_arena *a, struct tz_msg_hell
                                .nlost = p->n_lost_seqs,
                                .last_seq = p->last_seq,
                                .heard_seq = p->heard_seq,
-                               .answered_seq = p->answered_seq,
                                .unsent = p->unsent};
     return tz_msg_take_hash("audit_hash", tz_msg_bytes(p->audit_hash), m->audit_hash, err);
 }
@@ -231,7 +229,6 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
         put_lost_range(&w, 21, &m->lost[i]);
     tz_msg_w_u64(&w, 22, (uint64_t)m->audit);
     tz_msg_w_u64(&w, 23, m->horizon);
-    tz_msg_w_u64(&w, 24, m->settled);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -311,8 +308,7 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .push_in_flight_max = p->push_in_flight_max,
                                  .rows_in_flight_max = p->rows_in_flight_max,
                                  .recovery_until_ms = p->recovery_until_ms,
-                                 .horizon = p->horizon,
-                                 .settled = p->settled};
+                                 .horizon = p->horizon};
     rc = tz_msg_take_enum("audit", p->audit, TZ_AUDIT_UNANSWERED, TZ_AUDIT_CHANGED, err);
     if (rc == 0)
         m->audit = (enum tz_audit_answer)p->audit;

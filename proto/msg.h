@@ -88,7 +88,6 @@ struct tz_msg_hello {
     size_t nlost;
     uint64_t last_seq;
     uint64_t heard_seq;
-    uint64_t answered_seq;
     uint64_t unsent;
 };
 
@@ -130,7 +129,6 @@ struct tz_msg_welcome {
     size_t nlost;
     enum tz_audit_answer audit;
     tz_ver horizon; /* newest version of which something was purged; 0 = never */
-    tz_ver settled; /* own saves up to here need not be kept */
 };
 
 /** This folder is a copy, or was put back from one. */

@@ -293,12 +293,11 @@ static int purge(struct tz_store *s, const struct tz_admin_env *env, const json_
 {
     struct tz_purge_done done;
     tz_ver horizon = 0;
-    tz_ver settled = 0;
     bool more = false;
     (void)q;
     int rc = tz_store_purge(s, &env->purge, &done, &more, err);
     if (!rc)
-        rc = tz_store_horizon(s, &horizon, &settled, err);
+        rc = tz_store_horizon(s, &horizon, err);
     if (!rc)
         out->reply = json_pack("{s:I,s:I,s:I,s:b}", "records", (json_int_t)done.records, "leaving",
                                (json_int_t)done.leaving, "horizon", (json_int_t)horizon, "more", (int)more);

@@ -138,7 +138,7 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
     int rc = tz_store_users_of(s, d, &j->a, &users, &w.nusers, &j->err);
     w.users = users;
     if (!rc)
-        rc = tz_store_horizon(s, &w.horizon, &w.settled, &j->err);
+        rc = tz_store_horizon(s, &w.horizon, &j->err);
     w.lost = lost;
     w.nlost = tz_store_lost_ranges(s, lost, TZ_MSG_LOST_RANGES_MAX);
     if (!rc)

@@ -393,8 +393,8 @@ struct tz_purge_done {
 /** In a group: one step of bounded work. @more: call again, in another group. */
 TZ_MUST_USE int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz_purge_done *done,
                                bool *more, struct tz_err *err);
-/** What Welcome says of it: cursors below @horizon are stale; own saves up to @settled need not be kept. */
-TZ_MUST_USE int tz_store_horizon(struct tz_store *s, tz_ver *horizon, tz_ver *settled, struct tz_err *err);
+/** What Welcome says of it: cursors below @horizon are stale. */
+TZ_MUST_USE int tz_store_horizon(struct tz_store *s, tz_ver *horizon, struct tz_err *err);
 struct tz_purge_state {
     tz_ver lowest;  /* checkpoint acknowledged by all devices in lease; 0 no device is */
     tz_ver aged;    /* old enough up to here, as of the last run */

@@ -151,14 +151,9 @@ int tz_purge_horizon_raise(struct tz_store *s, tz_ver to, struct tz_err *err)
     return rc || was >= to ? rc : tz_store_meta_put(s, "purge_horizon", tz_value_int((int64_t)to), err);
 }
 
-int tz_store_horizon(struct tz_store *s, tz_ver *horizon, tz_ver *settled, struct tz_err *err)
+int tz_store_horizon(struct tz_store *s, tz_ver *horizon, struct tz_err *err)
 {
-    int64_t upto = 0;
-    int rc = tz_purge_horizon(s, horizon, err);
-    if (!rc)
-        rc = tz_store_meta_int(s, "settled", &upto, err);
-    *settled = (tz_ver)upto;
-    return rc;
+    return tz_purge_horizon(s, horizon, err);
 }
 
 /* ---- one record ---- */

@@ -116,7 +116,6 @@ void fx_welcome(struct fx *f, const char *role, const char *area, const char *co
                                .nlost = f->nlost,
                                .audit = f->audit,
                                .horizon = f->horizon,
-                               .settled = f->settled,
                                .push_in_flight_max = 8,
                                .rows_in_flight_max = 4};
     check(tz_office_welcome(f->o, &w, &err), &err);

@@ -21,7 +21,7 @@ struct fx {
     const struct tz_lost_range *lost;
     size_t nlost;
     enum tz_audit_answer audit;
-    tz_ver horizon, settled;
+    tz_ver horizon;
     /* Rows being prepared by the hand-played server */
     struct tz_buf rows;
 };

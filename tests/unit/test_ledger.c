@@ -329,7 +329,7 @@ static void nothing_goes_past_the_procedure(void **state)
 
 static const char *event_text(struct sx *f, struct tz_id item, uint64_t seq, const char *field)
 {
-    char sql[300];
+    char sql[1024];
     (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM ledger_event WHERE item_id=x'%s' AND seq=%llu AND %s",
                    sx_hex(f, item), (unsigned long long)seq, field);
     return sx_query(f, sql) == 1 ? "yes" : "no";
