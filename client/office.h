@@ -164,7 +164,8 @@ TZ_MUST_USE int tz_office_outbox(struct tz_office *o, uint64_t after_seq, uint64
 /** What a Results message meant for own saves. */
 struct tz_results_taken {
     uint64_t handed_back; /* saves that the server had forgotten, and has an answer to again */
-    uint64_t applied;     /* saves that it ended as applied, superseded or under review: each save once in its life */
+    uint64_t applied;     /* saves that it ended as applied or superseded: each save once in its life */
+    uint64_t reviewed;    /* the same, under review */
     tz_ver ver;           /* greatest version of one */
     bool forked;          /* one is held: the server has another under its number */
 };

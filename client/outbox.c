@@ -285,7 +285,8 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
         return 0;
     taken->handed_back += h.reoffer;
     taken->forked = taken->forked || (r.outcome == TZ_OUT_HELD && r.code == TZ_E_FORKED);
-    taken->applied += is_good(r.outcome) && !h.reoffer;
+    taken->applied += is_good(r.outcome) && r.outcome != TZ_OUT_UNDER_REVIEW && !h.reoffer;
+    taken->reviewed += r.outcome == TZ_OUT_UNDER_REVIEW && !h.reoffer;
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
     if (!rc)
         rc = follow(o, &r, h.nops, err);

@@ -29,6 +29,7 @@ void tz_round_fill(struct tz_round_report *r, const struct tz_office_status *aft
     r->sent = n->changesets_sent;
     r->answered = n->results;
     r->applied = n->applied;
+    r->reviewed = n->reviewed;
     r->handed_back = n->handed_back;
     r->renumbered = n->renumbered;
     r->made_over = n->made_over;
@@ -52,6 +53,7 @@ static const struct {
     {"sent", offsetof(struct tz_round_report, sent)},
     {"answered", offsetof(struct tz_round_report, answered)},
     {"applied", offsetof(struct tz_round_report, applied)},
+    {"reviewed", offsetof(struct tz_round_report, reviewed)},
     {"handed_back", offsetof(struct tz_round_report, handed_back)},
     {"renumbered", offsetof(struct tz_round_report, renumbered)},
     {"made_over", offsetof(struct tz_round_report, made_over)},

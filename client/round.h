@@ -18,7 +18,8 @@ struct tz_round_report {
     uint64_t renumbered,
         made_over; /* this folder is a copy, or was put back from one: it got numbers of its own; saves under them */
     uint64_t handed_back;            /* saves that a restore of the server had undone, and that it has again */
-    uint64_t applied;                /* saves that came to a good end now: applied, superseded or under review */
+    uint64_t applied;                /* saves that came to a good end now: applied or superseded */
+    uint64_t reviewed;               /* saves that a supervisor has to look at first */
     uint64_t rows;                   /* received */
     uint64_t refused, waiting, held; /* now, changesets that need attention */
     uint64_t partly, partly_ops;     /* now, changesets applied but for so many ops */

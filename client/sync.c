@@ -444,6 +444,7 @@ static void on_results_done(struct tz_sync *s, struct tz_cjob *j)
     s->in_flight -= !j->unasked;
     s->count.results += j->n;
     s->count.applied += j->taken.applied;
+    s->count.reviewed += j->taken.reviewed;
     s->count.handed_back += j->taken.handed_back;
     s->forked = s->forked || j->taken.forked;
     if (j->taken.ver > s->own_ver)

@@ -57,6 +57,7 @@ struct tz_sync_counters {
     uint64_t renumbered;  /* this folder turned out to be a copy, or put back from one, and got numbers of its own */
     uint64_t made_over;   /* saves that have one now */
     uint64_t applied;     /* own saves that came to their good end in this session */
+    uint64_t reviewed;    /* own saves whose right had gone: somebody looks at them */
     tz_ver head;          /* server's head at Welcome */
     tz_ver checkpoint;    /* visible */
 };

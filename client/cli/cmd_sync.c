@@ -38,6 +38,11 @@ static void print_text(const struct tz_round_report *r)
         (void)printf(tr("服务器恢复过备份：已交回它缺的保存 %" PRIu64 " 次\n",
                         "the server went back to a backup: %" PRIu64 " saves that it lacked were handed back\n"),
                      r->handed_back);
+    if (r->reviewed > 0)
+        (void)printf(tr("%" PRIu64 " 次保存送到时权限已有变动：内容都已收下，待主管审核（taizhang cases 查看）\n",
+                        "%" PRIu64 " saves came when the right to make them had gone: all of it is kept for a "
+                        "supervisor to decide (see taizhang cases)\n"),
+                     r->reviewed);
     if (r->refused + r->waiting + r->held > 0)
         (void)printf(tr("需要处理：被拒 %" PRIu64 "，等待 %" PRIu64 "，暂存 %" PRIu64 "（taizhang status 查看原因）\n",
                         "attention: %" PRIu64 " refused, %" PRIu64 " waiting, %" PRIu64
@@ -94,5 +99,5 @@ int cmd_sync(struct cli *c, int argc, char **argv)
         print_text(&r);
     else if (out_json(tz_round_json(&r)) != 0)
         return CLI_FAILED;
-    return r.refused + r.waiting + r.held + r.partly > 0 ? CLI_PARTLY : CLI_DONE;
+    return r.refused + r.waiting + r.held + r.partly + r.reviewed > 0 ? CLI_PARTLY : CLI_DONE;
 }

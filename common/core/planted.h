@@ -42,9 +42,9 @@
     X(32, JOBS_GO_ON, "a checkpoint is taken after its rows failed")       \
     X(33, PURGE_PAST_LEASE, "a purge goes past the lease of a device")     \
     X(34, REFRESH_KEEPS_GHOSTS, "a refresh leaves what was purged")        \
-    X(40, STEP_STALE_TAKEN, "a step for a state that has passed is taken") \
-    X(41, STEP_SAME_PERSON, "whoever submitted may verify")                \
-    X(42, NUMBER_REPEATED, "two records get one number")
+    X(35, STEP_STALE_TAKEN, "a step for a state that has passed is taken") \
+    X(36, STEP_SAME_PERSON, "whoever submitted may verify")                \
+    X(37, NUMBER_REPEATED, "two records get one number")
 
 /* Out of the simulator's reach: for tests/mutants.sh alone, which chooses by the environment variable TZ_PLANTED. */
 #define TZ_PLANTED_ELSEWHERE(X)                               \

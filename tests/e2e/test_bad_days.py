@@ -230,13 +230,12 @@ def a_user_disabled_meanwhile_keeps_the_words():
             office.add("organisation", "name=停用之后")
             server.cli("user", "disable", code)
             done = office("sync", ok=None)
-            w.check(done.code == w.PARTLY, "a sync with a refusal exits", done)
-            status = office.status()
-            w.check(status["refused"] == 1, status)
+            w.check(done.code == w.PARTLY and "supervisor" in done.err + done.out, "a sync with a save under review exits", done)
             book = office.balance()
-            w.check(book["refused"] == 1 and book["unaccounted"] == 0, book)
-            w.check("停用之后" in str(office.sql("SELECT raw FROM outbox WHERE outcome=3")[0][0], "utf-8", "replace"), "the words are gone")
-            w.check("停用之后" not in server.cli("dump").out, "a disabled user's record was taken in")
+            w.check(book["under_review"] == 1 and book["unaccounted"] == 0, book)
+            case, = [c for c in office("cases", "--json").lines()]
+            w.check(case["kind"] == "late_scope" and "停用之后" in str(case), case)
+            w.check(server.sql("SELECT count(*) FROM organisation WHERE name='停用之后'") == [(0,)], "it was taken in unseen")
 
 
 # ---- the server goes away --------------------------------------------------------------------------------------------------------

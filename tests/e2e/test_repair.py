@@ -5,6 +5,7 @@ import os
 import sqlite3
 
 import world as w
+from test_catalogue_upgrade import next_catalogue
 
 HOME = "120101"
 
@@ -18,12 +19,11 @@ def start(server, folder):
 
 
 def waiting_edit(server, office, rid):
-    """An edit that stays on top of its record: it waits for an earlier one of the same field, which the server refused. Returns
-    the seq of that one."""
-    server.cli("user", "add", "lin", "--name", "林", "--role", "D_CLERK", "--area", HOME)
+    """An edit that stays on top of its record: it waits for an earlier one of the same field, which the server refused since
+    its catalogue lacks another field of that save. Returns the seq of that one."""
+    office.catalogue(next_catalogue(os.path.join(os.path.dirname(office.data), "newer")))
     office.sync()
-    seq = office("edit", "organisation", rid, "address=旧街3号", "--user", "lin", "--json").json()["seq"]
-    server.cli("user", "disable", "lin")
+    seq = office("edit", "organisation", rid, "address=旧街3号", "slogan=新字段", "--json").json()["seq"]
     office.edit("organisation", rid, "address=新街2号")
     office.sync(ok=(w.PARTLY,))
     status = office.status()
