@@ -192,7 +192,14 @@ static void merge_fields(struct oracle *o, struct oracle_row *keep, const struct
             both[as_of] = both[as_of] || alone[as_of];
             alone[as_of] = false;
         }
-        if (by_itself && !may_write(o, keep, both))
+        bool words_both = by_itself && !may_write(o, keep, both);
+        bool words_alone = by_itself && !may_write(o, keep, alone);
+        if (words_both && words_alone && newest_of(gone, both) == newest_of(gone, alone)) { /* one person's one word */
+            for (size_t k = 0; k < t->nfields; k++)
+                both[k] = both[k] || alone[k];
+            memset(alone, 0, sizeof alone);
+        }
+        if (words_both)
             only_words(o, keep, gone, both);
         else
             lay_over(o, keep, gone, both, false);
