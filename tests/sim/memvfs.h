@@ -51,8 +51,8 @@ int64_t tz_memdisk_size(const struct tz_memdisk *d, const char *name);
 
 /**
  * Power cut and restart: of everything unsynced each sector is kept, lost or torn, sizes and directory entries are old,
- * new or (of what grew) between, as @random says. Open files fail from now on with SQLITE_IOERR and can only be closed; knobs except
- * the capacity are cleared. What survives is durable.
+ * new or (of what grew) between, as @random says. Open files fail from now on with SQLITE_IOERR and can only be closed;
+ * knobs except the capacity are cleared. What survives is durable.
  */
 void tz_memdisk_crash(struct tz_memdisk *d, tz_memrandom_fn random, void *ctx);
 /** The process died, the machine did not: open files fail from now on, nothing is lost. Knobs stay. */

@@ -35,11 +35,14 @@ void pw_sort(struct pw_facts *f)
 
 const char *pw_join(struct pw *w, const struct pw_facts *f, const char *sep)
 {
-    char *text = tz_arena_calloc(&w->f->a, 1, PW_FACTS_MAX * (PW_FACT_BYTES + 4));
+    enum { BYTES = PW_FACTS_MAX * (PW_FACT_BYTES + 4) };
+    char *text = tz_arena_calloc(&w->f->a, 1, BYTES);
     size_t at = 0;
     assert_non_null(text);
-    for (size_t i = 0; i < f->n; i++)
-        at += (size_t)sprintf(text + at, "%s%s", i ? sep : "", f->line[i]);
+    for (size_t i = 0; i < f->n; i++) {
+        at += (size_t)snprintf(text + at, BYTES - at, "%s%s", i ? sep : "", f->line[i]);
+        assert_true(at < BYTES);
+    }
     return text;
 }
 

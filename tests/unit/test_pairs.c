@@ -195,9 +195,10 @@ static const char *expand(struct pw *w, const struct run *r, const char *text)
         bool earlier = strncmp(text, "$earlier", 8) == 0;
         bool later = strncmp(text, "$later", 6) == 0;
         if (earlier || later)
-            n += (size_t)sprintf(out + n, "%s", said[later]);
+            n += (size_t)snprintf(out + n, 4 * CELL_BYTES - n, "%s", said[later]);
         else
             out[n++] = *text;
+        assert_true(n < 4 * CELL_BYTES);
         text += earlier ? 8 : later ? 6 : 1;
     }
     return out;

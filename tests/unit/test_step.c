@@ -243,8 +243,8 @@ static void refusals_are_told_in_words(void **state)
     tz_step_words(&f->cat, NULL, TZ_LANG_ZH, &err);
     assert_string_equal(err.args[0], "assign"); /* not one of theirs */
     char many[TZ_ERR_ARG_BYTES] = "";
-    for (int i = 0; i < 15; i++)
-        (void)strcat(many, "D_SUPER ");
+    for (size_t i = 0; i < 15; i++)
+        (void)snprintf(many + 8 * i, sizeof many - 8 * i, "D_SUPER ");
     (void)tz_err_set(&err, TZ_E_STEP_ROLE, "assign", many, NULL, NULL);
     tz_step_words(&f->cat, NULL, TZ_LANG_ZH, &err); /* what does not fit is left out, whole words */
     assert_true(tz_utf8_valid(tz_bytes_str(err.args[1])));
