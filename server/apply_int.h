@@ -2,8 +2,8 @@
 #ifndef TZ_APPLY_INT_H
 #define TZ_APPLY_INT_H
 
-/* A changeset on its way through store_apply.c, its answers (store_result.c), and what store_wait.c knows about those
- * that wait. */
+/* A changeset on its way through store_apply.c and store_verdict.c, its answers (store_result.c), and what store_wait.c
+ * knows about those that wait. */
 
 #include "store_int.h"
 
@@ -52,6 +52,25 @@ TZ_MUST_USE int tz_apply_audit(struct apply *p);
 TZ_MUST_USE int tz_apply_note_judged(struct apply *p);
 /** Its answer is that it waits for @blocked_by. */
 TZ_MUST_USE int tz_apply_behind(struct apply *p, uint64_t blocked_by);
+
+/** What the calls below work in: scratch memory, the judge. @scratch is the caller's to deinit, also after an error. */
+TZ_MUST_USE int tz_apply_begin(struct apply *p, struct tz_arena *scratch, struct tz_apply_out *out);
+/** Withdrawals first, since they may free the rest; then all ops into p->ops. */
+TZ_MUST_USE int tz_apply_withdraw_and_judge(struct apply *p, bool *freed, struct tz_results *others);
+
+/* store_verdict.c */
+/** Its place in time, into p->j. */
+TZ_MUST_USE int tz_apply_prepare(struct apply *p);
+/** Judge every op into p->ops. A refused changeset has left nothing in the records. */
+TZ_MUST_USE int tz_apply_judge(struct apply *p);
+/** All or nothing: the refusal of @culprit refuses every op; with nops, p->res says why. */
+void tz_apply_refuse_all(struct apply *p, size_t culprit);
+/** End the innermost savepoint on an error, so that whoever handles it finds his own. Returns @rc. */
+int tz_apply_undo(struct apply *p, int rc);
+
+/* store_revoked.c */
+/** Of a revoked device: held, or refused when it said before that it holds nothing, or when it brings too much. */
+TZ_MUST_USE int tz_apply_hold_revoked(struct apply *p, struct tz_signed_result *own);
 
 /* store_result.c */
 /** HMAC(mac_key, device u32 ‖ result): the key is in the database from its first day, so a restored one knows it. */

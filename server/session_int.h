@@ -2,7 +2,7 @@
 #ifndef TZ_SESSION_INT_H
 #define TZ_SESSION_INT_H
 
-/* A job as session.c fills it and session_job.c executes it. Everything a job needs is in it: the session may be gone
+/* A job as session*.c fill it and session_job.c executes it. Everything a job needs is in it: the session may be gone
  * by then. */
 
 #include "session.h"

@@ -17,14 +17,14 @@
  *  4. A refused changeset leaves nothing but its result, its audit entry and its marks in `blocked`.
  */
 #include "apply_int.h"
-#include "log.h"
 #include "planted.h"
-#include "reason.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { OP_SCRATCH_BYTES = 8 * 1024 * 1024 };
+
+/* ---- its end ---- */
 
 int tz_apply_audit(struct apply *p)
 {
@@ -36,266 +36,6 @@ int tz_apply_audit(struct apply *p)
         (void)snprintf(meta + n, sizeof meta - (size_t)n, " was=%llu", (unsigned long long)p->old_ver);
     int rc = tz_audit_add(p->s, meta, p->raw, p->err);
     return rc ? rc : tz_history_note(p->s, p->s->group_audit_n, p->cs, p->ops, p->err);
-}
-
-/* ---- judging ---- */
-
-/** The author, from the server's tables. 0 known, 1 refused (code in p->res), negative. */
-static int load_author(struct apply *p)
-{
-    struct tz_judge *j = p->j;
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_USER_GRANT, p->err);
-    char area[TZ_STREET_BYTES] = "";
-    char hex[TZ_ID_HEX + 1];
-    bool active = false;
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_id(st, 1, &p->cs->user);
-    int rc = tz_stmt_step(st, p->err);
-    if (rc == 1) {
-        const char *role = tz_stmt_text(st, 1);
-        const char *code = tz_stmt_text(st, 2);
-        j->role = role ? tz_catalogue_role(p->s->cat, role) : NULL;
-        active = tz_stmt_int(st, 3) != 0;
-        memcpy(area, code, strnlen(code, sizeof area - 1));
-    }
-    tz_stmt_reset(st);
-    if (rc < 0)
-        return rc;
-    if (active && j->role && tz_who_area_within(area, p->dev.area) &&
-        tz_who_role_fits(p->s->cat, j->role, p->dev.role)) {
-        j->city = strcmp(area, TZ_CITY_CODE) == 0;
-        j->area = tz_who_area(area);
-        return 0;
-    }
-    j->role = NULL;
-    tz_id_print(p->cs->user, hex);
-    p->res.code = TZ_E_USER_DISABLED;
-    p->res.args[0] = tz_arena_strdup(p->a, hex);
-    p->res.nargs = 1;
-    return p->res.args[0] ? 1 : TZ_E_NOMEM;
-}
-
-static int eff_max_at(struct apply *p, tz_ver ver, tz_hlc *out)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_COMMIT_EFF_MAX, p->err);
-    *out = 0;
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)ver);
-    int rc = tz_stmt_step(st, p->err);
-    if (rc == 1)
-        *out = (tz_hlc)tz_stmt_int(st, 0);
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : 0;
-}
-
-static int prepare_judge(struct apply *p)
-{
-    struct tz_judge *j = p->j;
-    tz_ver base = 0;
-    tz_hlc base_eff = 0;
-    tz_hlc last = 0;
-    for (size_t i = 0; i < p->cs->nops; i++)
-        base = p->cs->ops[i].base_ver > base ? p->cs->ops[i].base_ver : base;
-    int rc = eff_max_at(p, base, &base_eff);
-    struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_DEVICE_CLOCK, p->err);
-    if (!st)
-        return rc ? rc : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    rc = tz_stmt_step(st, p->err);
-    if (rc == 1)
-        last = (tz_hlc)tz_stmt_int(st, 1);
-    tz_stmt_reset(st);
-    if (rc < 0)
-        return rc;
-    j->s = p->s;
-    j->cs = p->cs;
-    j->received = p->received;
-    j->claimed = p->cs->hlc;
-    j->offset_ms = p->offset_ms;
-    j->wrote = false;
-    j->waited = p->waited;
-    j->was = NULL;
-    j->claims = NULL;
-    j->nclaims = j->claims_cap = j->checked = 0;
-    j->merged = NULL;
-    j->past = (struct tz_rights){0};
-    j->past_known = j->late = false;
-    j->out = p->a;
-    j->err = p->err;
-    j->edit = (struct tz_edit){.device = p->device,
-                               .incarnation = p->cs->incarnation,
-                               .seq = p->cs->seq,
-                               .user = p->cs->user,
-                               .ver = p->s->group_head + 1,
-                               .parent = p->dev.parent,
-                               .fork_seq = p->dev.fork_seq,
-                               .old_ver = p->old_ver,
-                               .overtaken = p->old_ver ? tz_judge_overtaken : NULL};
-    if (!p->effective)
-        p->effective = tz_hlc_effective(p->cs->hlc, p->offset_ms, p->received, last, base_eff);
-    j->edit.effective = p->effective;
-    return 0;
-}
-
-static int keep_op_result(struct apply *p, size_t i)
-{
-    p->ops[i] = p->j->res;
-    if (!p->j->res.ncases)
-        return 0;
-    struct tz_id *cases = tz_arena_dup(p->a, p->j->case_ids, p->j->res.ncases * sizeof *cases);
-    p->ops[i].cases = cases;
-    return cases ? 0 : TZ_E_NOMEM;
-}
-
-/** End the innermost savepoint on an error, so that whoever handles it finds his own. Returns @rc. */
-static int undo(struct apply *p, int rc)
-{
-    struct tz_err ignored;
-    p->s->ndistricts = 0;
-    if (tz_db_rollback_to(p->s->db, &ignored))
-        tz_log(TZ_LOG_WARN, "store", "rollback", "code=%d",
-               ignored.code); /* the connection is lost, the group with it */
-    return rc;
-}
-
-/** By today's rights; somebody who has none any more is told so. */
-static int judge_today(struct apply *p, const struct tz_op *op)
-{
-    struct tz_judge *j = p->j;
-    if (j->role || op->kind == TZ_OP_WITHDRAW)
-        return tz_judge_op(j, op);
-    j->res = (struct tz_op_result){.cases = j->case_ids};
-    return tz_judge_refuse(j, TZ_E_USER_DISABLED, p->res.args[0], NULL);
-}
-
-/** The op was refused, and its writes are undone: did its author have the right when he made it? */
-static int judge_late(struct apply *p, const struct tz_op *op)
-{
-    struct tz_judge *j = p->j;
-    size_t bytes = p->s->row_bytes;
-    int rc = tz_db_savepoint(p->s->db, p->err);
-    if (rc)
-        return rc;
-    p->s->row_bytes_max = TZ_CHANGESET_ROW_BYTES_MAX;
-    rc = tz_rows_code(j->a, tz_late_op(j, op));
-    if (rc == 1 && !p->cs->independent && tz_judge_last(p->cs, op)) { /* what the others claim */
-        rc = tz_duplicate_check(j);
-        rc = rc ? rc : 1;
-    }
-    p->s->row_bytes_max = 0;
-    if (rc < 0 && rc != TZ_E_LIMIT)
-        return undo(p, rc);
-    if (rc == 1 && j->res.outcome != TZ_OUT_REFUSED)
-        return tz_db_release(p->s->db, p->err);
-    if (rc == TZ_E_LIMIT) {
-        *p->err = (struct tz_err){0};
-        (void)tz_judge_refuse(j, TZ_E_LIMIT, "op", NULL);
-    }
-    p->s->row_bytes = bytes;
-    return tz_db_rollback_to(p->s->db, p->err);
-}
-
-/** One op; what is refused leaves no trace. */
-static int judge_one(struct apply *p, size_t i)
-{
-    struct tz_judge *j = p->j;
-    const struct tz_op *op = &p->cs->ops[i];
-    bool wrote = j->wrote;
-    size_t nclaims = j->nclaims;
-    int rc = tz_db_savepoint(p->s->db, p->err);
-    if (rc)
-        return rc;
-    rc = judge_today(p, op);
-    if (rc)
-        return undo(p, rc);
-    if (j->res.outcome != TZ_OUT_REFUSED)
-        return tz_db_release(p->s->db, p->err);
-    j->wrote = wrote;
-    j->nclaims = nclaims < j->nclaims ? nclaims : j->nclaims;
-    p->s->ndistricts = 0;
-    rc = tz_db_rollback_to(p->s->db, p->err);
-    return rc ? rc : judge_late(p, op);
-}
-
-/** The reason stands in the audit log and in front of people: it follows the rules of a value. 0 good, 1 refused,
- * negative. */
-static int check_reason(struct apply *p)
-{
-    struct tz_err why = {0};
-    int rc = tz_reason_check(p->cs->reason, &why);
-    if (!rc)
-        return 0;
-    p->res.code = rc;
-    for (p->res.nargs = 0; p->res.nargs < why.nargs && p->res.nargs < TZ_RESULT_ARGS_MAX; p->res.nargs++) {
-        p->res.args[p->res.nargs] = tz_arena_strdup(p->a, why.args[p->res.nargs]);
-        if (!p->res.args[p->res.nargs])
-            return TZ_E_NOMEM;
-    }
-    return 1;
-}
-
-/** All or nothing: the first refusal refuses every op. */
-static void refuse_all(struct apply *p, size_t culprit)
-{
-    for (size_t i = 0; i < p->cs->nops; i++)
-        if (i != culprit)
-            p->ops[i] = (struct tz_op_result){.outcome = TZ_OUT_REFUSED};
-    p->res.outcome = TZ_OUT_REFUSED;
-    p->res.ver = 0;
-    if (culprit < p->cs->nops) {
-        p->res.code = p->ops[culprit].code;
-        p->res.nargs = p->ops[culprit].nargs;
-        memcpy(p->res.args, p->ops[culprit].args, sizeof p->res.args);
-    }
-}
-
-static int judge_ops(struct apply *p)
-{
-    size_t refused = 0;
-    for (size_t i = 0; i < p->cs->nops; i++) {
-        p->j->was = p->was ? &p->was->ops[i] : NULL;
-        if (p->j->was && p->j->was->outcome == TZ_OUT_REFUSED) { /* of an import: it stays refused */
-            p->ops[i] = *p->j->was;
-            refused++;
-            continue;
-        }
-        tz_arena_reset(p->j->a);
-        int rc = judge_one(p, i);
-        if (!rc)
-            rc = keep_op_result(p, i);
-        if (rc)
-            return rc;
-        if (p->ops[i].outcome != TZ_OUT_REFUSED)
-            continue;
-        refused++;
-        if (!p->cs->independent) {
-            refuse_all(p, i);
-            return 0;
-        }
-    }
-    int rc = tz_results_tell_merged(p);
-    if (rc)
-        return rc;
-    p->res.outcome = refused && refused == p->cs->nops ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
-    for (size_t i = 0; i < p->cs->nops && p->res.outcome != TZ_OUT_REFUSED; i++)
-        if (p->ops[i].outcome == TZ_OUT_UNDER_REVIEW ||
-            (p->ops[i].outcome == TZ_OUT_SUPERSEDED && p->res.outcome == TZ_OUT_APPLIED))
-            p->res.outcome = p->ops[i].outcome;
-    return 0;
-}
-
-static int write_commit(struct apply *p)
-{
-    const struct tz_edit *e = &p->j->edit;
-    struct tz_commit c = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective, e->old_ver};
-    if (!p->j->wrote)
-        return 0;
-    p->res.ver = e->ver;
-    p->res.effective = e->effective;
-    p->res.received_ms = p->received.ms;
-    return tz_store_commit_row(p->s, &c, p->cs->hlc, p->offset_ms, p->received.ms, p->hash, p->err);
 }
 
 int tz_apply_note_judged(struct apply *p)
@@ -329,37 +69,6 @@ int tz_apply_conclude(struct apply *p, struct tz_signed_result *out, bool *relea
     return rc ? rc : tz_apply_note_judged(p);
 }
 
-/** Judge every op into p->ops. A refused changeset has left nothing in the records. */
-static int judge_all(struct apply *p)
-{
-    int rc = prepare_judge(p);
-    if (!rc)
-        rc = load_author(p);
-    if (rc == 1) { /* he may have been somebody when he made it */
-        rc = tz_late_author(p->j);
-        rc = rc < 0 ? rc : !p->j->past.role;
-    }
-    if (!rc)
-        rc = check_reason(p);
-    if (rc == 1) {
-        refuse_all(p, p->cs->nops);
-        return 0;
-    }
-    if (!rc)
-        rc = tz_db_savepoint(p->s->db, p->err);
-    if (rc)
-        return rc;
-    rc = judge_ops(p);
-    if (rc)
-        return undo(p, rc);
-    if (p->res.outcome == TZ_OUT_REFUSED && !TZ_PLANTED(REFUSED_HALF_DONE)) {
-        p->s->ndistricts = 0; /* one of them may have been its own */
-        return tz_db_rollback_to(p->s->db, p->err);
-    }
-    rc = tz_db_release(p->s->db, p->err);
-    return rc ? rc : write_commit(p);
-}
-
 int tz_apply_behind(struct apply *p, uint64_t blocked_by)
 {
     char number[24];
@@ -380,7 +89,7 @@ int tz_apply_behind(struct apply *p, uint64_t blocked_by)
 static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_result *out)
 {
     int rc = blocked_by ? tz_apply_behind(p, blocked_by) : tz_reoffer_behind(p);
-    rc = rc ? rc : prepare_judge(p); /* its place in time is that of its receipt */
+    rc = rc ? rc : tz_apply_prepare(p); /* its place in time is that of its receipt */
     if (!rc)
         rc = tz_wait_mark(p);
     if (!rc)
@@ -390,7 +99,7 @@ static int put_aside(struct apply *p, uint64_t blocked_by, struct tz_signed_resu
     return rc ? rc : tz_apply_note_judged(p);
 }
 
-/* ---- entry ---- */
+/* ---- its way ---- */
 
 int tz_apply_init(struct apply *p, struct tz_bytes raw)
 {
@@ -468,14 +177,14 @@ static void group_restore(struct tz_store *s, const struct group_state *was)
 }
 
 /** Withdrawals first, since they may free the rest. */
-static int withdraw_and_judge(struct apply *p, bool *freed, struct tz_results *others)
+int tz_apply_withdraw_and_judge(struct apply *p, bool *freed, struct tz_results *others)
 {
     int rc = 0;
     for (size_t i = 0; i < p->cs->nops && !rc; i++)
         if (p->cs->ops[i].kind == TZ_OP_WITHDRAW)
             rc = tz_wait_withdraw(p, &p->cs->ops[i], freed, others);
     if (!rc)
-        rc = judge_all(p);
+        rc = tz_apply_judge(p);
     if (!rc && p->s->read_err.code) { /* a merge was decided on what could not be read */
         *p->err = p->s->read_err;
         rc = p->err->code;
@@ -494,10 +203,10 @@ int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_r
     rc = tz_db_savepoint(p->s->db, p->err);
     if (rc)
         return rc;
-    rc = withdraw_and_judge(p, &freed, others);
+    rc = tz_apply_withdraw_and_judge(p, &freed, others);
     int waits = rc ? rc : tz_reoffer_waits(p);
     if (waits < 0)
-        return undo(p, waits);
+        return tz_apply_undo(p, waits);
     p->recovers = waits == 1;
     if (!p->recovers && p->res.outcome != TZ_OUT_REFUSED) {
         *released = *released || freed;
@@ -545,66 +254,6 @@ static int may_bring(struct apply *p)
     return tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
 }
 
-/* ---- from a device that is shut out ---- */
-
-enum { REVOKED_SAVES_MAX = 4096, REVOKED_BYTES_MAX = 64 * 1024 * 1024 };
-
-/** Is there no more room for what a revoked device hands in? 1, 0, negative. */
-static int held_full(struct apply *p)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_SIZE, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    int rc = tz_stmt_step(st, p->err);
-    bool full = rc == 1 &&
-                (tz_stmt_int(st, 0) >= REVOKED_SAVES_MAX || tz_stmt_int(st, 1) + (int64_t)p->raw.n > REVOKED_BYTES_MAX);
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : full;
-}
-
-static int known_already(struct apply *p)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
-    int rc = tz_stmt_step(st, p->err);
-    bool same = rc == 1 && tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES));
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : same;
-}
-
-static int note_held(struct apply *p)
-{
-    char meta[96];
-    if (tz_db_changes(p->s->db) == 0) /* here before */
-        return 0;
-    (void)snprintf(meta, sizeof meta, "held of revoked device=%u incarnation=%u seq=%llu", p->device,
-                   p->cs->incarnation, (unsigned long long)p->cs->seq);
-    return tz_audit_add(p->s, meta, tz_bytes_of(p->hash, TZ_HASH_BYTES), p->err);
-}
-
-/** Kept whole for the administrator, judged by nobody until he says so. The answer is always the same: nothing that
- * happened since is told, nor what became of what was sent before. */
-static int hold_revoked(struct apply *p, struct tz_signed_result *own)
-{
-    int known = p->dev.wiped_ms ? 0 : known_already(p);
-    int full = known == 0 && !p->dev.wiped_ms ? held_full(p) : 0;
-    if (known < 0 || full < 0)
-        return known < 0 ? known : full;
-    if (p->dev.wiped_ms || full) /* it has said that nothing is left there; or this is no honest device */
-        return tz_results_whole(p, TZ_OUT_REFUSED, full ? TZ_E_LIMIT : TZ_E_REVOKED, false, own);
-    int rc = known ? 0 : prepare_judge(p); /* its place in time is that of its receipt */
-    if (!rc && !known)
-        rc = tz_results_keep(p, TZ_OUT_HELD, 0);
-    if (!rc && !known)
-        rc = note_held(p);
-    return rc ? rc : tz_results_whole(p, TZ_OUT_HELD, TZ_E_HELD_REVOKED, false, own);
-}
-
 static int apply_checked(struct apply *p, struct tz_results *out)
 {
     struct tz_signed_result own;
@@ -618,7 +267,7 @@ static int apply_checked(struct apply *p, struct tz_results *out)
         rc = tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
         if (rc != 1)
             return rc < 0 ? rc : tz_err_set(p->err, TZ_E_PROTOCOL, "incarnation", NULL, NULL, NULL);
-        rc = hold_revoked(p, &own);
+        rc = tz_apply_hold_revoked(p, &own);
         return rc ? rc : tz_results_add(out, own);
     }
     rc = tz_store_device_expire(p->s, &p->dev, p->received.ms, p->err);
@@ -661,7 +310,7 @@ static int apply_or_nothing(struct apply *p, struct tz_results *out, const struc
     return rc;
 }
 
-static int work_begin(struct apply *p, struct tz_arena *scratch, struct tz_apply_out *out)
+int tz_apply_begin(struct apply *p, struct tz_arena *scratch, struct tz_apply_out *out)
 {
     tz_arena_init(scratch, OP_SCRATCH_BYTES);
     p->s->ntouched = 0;
@@ -701,7 +350,7 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
                       .a = a,
                       .err = err ? err : &local};
     struct group_state was = group_save(s);
-    int rc = work_begin(&p, &scratch, out);
+    int rc = tz_apply_begin(&p, &scratch, out);
     if (!rc)
         rc = tz_apply_init(&p, raw);
     if (!rc && ctx->was)
@@ -715,118 +364,6 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
         return p.err->code ? rc : tz_err_set(err, rc, NULL, NULL, NULL, NULL);
     hand_over(s, &results, &was, out);
     return 0;
-}
-
-/* ---- by the administrator ---- */
-
-/** What the backlog holds of one save, into @p. 1, 0 none, negative. */
-static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uint32_t *incarnation)
-{
-    struct tz_bytes raw = {0};
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_ONE, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, (int64_t)seq);
-    int rc = tz_stmt_step(st, p->err);
-    if (rc == 1) {
-        *was = (enum tz_outcome)tz_stmt_int(st, 0);
-        *incarnation = (uint32_t)tz_stmt_int(st, 1);
-        p->received.ms = tz_stmt_int(st, 3);
-        p->offset_ms = tz_stmt_int(st, 4);
-        p->effective = (tz_hlc)tz_stmt_int(st, 5);
-        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &raw);
-        rc = rc ? rc : 1;
-    }
-    tz_stmt_reset(st);
-    if (rc != 1)
-        return rc;
-    rc = tz_apply_init(p, raw);
-    return rc ? rc : tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
-}
-
-/** Out of the backlog, with its marks. */
-static int backlog_drop(struct apply *p)
-{
-    static const enum tz_sql which[] = {TZ_SQL_BACKLOG_GONE, TZ_SQL_BLOCKED_DROP_SEQ};
-    for (size_t i = 0; i < 2; i++) {
-        struct tz_stmt *st = tz_store_sql(p->s, which[i], p->err);
-        if (!st)
-            return TZ_E_DB;
-        tz_stmt_bind_int(st, 1, p->device);
-        tz_stmt_bind_int(st, 2, p->cs->incarnation);
-        tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
-        if (which[i] == TZ_SQL_BACKLOG_GONE)
-            tz_stmt_bind_blob(st, 4, p->hash, TZ_HASH_BYTES);
-        int rc = tz_stmt_run(st, p->err);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int settle_one(struct apply *p, bool judge, const char *reason, enum tz_outcome *outcome)
-{
-    struct tz_signed_result own;
-    struct tz_results others = {.a = p->a};
-    bool freed = false;
-    int rc = backlog_drop(p);
-    if (!rc && judge)
-        rc = withdraw_and_judge(p, &freed, &others);
-    if (!rc && !judge) {
-        rc = prepare_judge(p);
-        refuse_all(p, p->cs->nops);
-        p->res.code = TZ_E_DISCARDED;
-        p->res.args[0] = reason;
-        p->res.nargs = 1;
-    }
-    if (!rc)
-        rc = tz_apply_conclude(p, &own, &freed);
-    *outcome = p->res.outcome;
-    return rc || !freed ? rc : tz_wait_release(p, true, &others);
-}
-
-int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge, const char *reason,
-                            enum tz_outcome *outcome, struct tz_err *err)
-{
-    struct tz_err local = {0};
-    struct tz_arena a;
-    struct tz_arena scratch;
-    struct tz_release_budget budget = {0};
-    struct tz_apply_out out;
-    struct apply p = {.s = s, .device = device, .budget = &budget, .a = &a, .err = err ? err : &local};
-    enum tz_outcome was = TZ_OUT_NONE;
-    uint32_t incarnation = 0;
-    char meta[256];
-    tz_arena_init(&a, 64 * 1024 * 1024);
-    int rc = work_begin(&p, &scratch, &out);
-    if (!rc)
-        rc = tz_store_device_by_number(s, device, &p.dev, p.err);
-    if (rc == 1)
-        rc = backlog_read(&p, seq, &was, &incarnation);
-    if (rc == 0)
-        rc = tz_err_setf(p.err, TZ_E_NOT_FOUND, "%u/%llu", device, (unsigned long long)seq);
-    if (rc == 1 && was == TZ_OUT_HELD) { /* a copy's has the number of another, which was judged */
-        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RESULT_GET, p.err);
-        if (st) {
-            tz_stmt_bind_int(st, 1, device);
-            tz_stmt_bind_int(st, 2, incarnation);
-            tz_stmt_bind_int(st, 3, (int64_t)seq);
-            rc = tz_stmt_step(st, p.err) == 1 ? tz_err_setf(p.err, TZ_E_COPY_HELD, "%llu", (unsigned long long)seq) : 1;
-            tz_stmt_reset(st);
-        } else {
-            rc = TZ_E_DB;
-        }
-    }
-    (void)snprintf(meta, sizeof meta, "backlog %s device=%u seq=%llu reason=%.120s", judge ? "apply" : "discard",
-                   device, (unsigned long long)seq, reason);
-    if (rc == 1)
-        rc = tz_audit_add(s, meta, tz_bytes_of(p.hash, TZ_HASH_BYTES), p.err);
-    if (!rc)
-        rc = settle_one(&p, judge, reason, outcome);
-    tz_arena_deinit(&scratch);
-    tz_arena_deinit(&a);
-    return rc;
 }
 
 /* ---- what earlier calls left ---- */
@@ -858,7 +395,7 @@ int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, s
     struct tz_release_budget budget = {0};
     struct apply p = {.s = s, .budget = &budget, .a = a, .err = err ? err : &local};
     struct group_state was = group_save(s);
-    int rc = work_begin(&p, &scratch, out);
+    int rc = tz_apply_begin(&p, &scratch, out);
     bool more = false;
     if (!rc)
         rc = tz_lost_settle(s, &more, p.err);

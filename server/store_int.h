@@ -5,7 +5,8 @@
 /*
  * Inside the SQLite store. Who calls whom:
  *
- *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge → result, audit, backlog
+ *   store_apply.c  one changeset: seen before? in order? depends (store_wait.c)? → judge (store_verdict.c) → result,
+ *                  audit, backlog
  *   judge.c        one op: rights, references, merge          judge_life.c  delete, restore, revival
  *   judge_case.c   cases: open, join         judge_resolve.c  cases decided    judge_handover.c  of merged records
  *   judge_event.c  steps of procedures, openings and their numbers

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The administrator's word on what a device left behind: judge it after all, or put it away with a reason. Both are in
+ * the audit log. */
+#include "apply_int.h"
+
+#include <stdio.h>
+
+/** What the backlog holds of one save, into @p. 1, 0 none, negative. */
+static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uint32_t *incarnation)
+{
+    struct tz_bytes raw = {0};
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_ONE, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    if (rc == 1) {
+        *was = (enum tz_outcome)tz_stmt_int(st, 0);
+        *incarnation = (uint32_t)tz_stmt_int(st, 1);
+        p->received.ms = tz_stmt_int(st, 3);
+        p->offset_ms = tz_stmt_int(st, 4);
+        p->effective = (tz_hlc)tz_stmt_int(st, 5);
+        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &raw);
+        rc = rc ? rc : 1;
+    }
+    tz_stmt_reset(st);
+    if (rc != 1)
+        return rc;
+    rc = tz_apply_init(p, raw);
+    return rc ? rc : tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
+}
+
+/** Out of the backlog, with its marks. */
+static int backlog_drop(struct apply *p)
+{
+    static const enum tz_sql which[] = {TZ_SQL_BACKLOG_GONE, TZ_SQL_BLOCKED_DROP_SEQ};
+    for (size_t i = 0; i < 2; i++) {
+        struct tz_stmt *st = tz_store_sql(p->s, which[i], p->err);
+        if (!st)
+            return TZ_E_DB;
+        tz_stmt_bind_int(st, 1, p->device);
+        tz_stmt_bind_int(st, 2, p->cs->incarnation);
+        tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+        if (which[i] == TZ_SQL_BACKLOG_GONE)
+            tz_stmt_bind_blob(st, 4, p->hash, TZ_HASH_BYTES);
+        int rc = tz_stmt_run(st, p->err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int settle_one(struct apply *p, bool judge, const char *reason, enum tz_outcome *outcome)
+{
+    struct tz_signed_result own;
+    struct tz_results others = {.a = p->a};
+    bool freed = false;
+    int rc = backlog_drop(p);
+    if (!rc && judge)
+        rc = tz_apply_withdraw_and_judge(p, &freed, &others);
+    if (!rc && !judge) {
+        rc = tz_apply_prepare(p);
+        tz_apply_refuse_all(p, p->cs->nops);
+        p->res.code = TZ_E_DISCARDED;
+        p->res.args[0] = reason;
+        p->res.nargs = 1;
+    }
+    if (!rc)
+        rc = tz_apply_conclude(p, &own, &freed);
+    *outcome = p->res.outcome;
+    return rc || !freed ? rc : tz_wait_release(p, true, &others);
+}
+
+int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge, const char *reason,
+                            enum tz_outcome *outcome, struct tz_err *err)
+{
+    struct tz_err local = {0};
+    struct tz_arena a;
+    struct tz_arena scratch;
+    struct tz_release_budget budget = {0};
+    struct tz_apply_out out;
+    struct apply p = {.s = s, .device = device, .budget = &budget, .a = &a, .err = err ? err : &local};
+    enum tz_outcome was = TZ_OUT_NONE;
+    uint32_t incarnation = 0;
+    char meta[256];
+    tz_arena_init(&a, 64 * 1024 * 1024);
+    int rc = tz_apply_begin(&p, &scratch, &out);
+    if (!rc)
+        rc = tz_store_device_by_number(s, device, &p.dev, p.err);
+    if (rc == 1)
+        rc = backlog_read(&p, seq, &was, &incarnation);
+    if (rc == 0)
+        rc = tz_err_setf(p.err, TZ_E_NOT_FOUND, "%u/%llu", device, (unsigned long long)seq);
+    if (rc == 1 && was == TZ_OUT_HELD) { /* a copy's has the number of another, which was judged */
+        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RESULT_GET, p.err);
+        if (st) {
+            tz_stmt_bind_int(st, 1, device);
+            tz_stmt_bind_int(st, 2, incarnation);
+            tz_stmt_bind_int(st, 3, (int64_t)seq);
+            rc = tz_stmt_step(st, p.err) == 1 ? tz_err_setf(p.err, TZ_E_COPY_HELD, "%llu", (unsigned long long)seq) : 1;
+            tz_stmt_reset(st);
+        } else {
+            rc = TZ_E_DB;
+        }
+    }
+    (void)snprintf(meta, sizeof meta, "backlog %s device=%u seq=%llu reason=%.120s", judge ? "apply" : "discard",
+                   device, (unsigned long long)seq, reason);
+    if (rc == 1)
+        rc = tz_audit_add(s, meta, tz_bytes_of(p.hash, TZ_HASH_BYTES), p.err);
+    if (!rc)
+        rc = settle_one(&p, judge, reason, outcome);
+    tz_arena_deinit(&scratch);
+    tz_arena_deinit(&a);
+    return rc;
+}
