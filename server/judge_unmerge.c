@@ -32,7 +32,7 @@ struct parting {
     /* the merge into the same survivor before this one, if any */
     bool earlier;
     struct tz_id earlier_gone;
-    struct tz_stamps earlier_after;
+    struct tz_stamps earlier_before, earlier_after;
 };
 
 /* ---- what was noted ---- */
@@ -138,11 +138,15 @@ static bool untouched(const struct parting *p, uint32_t field, uint32_t element)
     return same_stamp(left, &p->now, field, element, p->row->born);
 }
 
-/** What the earlier merge had left there is there again. */
+/** What the earlier merge had left there is there again. Of a field that it left as it was, too: a group goes back as a
+ * whole. */
 static int earlier_follows(struct parting *p, uint32_t field, uint32_t element)
 {
-    if (!p->earlier || !stamped(&p->earlier_after, field, element) ||
-        !same_stamp(&p->earlier_after, &p->before, field, element, p->row->born))
+    bool its = stamped(&p->earlier_after, field, element);
+    const struct tz_stamps *left = its ? &p->earlier_after : &p->earlier_before;
+    bool told = its || (!element && p->earlier_after.n); /* without any, it is the note of a server that kept none */
+    if (!p->earlier || !told || !same_stamp(left, &p->before, field, element, p->row->born) ||
+        same_stamp(left, &p->now, field, element, p->row->born))
         return 0;
     struct tz_stamp st = tz_stamps_get(&p->now, field, element, p->row->born);
     int rc = tz_stamps_set(&p->earlier_after, st);
@@ -250,7 +254,6 @@ static int give_back(struct tz_judge *j, struct parting *p)
 static int parting_load(struct tz_judge *j, struct parting *p)
 {
     tz_ver ignored = 0;
-    struct tz_stamps unused;
     p->was = tz_arena_alloc(j->a, sizeof *p->was);
     int rc = p->was ? merged_get(j, p->t, p->gone, &p->since, p->was, &p->before, &p->after) : TZ_E_NOMEM;
     p->noted_before = p->after.n == 0;
@@ -260,7 +263,7 @@ static int parting_load(struct tz_judge *j, struct parting *p)
         rc = merged_last(j, p->t, p->keep, &p->earlier_gone);
     p->earlier = rc == 1;
     if (rc == 1)
-        rc = merged_get(j, p->t, p->earlier_gone, &ignored, NULL, &unused, &p->earlier_after);
+        rc = merged_get(j, p->t, p->earlier_gone, &ignored, NULL, &p->earlier_before, &p->earlier_after);
     return rc;
 }
 

@@ -481,8 +481,8 @@ static void give_back_field(struct oracle *o, const struct oalias *a, struct oal
         keep->v[i] = a->was[i];
         keep->stamp[i] = (struct oracle_stamp){o->me.ver, a->before[i].resolved, ora_said(a->before[i])};
     }
-    if (earlier && earlier->after[i].ver && same_stamp(earlier->after[i], a->before[i]))
-        earlier->after[i] = keep->stamp[i];
+    if (earlier && same_stamp(earlier->after[i].ver ? earlier->after[i] : earlier->before[i], a->before[i]))
+        earlier->after[i] = keep->stamp[i]; /* as that one left it, whether or not it wrote there */
 }
 
 static void give_back_fields(struct oracle *o, const struct oalias *a, struct oalias *earlier, struct oracle_row *keep,

@@ -297,6 +297,32 @@ static void group_goes_back_whole_or_not_at_all(void **state)
     sx_text_is(f, "organisation", a, "counts_on", "2023-06-01");
 }
 
+/** What a later merge brought into a group, and what was undone of it, is no change of anybody's. */
+static void group_goes_back_after_a_later_merge_was_undone(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id a = sx_create(&f->d1, "organisation", "name=甲", "district_code=120101", "floating_members=2", NULL);
+    struct tz_id b = sx_create(&f->d1, "organisation", "name=乙", "district_code=120101", "youth_league=3",
+                               "counts_on=2017-03-05", NULL);
+    struct tz_id c = sx_create(&f->d1, "organisation", "name=丙", "district_code=120101", "unplaced_members=2",
+                               "counts_on=2017-03-01", NULL);
+    struct tz_id d = sx_create(&f->d1, "organisation", "name=丁", "district_code=120101", "activists=7", NULL);
+    struct sx_dev super = SUPER(f);
+    sx_applied(join(&super, "organisation", a, b));
+    sx_applied(join(&super, "organisation", a, c));
+    sx_applied(join(&super, "organisation", a, d));
+    sx_applied(part(&super, "organisation", a, d));
+    sx_text_is(f, "organisation", a, "activists", "");
+    sx_text_is(f, "organisation", a, "unplaced_members", "2");
+    sx_applied(part(&super, "organisation", a, c));
+    sx_text_is(f, "organisation", a, "unplaced_members", "");
+    sx_text_is(f, "organisation", a, "youth_league", "3");
+    sx_applied(part(&super, "organisation", a, b));
+    sx_text_is(f, "organisation", a, "youth_league", "");
+    sx_text_is(f, "organisation", a, "counts_on", "");
+    sx_text_is(f, "organisation", a, "floating_members", "2");
+}
+
 /** However much was noted before it: notes of earlier merges, of more records than one look takes. */
 static void every_link_goes_back(void **state)
 {
@@ -448,6 +474,7 @@ int main(void)
         T(each_merge_gives_back_its_own),
         T(elements_go_back_one_by_one),
         T(group_goes_back_whole_or_not_at_all),
+        T(group_goes_back_after_a_later_merge_was_undone),
         T(every_link_goes_back),
         T(cases_go_back_with_their_words),
         T(words_of_the_others_stay),
