@@ -17,7 +17,7 @@ struct past {
     struct tz_id id;
     struct snapshot *v;
     size_t n, cap;
-    bool purged; /* of one that the oracle does not know */
+    tz_ver purged; /* the deletion that was purged last, of one that the oracle does not know; 0 none was */
 };
 struct open_ref { /* to what was not in the history when its record was looked at */
     const struct tz_type *type;

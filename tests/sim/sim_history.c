@@ -260,13 +260,22 @@ void sim_check_checkpoint(struct sim_client *c)
                  x.at & 0xFFFFFF, x.rows, expected);
 }
 
+/** Had @c to be told that snapshot @k of @p came? Of one that was purged before there was nothing to leave an area. */
+static bool concerns(const struct sim_client *c, const struct past *p, size_t k)
+{
+    const struct snapshot *before = k ? &p->v[k - 1] : NULL;
+    if (before && before->deleted && before->ver == p->purged)
+        before = NULL;
+    return sim_may_read(c, &p->v[k].area) || (before && sim_may_read(c, &before->area));
+}
+
 bool sim_check_has_all(const struct sim_client *c, tz_ver checkpoint)
 {
     const struct sim_history *h = c->w->history;
     for (size_t i = 0; i < h->n; i++) {
         const struct past *p = &h->v[i];
         for (size_t k = p->n; k > 0 && p->v[k - 1].ver > checkpoint; k--)
-            if (sim_may_read(c, &p->v[k - 1].area) || (k > 1 && sim_may_read(c, &p->v[k - 2].area)))
+            if (concerns(c, p, k - 1))
                 return false;
     }
     return true;

@@ -159,13 +159,14 @@ static void check_acks(struct sim *w, const struct sim_leases *l)
         }
 }
 
-/** Those that are gone are remembered by what the history says of them. */
-static bool known_apart(struct sim *w, const struct tz_type *t, struct tz_id id)
+/** Those that are gone are remembered by what the history says of them. A redirect may be made anew under its id, and
+ * go again. */
+static bool known_apart(struct sim *w, const struct tz_type *t, struct tz_id id, tz_ver ver)
 {
     struct past *p = apart(t) ? sim_past_of(w->history, t, id, false) : NULL;
-    bool known = p && p->purged;
+    bool known = p && p->purged == ver;
     if (p)
-        p->purged = true;
+        p->purged = ver;
     return known;
 }
 
@@ -179,10 +180,11 @@ void sim_purge_look(struct sim *w, bool stepped)
     int rc = stepped ? tz_db_prepare(tz_store_db(w->server.store), &st, "SELECT type, id, ver FROM purged", &err) : 0;
     while (stepped && !rc && !w->failed && (rc = tz_stmt_step(&st, &err)) == 1) {
         const struct tz_type *t = tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0));
+        tz_ver ver = (tz_ver)tz_stmt_int(&st, 2);
         struct tz_id id;
         tz_stmt_id(&st, 1, &id);
-        if (!oracle_is_purged(w->oracle, t, id) && !known_apart(w, t, id))
-            check_one(w, &after, t, id, (tz_ver)tz_stmt_int(&st, 2));
+        if (!oracle_is_purged(w->oracle, t, id) && !known_apart(w, t, id, ver))
+            check_one(w, &after, t, id, ver);
         rc = 0;
     }
     tz_stmt_finalize(&st);
