@@ -24,9 +24,10 @@ SEED = int(os.environ.get("TZ_SEED", 7))
 CONNECTIONS = 1000
 OPEN_AT_ONCE = 120      # half of the cap of unauthenticated connections: an honest office still gets in
 UNAUTHENTICATED_MAX = 256
-GROWTH_MAX_KIB = 4 * 1024
+MEMORY_FACTOR = int(os.environ.get("TZ_MEMORY_FACTOR", "1"))  # ThreadSanitizer keeps several bytes for one
+GROWTH_MAX_KIB = 4 * 1024 * MEMORY_FACTOR
 HANDSHAKE_SECONDS = 5
-DEAF_MIB, DEAF_GROWTH_MAX_KIB = 64, 12 * 1024  # sent to the server; what it may hold for a peer that never reads
+DEAF_MIB, DEAF_GROWTH_MAX_KIB = 64, 12 * 1024 * MEMORY_FACTOR  # sent to the server; what it may hold for a peer that never reads
 MIB = 1024 * 1024
 SESSION, ENROL = "taizhang/1", "taizhang-enrol/1"
 

@@ -91,7 +91,7 @@ static void day_of_ms(int64_t ms, char out[DAY])
     int month = 0;
     for (int n; days >= (n = LONG[month] + (month == 1 && leap)); month++)
         days -= n;
-    char text[32];
+    char text[48];
     (void)snprintf(text, sizeof text, "%04d-%02d-%02d", year, month + 1, (int)days + 1);
     memcpy(out, text, DAY - 1);
     out[DAY - 1] = '\0';
