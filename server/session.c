@@ -93,6 +93,15 @@ struct tz_sjob *tz_session_job(struct tz_session *s, enum tz_job_kind kind)
     return j;
 }
 
+void tz_session_unreadable(struct tz_session *s, struct tz_sjob *j, int rc, uint16_t lane)
+{
+    struct tz_err err = j->err;
+    if (!err.code)
+        tz_err_set(&err, rc, NULL, NULL, NULL, NULL);
+    tz_sjob_free(j);
+    tz_session_fail(s, &err, lane);
+}
+
 bool tz_session_copy_grant(struct tz_session *s, struct tz_sjob *j)
 {
     j->grant = malloc(sizeof *j->grant);
@@ -114,11 +123,7 @@ static void on_hello(struct tz_session *s, struct tz_bytes body)
     if (!rc && j->hello.protocol != TZ_PROTOCOL_VERSION)
         rc = tz_err_setf(&j->err, TZ_E_VERSION, "%u", j->hello.protocol);
     if (rc) {
-        if (!j->err.code)
-            tz_err_set(&j->err, rc, NULL, NULL, NULL, NULL);
-        struct tz_err err = j->err;
-        tz_sjob_free(j);
-        tz_session_fail(s, &err, TZ_LANE_CONTROL);
+        tz_session_unreadable(s, j, rc, TZ_LANE_CONTROL);
         return;
     }
     memcpy(j->fingerprint, s->c.fingerprint, sizeof j->fingerprint);
@@ -139,11 +144,7 @@ static void on_enrol(struct tz_session *s, struct tz_bytes body)
     if (!rc && j->enrol.protocol != TZ_PROTOCOL_VERSION)
         rc = tz_err_setf(&j->err, TZ_E_VERSION, "%u", j->enrol.protocol);
     if (rc) {
-        struct tz_err err = j->err;
-        if (!err.code)
-            tz_err_set(&err, rc, NULL, NULL, NULL, NULL);
-        tz_sjob_free(j);
-        tz_session_fail(s, &err, TZ_LANE_CONTROL);
+        tz_session_unreadable(s, j, rc, TZ_LANE_CONTROL);
         return;
     }
     j->ca = s->c.ca;

@@ -60,6 +60,8 @@ void tz_session_fail(struct tz_session *s, const struct tz_err *err, uint16_t la
 void tz_session_fail_code(struct tz_session *s, int code, const char *what, uint16_t lane);
 /** A job, or NULL after closing the session. */
 struct tz_sjob *tz_session_job(struct tz_session *s, enum tz_job_kind kind);
+/** What was to be read into @j ended with @rc: close with that, and free the job. */
+void tz_session_unreadable(struct tz_session *s, struct tz_sjob *j, int rc, uint16_t lane);
 /** Hand it to the store. */
 void tz_session_submit(struct tz_session *s, struct tz_sjob *j);
 /** The job gets a copy of the grant; false: no memory. */

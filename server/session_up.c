@@ -59,11 +59,7 @@ static void on_up(struct tz_session *s, struct tz_bytes body, int (*read)(struct
     if (!rc && !tz_session_copy_grant(s, j))
         rc = TZ_E_NOMEM;
     if (rc) {
-        struct tz_err err = j->err;
-        if (!err.code)
-            tz_err_set(&err, rc, NULL, NULL, NULL, NULL);
-        tz_sjob_free(j);
-        tz_session_fail(s, &err, TZ_LANE_UP);
+        tz_session_unreadable(s, j, rc, TZ_LANE_UP);
         return;
     }
     j->offset_ms = s->offset_ms;
@@ -155,11 +151,7 @@ static void ask_store(struct tz_session *s, const struct question *q, struct tz_
     if (!rc && !tz_session_copy_grant(s, j))
         rc = TZ_E_NOMEM;
     if (rc) {
-        struct tz_err err = j->err;
-        if (!err.code)
-            tz_err_set(&err, rc, NULL, NULL, NULL, NULL);
-        tz_sjob_free(j);
-        tz_session_fail(s, &err, TZ_LANE_CONTROL);
+        tz_session_unreadable(s, j, rc, TZ_LANE_CONTROL);
         return;
     }
     j->received = tz_clock_wall(&s->c.clock);

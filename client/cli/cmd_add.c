@@ -37,11 +37,7 @@ static int add(struct desk *d, const char *type, const char *const *args, size_t
     if (rc)
         return rc;
     rc = tz_save_create(s, &rec, &id, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     if (rc)
         return rc;
     desk_warn(warnings);
@@ -50,14 +46,10 @@ static int add(struct desk *d, const char *type, const char *const *args, size_t
 
 int cmd_add(struct cli *c, int argc, char **argv)
 {
-    static const struct option options[] = {{"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *reason = NULL;
     struct desk d;
-    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (k != 'r')
-            return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
-        reason = optarg;
-    }
+    if (!desk_reason(argc, argv, &reason))
+        return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
     if (argc - optind < 2)
         return cli_usage_error(c, "%s",
                                tr("需要记录类型和至少一个 字段=值", "a record type and at least one field=value"));

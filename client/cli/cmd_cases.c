@@ -135,30 +135,6 @@ static const char *subject_label(struct desk *d, const struct case_item *c)
     return f ? desk_label(f) : subject;
 }
 
-static const char *rule_text(const char *rule)
-{
-    static const struct {
-        const char *rule;
-        const char *text[2];
-    } rules[] = {
-        {"later", {"后改的为准", "the later edit stands"}},
-        {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
-        {"resolved", {"已处理的值为准", "the resolved value stands"}},
-        {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
-        {"late_scope",
-         {"送达时提交人已没有这项权限，请主管审核", "its author had no right to it any more: a supervisor decides"}},
-        {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
-        {"purged",
-         {"记录很久以前已删除并清除，不会自行恢复",
-          "the record was deleted long ago and purged; it does not come back"}},
-        {"revived", {"删除后送到的修改恢复了记录", "an edit that arrived after the deletion brought the record back"}},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (strcmp(rules[i].rule, rule) == 0)
-            return rules[i].text[out_lang()];
-    return rule;
-}
-
 /** Of a group, only members that somebody named are worth showing. */
 static void disputed(struct desk *d, const struct case_item *c, bool *out)
 {
@@ -303,7 +279,7 @@ static int print_text(struct desk *d, const struct case_item *c)
         const char *rule = json_string_value(json_object_get(j, "rule"));
         (void)printf("    %-6zu  %s\n            %s%s%s\n", i + 1,
                      values_text(d, c, (int)i, json_object_get(j, "values")), author_text(d, j),
-                     rule ? tr("；", "; ") : "", rule ? rule_text(rule) : "");
+                     rule ? tr("；", "; ") : "", rule ? desk_case_rule(rule) : "");
     }
     if (int_of(c->row, "hidden_count"))
         (void)printf(tr("    另有 %lld 个值未列出\n", "    and %lld more values\n"),
@@ -578,11 +554,7 @@ static int resolve(struct desk *d, const struct resolve_args *in)
     if (rc)
         return rc;
     rc = tz_save_resolve(s, c.row->id, what->choice, what->candidate, &what->rec, what->names, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     if (rc)
         return rc;
     desk_warn(what->warnings);

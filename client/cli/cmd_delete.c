@@ -2,8 +2,8 @@
 /* `taizhang delete`, `restore` and `withdraw`: take a record out, bring it back, take a save back. */
 #include "desk.h"
 
-#include <errno.h>
 #include <getopt.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,25 +36,17 @@ static int life(struct desk *d, const char *type, const char *key, const char *r
     if (rc)
         return rc;
     rc = change(s, t, id, &seen, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     tz_id_print(id, hex);
     return rc ? rc : report("id", hex, seq);
 }
 
 static int run_life(struct cli *c, int argc, char **argv, life_fn change)
 {
-    static const struct option options[] = {{"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *reason = NULL;
     struct desk d;
-    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (k != 'r')
-            return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
-        reason = optarg;
-    }
+    if (!desk_reason(argc, argv, &reason))
+        return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
     if (argc - optind != 2)
         return cli_usage_error(c, "%s", tr("需要记录类型和编号", "a record type and an id"));
     int rc = desk_open(&d, c);
@@ -103,11 +95,7 @@ static int withdraw(struct desk *d, const char *number)
     if (rc)
         return rc;
     rc = tz_save_withdraw(s, target, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     if (rc || out_json_mode())
         return rc ? rc : out_json(json_pack("{s:I,s:I}", "withdrawn", (json_int_t)target, "seq", (json_int_t)seq));
     out_note(asked.partly ? tr("第 %llu 次保存中被拒的行不再提示；其余各行已生效，不变",

@@ -92,11 +92,7 @@ static int edit(struct desk *d, const struct edit_args *in)
     if (rc)
         return rc;
     rc = tz_save_set(s, id, &seen, rec, names, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     if (rc)
         return rc;
     desk_warn(warnings);

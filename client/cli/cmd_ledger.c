@@ -152,11 +152,7 @@ static int take_step(struct desk *d, const struct tz_type *t, const char *action
     if (rc)
         return rc;
     rc = tz_save_step(s, t, v.row->id, &said, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     desk_warn(warnings);
     return rc ? rc : report(t, v.row->id, action, seq);
 }
@@ -178,11 +174,7 @@ static int open_item(struct desk *d, const struct tz_type *t, const char *action
     if (rc)
         return rc;
     rc = tz_save_create(s, rec, &id, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     desk_warn(warnings);
     tz_id_print(id, hex);
     if (!rc && !out_json_mode())

@@ -21,11 +21,7 @@ static int merge(struct desk *d, char **names, const char *reason, bool together
     if (rc)
         return rc;
     rc = tz_save_merge(s, t, keep, gone, together, &d->err);
-    if (rc) {
-        tz_save_cancel(s);
-        return rc;
-    }
-    rc = desk_commit(d, s, &seq);
+    rc = desk_finish(d, s, rc, &seq);
     if (rc)
         return rc;
     tz_id_print(keep, hex[0]);
@@ -41,14 +37,10 @@ static int merge(struct desk *d, char **names, const char *reason, bool together
 
 static int run(struct cli *c, int argc, char **argv, bool together)
 {
-    static const struct option options[] = {{"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *reason = NULL;
     struct desk d;
-    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (k != 'r')
-            return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
-        reason = optarg;
-    }
+    if (!desk_reason(argc, argv, &reason))
+        return cli_usage_error(c, "%s", tr("不认识的选项", "unknown option"));
     if (argc - optind != 3)
         return cli_usage_error(c, "%s",
                                together

@@ -13,24 +13,6 @@ static const char LIFE[] = "_deleted";
 
 /* ---- words ---- */
 
-static const char *case_rule_text(const char *rule)
-{
-    static const struct {
-        const char *rule;
-        const char *text[2];
-    } rules[] = {
-        {"later", {"后改的为准", "the later edit stands"}},
-        {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
-        {"resolved", {"已处理的值为准", "the resolved value stands"}},
-        {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
-        {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
-        {"revived", {"删除后送到的修改恢复了记录", "an edit that came after the deletion brought the record back"}}};
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (strcmp(rules[i].rule, rule) == 0)
-            return rules[i].text[out_lang()];
-    return rule;
-}
-
 static const char *rule_text(const struct tz_why_value *v)
 {
     static const char *const texts[][2] = {
@@ -102,7 +84,7 @@ static void print_value(struct recount *r, const struct tz_why *y, const struct 
         (void)printf(tr("；冲突 %.8s", "; case %.8s"), hex);
     }
     if (v->case_rule)
-        (void)printf(tr("（%s）", " (%s)"), case_rule_text(v->case_rule));
+        (void)printf(tr("（%s）", " (%s)"), desk_case_rule(v->case_rule));
     (void)printf("\n");
     if (e.reason && *e.reason)
         (void)printf(tr("      理由：%s\n", "      reason: %s\n"), e.reason);

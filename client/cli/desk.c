@@ -6,6 +6,7 @@
 #include "redirect.h"
 #include "step.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,12 +83,25 @@ int desk_begin(struct desk *d, const char *reason, struct tz_save **s)
     return rc ? rc : tz_save_begin(d->o, &opt, s, &d->err);
 }
 
-int desk_commit(struct desk *d, struct tz_save *s, uint64_t *seq)
+int desk_finish(struct desk *d, struct tz_save *s, int rc, uint64_t *seq)
 {
-    int rc = tz_save_commit(s, seq, &d->err);
+    if (rc) {
+        tz_save_cancel(s);
+        return rc;
+    }
+    rc = tz_save_commit(s, seq, &d->err);
     if (!rc)
         cli_poke(d->cli);
     return rc;
+}
+
+bool desk_reason(int argc, char **argv, const char **reason)
+{
+    static const struct option options[] = {{"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+    for (int k; (k = getopt_long(argc, argv, "", options, NULL)) != -1; *reason = optarg)
+        if (k != 'r')
+            return false;
+    return true;
 }
 
 /* ---- values ---- */
@@ -191,6 +205,30 @@ const char *desk_user(struct desk *d, const char *hex)
 const char *desk_label(const struct tz_field *f)
 {
     return f->label[out_lang()];
+}
+
+const char *desk_case_rule(const char *rule)
+{
+    static const struct {
+        const char *rule;
+        const char *text[2];
+    } rules[] = {
+        {"later", {"后改的为准", "the later edit stands"}},
+        {"as_of", {"截至日期晚的为准", "the later as-of date stands"}},
+        {"resolved", {"已处理的值为准", "the resolved value stands"}},
+        {"right", {"提交人无权改这一项，原值为准", "its author may not edit this field, so what stood stands"}},
+        {"late_scope",
+         {"送达时提交人已没有这项权限，请主管审核", "its author had no right to it any more: a supervisor decides"}},
+        {"unseen", {"删除时没有见到的修改保留记录", "an edit that the deletion had not seen keeps the record"}},
+        {"purged",
+         {"记录很久以前已删除并清除，不会自行恢复",
+          "the record was deleted long ago and purged; it does not come back"}},
+        {"revived", {"删除后送到的修改恢复了记录", "an edit that arrived after the deletion brought the record back"}},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (strcmp(rules[i].rule, rule) == 0)
+            return rules[i].text[out_lang()];
+    return rule;
 }
 
 void desk_print_fields(struct desk *d, const struct tz_row *row)

@@ -34,8 +34,10 @@ TZ_MUST_USE int desk_read(struct desk *d, const struct tz_type *t, struct tz_id 
                           struct tz_seen *seen, bool *pending);
 
 TZ_MUST_USE int desk_begin(struct desk *d, const char *reason, struct tz_save **s);
-/** Commit @s and tell an agent. */
-TZ_MUST_USE int desk_commit(struct desk *d, struct tz_save *s, uint64_t *seq);
+/** What was put into @s ended with @rc: commit and tell an agent, or cancel and return that. */
+TZ_MUST_USE int desk_finish(struct desk *d, struct tz_save *s, int rc, uint64_t *seq);
+/** The options of a command that takes --reason and no other; false: there is another. */
+bool desk_reason(int argc, char **argv, const char **reason);
 
 /** A value for people: labels with codes, references and divisions by name. In d->a; never NULL. */
 const char *desk_value(struct desk *d, const struct tz_field *f, const struct tz_record *rec, struct tz_value v);
@@ -43,6 +45,8 @@ const char *desk_value(struct desk *d, const struct tz_field *f, const struct tz
 const char *desk_title(struct desk *d, const struct tz_row *row);
 const char *desk_user(struct desk *d, const char *hex); /* name of a user, else the id's first digits */
 const char *desk_label(const struct tz_field *f);
+const char *desk_case_rule(const char *rule); /* why a case's value stands, in a sentence; the word itself where none is
+                                                 known */
 /** Every field that is not empty, a line each. */
 void desk_print_fields(struct desk *d, const struct tz_row *row);
 /** Canonical JSON of a value; json_null() for NULL. */

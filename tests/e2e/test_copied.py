@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A copied laptop: both copies work on offline and sync, in any order and killed anywhere. Everything both made is in, once, and accounted for.
 And a folder that was put back to an older state."""
-import contextlib
 import os
 import random
 import shutil
@@ -9,18 +8,6 @@ import sqlite3
 import time
 
 import world as w
-
-
-@contextlib.contextmanager
-def a_server():
-    with w.world() as folder:
-        server = w.Server(os.path.join(folder, "server"))
-        try:
-            server.start()
-            yield folder, server
-        finally:
-            if server.alive():
-                server.kill9()
 
 
 def copy_of(folder, office, name):
@@ -50,7 +37,7 @@ def same_and_sound(server, *offices):
 
 
 def both_copies_work_on_and_everything_is_in():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         first = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
         shared = first.add("organisation", "name=shared", "address=before")
         first.sync()
@@ -82,7 +69,7 @@ def both_copies_work_on_and_everything_is_in():
 
 
 def killed_anywhere_nothing_of_either_is_lost_or_doubled():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         first = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
         first.add("organisation", "name=shared")
         first.sync()
@@ -113,7 +100,7 @@ def killed_anywhere_nothing_of_either_is_lost_or_doubled():
 
 
 def a_copy_of_a_copy_brings_nothing_twice():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         first = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
         copy = copy_of(folder, first, "copy")
         first.add("organisation", "name=first")
@@ -128,7 +115,7 @@ def a_copy_of_a_copy_brings_nothing_twice():
 
 
 def a_folder_put_back_to_an_older_state_goes_on():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         office = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
         record = office.add("organisation", "name=one")
         office.sync()
@@ -158,7 +145,7 @@ def a_folder_put_back_to_an_older_state_goes_on():
 
 
 def saves_that_a_disk_has_lost_do_not_stop_the_others():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         office = w.Office(os.path.join(folder, "laptop")).join(server, "D_CLERK", "120101")
         for n in range(4):
             office.add("organisation", f"name=save {n}")

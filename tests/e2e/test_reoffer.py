@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """P12: the server goes back to yesterday's backup, and the devices hand back what it forgot: the same records, once, in their old order, while
 whoever was shut out since stays out. Compared is the data itself: that of the database which the restore put aside."""
-import contextlib
 import json
 import os
 import random
@@ -16,18 +15,6 @@ SYSTEM = {"_ver", "_born", "_stamps", "_extra"}  # versions are new, by design
 
 def office(folder, name, server, role="D_CLERK", area="120101"):
     return w.Office(os.path.join(folder, name)).join(server, role, area)
-
-
-@contextlib.contextmanager
-def a_server():
-    with w.world() as folder:
-        server = w.Server(os.path.join(folder, "server"))
-        try:
-            server.start()
-            yield folder, server
-        finally:
-            if server.alive():
-                server.kill9()
 
 
 def records(path):
@@ -104,7 +91,7 @@ def back_to(server, made):
 
 
 def yesterdays_backup_and_all_of_it_is_back():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         east, inspector = office(folder, "east", server), office(folder, "inspector", server, "F_INSP")
         west = office(folder, "west", server, area="120102")
         kept = east.add("organisation", "name=backed up", "address=before")
@@ -173,7 +160,7 @@ def yesterdays_backup_and_all_of_it_is_back():
 
 
 def killed_while_handing_back_nothing_is_lost_or_doubled():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         offices = [office(folder, f"o{n}", server) for n in range(3)]
         shared = offices[0].add("organisation", "name=shared")
         for o in offices * 2:
@@ -208,7 +195,7 @@ def killed_while_handing_back_nothing_is_lost_or_doubled():
 
 
 def what_only_replicas_still_have_is_asked_about():
-    with a_server() as (folder, server):
+    with w.a_server() as (folder, server):
         east, inspector = office(folder, "east", server), office(folder, "inspector", server, "F_INSP")
         boss = office(folder, "boss", server, "D_SUPER")
         kept = east.add("organisation", "name=of before", "address=before")

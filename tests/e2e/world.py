@@ -254,6 +254,13 @@ def running(server):
             server.process.wait()
 
 
+@contextlib.contextmanager
+def a_server():
+    """A folder and a server that runs in it, whatever the test does to it meanwhile."""
+    with world() as folder, running(Server(os.path.join(folder, "server"))) as server:
+        yield folder, server
+
+
 class Proxy:
     """Stands between offices and the server: sees how many bytes go which way, can hold the answers and cut every line.
 
