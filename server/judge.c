@@ -12,6 +12,7 @@
  *     and the same bytes would do it again.
  */
 #include "event_rule.h"
+#include "lost_int.h"
 #include "planted.h"
 #include "set.h"
 #include "store_int.h"
@@ -373,18 +374,23 @@ static int judge_create(struct tz_judge *j, const struct tz_op *op, const struct
     if (!old)
         return TZ_E_NOMEM;
     int exists = tz_replica_get(j->s->rep, t, op->id, j->a, old, j->err);
-    if (exists == 0)
+    bool buried = exists == 1;
+    if (exists == 1) {
+        exists = tz_lost_make(j, row, old, names);
+        if (exists != 1)
+            return exists;
+    } else if (exists == 0) {
         exists = tz_purged_get(j->s, t, op->id, old, j->err);
-    if (exists)
-        return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
+        if (exists)
+            return exists < 0 ? exists : tz_judge_refuse(j, TZ_E_EXISTS, NULL, NULL);
+    }
     row->id = op->id;
     row->born = j->edit.ver;
     tz_judge_writes(j, row);
-    if (t->nsteps)
-        return tz_judge_opening(j, row, false);
     struct tz_stamps none;
     tz_stamps_init(&none, j->a);
-    return tz_judge_put(j, row, &none);
+    rc = t->nsteps ? tz_judge_opening(j, row, false) : tz_judge_put(j, row, &none);
+    return rc || !buried || j->res.outcome == TZ_OUT_REFUSED ? rc : tz_lost_made(j, row, old);
 }
 
 /* ---- set ---- */
@@ -653,6 +659,8 @@ int tz_judge_op(struct tz_judge *j, const struct tz_op *op)
     int rc = judge_known(j, op, t);
     if (j->target_type == t && j->res.outcome != TZ_OUT_REFUSED && !tz_id_eq(j->target, op->id))
         j->res.alias_of = j->target;
+    if (!rc && j->res.outcome != TZ_OUT_REFUSED)
+        rc = tz_lost_answered(j);
     if (!rc && j->res.outcome != TZ_OUT_REFUSED && tz_judge_last(j->cs, op))
         rc = tz_duplicate_check(j);
     j->s->row_bytes_max = 0;

@@ -489,21 +489,29 @@ int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_com
     return tz_case_join(j, row, &s, "deleted", rule, tz_case_candidate(j, author, rule, json_pack("{s:i}", LIFE, 1)));
 }
 
-int tz_case_lost(struct tz_judge *j, const struct tz_row *row, struct tz_commit by)
+/** That it lives, and the named values that everybody may read. */
+static json_t *life_json(const struct tz_record *in, const bool *names)
+{
+    json_t *values = json_pack("{s:i}", LIFE, 0);
+    for (size_t i = 0; names && i < in->type->nfields; i++)
+        if (names[i] && in->type->fields[i].visibility != TZ_VIS_SECRET)
+            json_object_set_new(values, in->type->fields[i].name, tz_case_value_json(in->v[i]));
+    return values;
+}
+
+int tz_case_lost(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names,
+                 struct tz_commit by)
 {
     struct tz_case_subject s = subject_of_life();
-    return tz_case_join(j, row, &s, "lost", "lost", tz_case_candidate(j, by, "lost", json_pack("{s:i}", LIFE, 0)));
+    return tz_case_join(j, row, &s, "lost", "lost", tz_case_candidate(j, by, "lost", life_json(in, names)));
 }
 
 int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in, const bool *names)
 {
     struct tz_commit author = tz_judge_author(j);
     struct tz_case_subject s = subject_of_life();
-    json_t *values = json_pack("{s:i}", LIFE, 0);
-    for (size_t i = 0; i < row->rec.type->nfields; i++)
-        if (names[i] && row->rec.type->fields[i].visibility != TZ_VIS_SECRET)
-            json_object_set_new(values, row->rec.type->fields[i].name, tz_case_value_json(in->v[i]));
-    return tz_case_join(j, row, &s, "deleted", "resolved", tz_case_candidate(j, author, "resolved", values));
+    return tz_case_join(j, row, &s, "deleted", "resolved",
+                        tz_case_candidate(j, author, "resolved", life_json(in, names)));
 }
 
 int tz_case_about(struct tz_judge *j, const struct tz_row *row, bool open, struct tz_case_ref *out, size_t *n)

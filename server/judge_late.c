@@ -15,6 +15,7 @@
  * leave the middle one's word in the log alone, where it was a candidate before.
  */
 #include "history_int.h"
+#include "lost_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,29 +69,21 @@ static bool had_seen(const struct late *l, const struct tz_changeset *cs, const 
     return (tz_lost_is(l->j->s, op->base_ver) && op->base_ver >= e->old_ver) || (own && op->base_seq >= e->seq);
 }
 
-static int look(struct late *l, const char *meta, struct tz_bytes body, struct tz_arena *a)
+static int look(void *ctx, const struct tz_since *one)
 {
-    struct tz_audit_meta m;
-    struct tz_changeset cs;
-    if (!tz_audit_meta_parse(meta, &m))
+    struct late *l = ctx;
+    const struct tz_op *op = one->op;
+    if (one->place <= l->j->edit.old_ver || op->type != l->j->target_type->id || !tz_id_eq(op->id, l->j->target) ||
+        !names_field(l, op, one->a))
         return 0;
-    tz_ver place = place_of(meta, m.ver);
-    if (place <= l->j->edit.old_ver)
-        return 0;
-    int rc = tz_msg_read_changeset(body, a, &cs, NULL);
-    for (size_t i = 0; !rc && i < cs.nops; i++) {
-        const struct tz_op *op = &cs.ops[i];
-        if (op->type != l->j->target_type->id || !tz_id_eq(op->id, l->j->target) || !names_field(l, op, a))
-            continue;
-        bool saw = had_seen(l, &cs, op);
-        bool of_before = tz_lost_is(l->j->s, place);
-        l->any_saw = l->any_saw || saw;
-        if ((of_before || saw) && (l->first == 0 || place < l->first)) {
-            l->first = place;
-            l->first_saw = saw;
-        }
+    bool saw = had_seen(l, one->cs, op);
+    bool of_before = tz_lost_is(l->j->s, one->place);
+    l->any_saw = l->any_saw || saw;
+    if ((of_before || saw) && (l->first == 0 || one->place < l->first)) {
+        l->first = one->place;
+        l->first_saw = saw;
     }
-    return rc;
+    return 0;
 }
 
 /** The newest audit entry of the backup that undid @ver. */
@@ -106,21 +99,36 @@ static int backup_end(struct tz_store *s, tz_ver ver, uint64_t *n, struct tz_err
     return rc < 0 ? rc : 0;
 }
 
-static int look_through(struct late *l, struct tz_err *err)
+/** The ops of one audit entry. One whose body was erased says nothing any more. */
+static int each_op(const char *meta, struct tz_bytes body, struct tz_arena *a,
+                   int (*cb)(void *ctx, const struct tz_since *one), void *ctx)
+{
+    struct tz_audit_meta m;
+    struct tz_changeset cs;
+    if (!tz_audit_meta_parse(meta, &m) || body.n == 0)
+        return 0;
+    int rc = tz_msg_read_changeset(body, a, &cs, NULL);
+    for (size_t i = 0; !rc && i < cs.nops; i++)
+        rc = cb(ctx, &(struct tz_since){.place = place_of(meta, m.ver), .cs = &cs, .op = &cs.ops[i], .a = a});
+    return rc;
+}
+
+int tz_late_each(struct tz_store *s, const struct tz_type *t, struct tz_id id, tz_ver lost,
+                 int (*cb)(void *ctx, const struct tz_since *one), void *ctx, struct tz_err *err)
 {
     uint64_t n = 0;
-    int rc = backup_end(l->j->s, l->j->edit.old_ver, &n, err);
-    struct tz_stmt *st = rc ? NULL : tz_store_sql(l->j->s, TZ_SQL_HISTORY_SINCE, err);
+    int rc = backup_end(s, lost, &n, err);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_HISTORY_SINCE, err);
     struct tz_arena a;
     if (!st)
         return rc ? rc : TZ_E_DB;
-    tz_stmt_bind_int(st, 1, l->j->target_type->id);
-    tz_stmt_bind_id(st, 2, &l->j->target);
+    tz_stmt_bind_int(st, 1, t->id);
+    tz_stmt_bind_id(st, 2, &id);
     tz_stmt_bind_int(st, 3, (int64_t)n);
     tz_arena_init(&a, LATE_ARENA_BYTES);
     while ((rc = tz_stmt_step(st, err)) == 1) {
         tz_arena_reset(&a);
-        rc = look(l, tz_stmt_text(st, 0), tz_stmt_blob(st, 1), &a);
+        rc = each_op(tz_stmt_text(st, 0), tz_stmt_blob(st, 1), &a, cb, ctx);
         if (rc)
             break;
     }
@@ -134,7 +142,7 @@ enum tz_overtaken tz_judge_overtaken(void *judge, uint32_t field, const struct t
     struct tz_judge *j = judge;
     struct tz_err err = {0};
     struct late l = {.j = j, .field = field, .element = element};
-    int rc = j->target_type ? look_through(&l, &err) : 0;
+    int rc = j->target_type ? tz_late_each(j->s, j->target_type, j->target, j->edit.old_ver, look, &l, &err) : 0;
     if (rc < 0) { /* ends the changeset */
         j->s->read_err = err;
         j->s->read_err.code = rc;

@@ -255,8 +255,13 @@ static const char STEP_12[] =
     "CREATE INDEX alias_survivor ON alias(type, survivor);"
     "CREATE INDEX merged_survivor ON merged(type, survivor, turn, ver);";
 
+static const char STEP_13[] =
+    /* what one device brought is bounded by its bytes too: counted in the index alone */
+    "DROP INDEX lost_offer_device;"
+    "CREATE INDEX lost_offer_device ON lost_offer(device, length(body));";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL}, {STEP_9, NULL}, {STEP_10, NULL},
-    {STEP_11, NULL}, {STEP_12, NULL},
+    {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL}, {STEP_5, tz_history_backfill},
+    {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL}, {STEP_10, NULL},
+    {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL},
 };

@@ -27,7 +27,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 12, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 13, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -266,8 +266,10 @@ TZ_MUST_USE int tz_case_losses(struct tz_judge *j, const struct tz_row *row, con
 /** A deletion that did not stand. */
 TZ_MUST_USE int tz_case_deletion(struct tz_judge *j, const struct tz_row *row, struct tz_commit author,
                                  const char *rule);
-/** A record that only replicas had is here as a deleted one: may it live? @by offered it. */
-TZ_MUST_USE int tz_case_lost(struct tz_judge *j, const struct tz_row *row, struct tz_commit by);
+/** A deleted record, that replicas have otherwise: may it live? @by offered it; @names (NULL: none) of the values @in
+ * that they have are told. */
+TZ_MUST_USE int tz_case_lost(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
+                             const bool *names, struct tz_commit by);
 /** An edit of a record whose deletion was resolved: its values become a candidate about the record's life. */
 TZ_MUST_USE int tz_case_edit_of_deleted(struct tz_judge *j, const struct tz_row *row, const struct tz_record *in,
                                         const bool *names);

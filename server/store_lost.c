@@ -2,26 +2,26 @@
 /*
  * Records that only replicas still have after a restore, offered back row by row.
  *
- *   its change was handed in again, or the record is the server's own      back: the replica may forget its copy
+ *   all it says was handed in again, or the record is the server's own     back: the replica may forget its copy
  *   the recovery window is open                                           kept here (`lost_offer`): its author may come
  *   the window has ended                                                  a case, and the replica may forget it
  *
- * What becomes a case: a record that is not here is written as a deleted one, with a case of kind `lost` in which a
- * supervisor of the area may bring it back. A record that is here in an older state stays as it is; the fields that
- * differ are candidates of ordinary cases (rule `lost`), so is a deletion.
+ * A row's version is that of its last change: that this one came back says nothing of those before it, so what the row
+ * says is held against the record field by field. What becomes a case, and of which kind, see judge_lost.c.
  *
  * Invariants
  *  1. Nothing here is proved: any reader could have made a row up. So nothing stands before a person has said so.
- *  2. Only rows of the reader's own areas are taken, as he would have been sent them, and of a bounded number.
+ *  2. Only rows of the reader's own areas are taken, as he would have been sent them, of a bounded number and size. The
+ * newest state counts, but nobody replaces a row of an area that he does not read.
  *  3. A row is answered for when the group is durable, and its copy is here or its change is.
  */
-#include "case_int.h"
+#include "lost_int.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { OFFERED_MAX = 100000, CASES_AT_ONCE = 32, ROW_ARENA_BYTES = 16 * 1024 * 1024 };
-static const char RULE[] = "lost";
+enum { OFFERED_BYTES_MAX = 256 * 1024 * 1024 }; /* of one device */
 
 /* ---- taking a row ---- */
 
@@ -47,16 +47,50 @@ int tz_lost_came_back(struct tz_store *s, tz_ver old, tz_ver ver, struct tz_err 
     return tz_stmt_run(st, err);
 }
 
-static int count_offered(struct tz_store *s, uint32_t device, uint64_t *n, struct tz_err *err)
+/** What a device has here already. */
+struct room {
+    uint64_t rows, bytes; /* that it may still bring */
+};
+
+static int count_offered(struct tz_store *s, uint32_t device, struct room *out, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_COUNT, err);
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, device);
     int rc = tz_stmt_step(st, err);
-    *n = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
+    uint64_t rows = rc == 1 ? (uint64_t)tz_stmt_int(st, 0) : 0;
+    uint64_t bytes = rc == 1 ? (uint64_t)tz_stmt_int(st, 1) : 0;
+    out->rows = rows < OFFERED_MAX ? OFFERED_MAX - rows : 0;
+    out->bytes = bytes < OFFERED_BYTES_MAX ? OFFERED_BYTES_MAX - bytes : 0;
     tz_stmt_reset(st);
     return rc < 0 ? rc : 0;
+}
+
+static int read_row(const struct tz_msg_row *m, const struct tz_type *t, struct tz_arena *a, struct tz_row *out,
+                    struct tz_err *err)
+{
+    memset(out, 0, sizeof *out);
+    out->id = m->id;
+    out->ver = m->ver;
+    out->area = m->area;
+    out->deleted = m->state == TZ_ROW_DELETED;
+    return tz_record_decode(t, m->body, a, &out->rec, err);
+}
+
+/** What the row says that is nowhere else. That its last change came in again says whether it is to live, too. */
+static int lost_words(struct tz_store *s, const struct tz_row *was, const struct tz_row *now, bool back,
+                      struct tz_arena *a, struct tz_lost_words *out, struct tz_err *err)
+{
+    int rc = tz_lost_words(s, was, now, a, out, err);
+    out->life = out->life && !back;
+    return rc;
+}
+
+/** Is that worth a question? */
+static bool asks(const struct tz_lost_words *w)
+{
+    return w->n > 0 || w->life;
 }
 
 /** Could a reader have been sent it? Its bytes are as canonical as the server's own. */
@@ -90,28 +124,67 @@ static int keep(struct tz_store *s, uint32_t device, const struct tz_msg_row *ro
     return tz_stmt_run(st, err);
 }
 
-static int take_row(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *row, uint64_t *room,
-                    enum tz_lost_verdict *out, struct tz_err *err)
+/** Is all that the row says here, or was decided? 1, 0, negative. */
+static int is_known(struct tz_store *s, const struct tz_grant *g, const struct tz_type *t, const struct tz_msg_row *m,
+                    struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_row *was = tz_arena_alloc(a, sizeof *was);
+    struct tz_row *now = tz_arena_alloc(a, sizeof *now);
+    struct tz_lost_words *words = tz_arena_alloc(a, sizeof *words);
+    if (!was || !now || !words)
+        return TZ_E_NOMEM;
+    int rc = tz_purged_get(s, t, m->id, now, err);
+    if (rc) /* where others had it nothing is told */
+        return rc < 0 ? rc : tz_feed_readable(g, &now->area);
+    rc = came_back(s, m->ver, err);
+    if (rc != 1)
+        return rc;
+    rc = tz_replica_get(s->rep, t, m->id, a, now, err);
+    if (rc != 1)
+        return rc < 0 ? rc : 1;
+    rc = read_row(m, t, a, was, err);
+    if (!rc)
+        rc = lost_words(s, was, now, true, a, words, err);
+    return rc ? rc : !asks(words);
+}
+
+/** What one reader brought is not another's to replace who could not read it. 1, 0, negative. */
+static int may_bring(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *m, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_AREA, err);
+    struct tz_area area = {0};
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, m->type);
+    tz_stmt_bind_id(st, 2, &m->id);
+    int rc = tz_stmt_step(st, err);
+    if (rc == 1) {
+        const char *district = tz_stmt_text(st, 0);
+        const char *street = tz_stmt_text(st, 1);
+        memcpy(area.district, district, strnlen(district, TZ_DISTRICT_BYTES - 1));
+        memcpy(area.street, street, strnlen(street, TZ_STREET_BYTES - 1));
+    }
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : rc == 0 || tz_feed_readable(g, &area);
+}
+
+static int take_row(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *row, struct room *room,
+                    struct tz_arena *a, enum tz_lost_verdict *out, struct tz_err *err)
 {
     const struct tz_type *t = tz_catalogue_type_id(s->cat, row->type);
-    struct tz_row ghost;
-    struct tz_arena a;
-    *out = TZ_LOST_UNFIT;
-    if (!t)
+    *out = t && t->local ? TZ_LOST_BACK : TZ_LOST_UNFIT;
+    if (!t || t->local || !is_sound(s, g, t, row, a))
         return 0;
-    int rc = t->local ? 1 : came_back(s, row->ver, err);
-    if (rc == 0)
-        rc = tz_purged_get(s, t, row->id, &ghost, err);
+    int rc = is_known(s, g, t, row, a, err);
     if (rc) {
         *out = TZ_LOST_BACK;
         return rc < 0 ? rc : 0;
     }
-    tz_arena_init(&a, ROW_ARENA_BYTES);
-    bool sound = *room > 0 && is_sound(s, g, t, row, &a);
-    tz_arena_deinit(&a);
-    if (!sound)
-        return 0;
-    --*room;
+    rc = room->rows && room->bytes >= row->body.n ? may_bring(s, g, row, err) : 0;
+    if (rc != 1)
+        return rc;
+    room->rows--;
+    room->bytes -= row->body.n;
     *out = TZ_LOST_KEPT;
     return keep(s, g->device, row, err);
 }
@@ -119,13 +192,16 @@ static int take_row(struct tz_store *s, const struct tz_grant *g, const struct t
 int tz_store_offer_rows(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *rows, size_t n,
                         enum tz_lost_verdict *out, struct tz_err *err)
 {
-    uint64_t had = 0;
-    int rc = count_offered(s, g->device, &had, err);
-    uint64_t room = had < OFFERED_MAX ? OFFERED_MAX - had : 0;
-    for (size_t i = 0; i < n && !rc; i++)
-        rc = take_row(s, g, &rows[i], &room, &out[i], err);
-    if (!rc && room < OFFERED_MAX - (had < OFFERED_MAX ? had : OFFERED_MAX))
-        s->release_left = true; /* with no window open they become cases at once */
+    struct room room = {0};
+    struct tz_arena a;
+    int rc = count_offered(s, g->device, &room, err);
+    tz_arena_init(&a, ROW_ARENA_BYTES);
+    for (size_t i = 0; i < n && !rc; i++) {
+        tz_arena_reset(&a);
+        rc = take_row(s, g, &rows[i], &room, &a, &out[i], err);
+        s->release_left = s->release_left || (!rc && out[i] == TZ_LOST_KEPT); /* no window: it is asked about at once */
+    }
+    tz_arena_deinit(&a);
     return rc;
 }
 
@@ -141,6 +217,7 @@ struct lost {
     tz_ver born;         /* of its content */
     struct tz_row row;   /* as it was offered */
     struct tz_row now;   /* as it stands */
+    struct tz_lost_words words;
 };
 
 /** 1 and the next row, 0 none. */
@@ -168,14 +245,16 @@ static int next_offer(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     return rc;
 }
 
-/** Its maker's CREATE is here and has not had its verdict, or has had it: then that says what becomes of it. */
+/** Its maker's own CREATE is here and has not had its verdict, or has had it: then that says what becomes of it. What
+ * others were refused under that id says nothing. */
 static int maker_came(struct tz_store *s, const struct tz_msg_row *m, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_MAKER, err);
     if (!st)
         return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, m->type);
-    tz_stmt_bind_id(st, 2, &m->id);
+    tz_stmt_bind_int(st, 1, tz_id_device(m->id));
+    tz_stmt_bind_int(st, 2, m->type);
+    tz_stmt_bind_id(st, 3, &m->id);
     int rc = tz_stmt_step(st, err);
     tz_stmt_reset(st);
     return rc;
@@ -192,10 +271,10 @@ static int drop_offer(struct tz_store *s, const struct tz_msg_row *m, struct tz_
 }
 
 /** Commits of the server's own, for what was and what is now, and the judge who writes in them. */
-static int begin(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
+static int begin(struct tz_store *s, struct lost *l, bool made, struct tz_arena *a, struct tz_err *err)
 {
     tz_ver ver = 0;
-    int rc = tz_store_own_commit_as(s, l->m.ver, &l->born, err);
+    int rc = made ? tz_store_own_commit_as(s, l->m.ver, &l->born, err) : 0;
     if (!rc)
         rc = tz_store_own_commit(s, &ver, err);
     l->j = (struct tz_judge){.s = s,
@@ -212,44 +291,21 @@ static int begin(struct tz_store *s, struct lost *l, struct tz_arena *a, struct 
     return rc;
 }
 
-/** It is not here: a deleted record until somebody says otherwise. Its content is of before, its deletion is not: an
- * edit by somebody who had it brings it back. */
-static int as_deleted(struct lost *l)
+/** Is there anything to ask? 1, 0, negative. */
+static int is_asked(struct tz_store *s, struct lost *l, bool here, struct tz_arena *a, struct tz_err *err)
 {
-    struct tz_stamps stamps;
-    tz_stamps_init(&stamps, l->j.a);
-    l->row.deleted = true;
-    l->row.born = l->born;
-    int rc = tz_stamps_set(&stamps, (struct tz_stamp){.field = TZ_FIELD_DELETED, .ver = l->j.edit.ver});
-    if (!rc)
-        rc = tz_judge_put(&l->j, &l->row, &stamps);
-    if (rc || l->m.state == TZ_ROW_DELETED) /* it had been deleted: that is how it is now */
-        return rc;
-    return tz_case_lost(&l->j, &l->row, l->by);
-}
-
-/** It is here in an older state: what differs are words in cases. */
-static int as_words(struct lost *l)
-{
-    struct tz_loss *loss = tz_arena_calloc(l->j.a, l->t->nfields + 1, sizeof *loss);
-    size_t n = 0;
-    if (!loss)
-        return TZ_E_NOMEM;
-    for (size_t i = 0; i < l->t->nfields; i++) {
-        const struct tz_field *f = &l->t->fields[i];
-        bool unseen = f->visibility == TZ_VIS_SECRET && l->row.rec.v[i].kind == TZ_V_NULL; /* not told, perhaps */
-        if (!unseen && !tz_value_eq(l->row.rec.v[i], l->now.rec.v[i]))
-            loss[n++] =
-                (struct tz_loss){.field = (uint16_t)i,
-                                 .value = l->row.rec.v[i],
-                                 .as_of = f->group ? l->row.rec.v[l->t->groups[f->group - 1].as_of] : tz_value_null(),
-                                 .author = l->by,
-                                 .rule = RULE};
+    struct tz_row *ghost = tz_arena_alloc(a, sizeof *ghost);
+    int back = came_back(s, l->m.ver, err);
+    if (back < 0 || !ghost)
+        return back < 0 ? back : TZ_E_NOMEM;
+    if (here) {
+        int rc = lost_words(s, &l->row, &l->now, back == 1, a, &l->words, err);
+        return rc ? rc : asks(&l->words);
     }
-    int rc = tz_case_losses(&l->j, &l->now, loss, n);
-    if (!rc && l->m.state == TZ_ROW_DELETED)
-        rc = tz_case_deletion(&l->j, &l->now, l->by, RULE);
-    return rc;
+    int rc = back == 1 ? 1 : maker_came(s, &l->m, err);
+    if (rc == 0)
+        rc = tz_purged_get(s, l->t, l->m.id, ghost, err);
+    return rc < 0 ? rc : rc == 0;
 }
 
 static int settle_one(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
@@ -257,21 +313,19 @@ static int settle_one(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     char meta[128];
     char hex[TZ_ID_HEX + 1];
     l->t = tz_catalogue_type_id(s->cat, l->m.type);
-    int rc = l->t ? came_back(s, l->m.ver, err) : 1;
-    if (rc == 0)
-        rc = maker_came(s, &l->m, err);
-    if (rc)
-        return rc < 0 ? rc : 0;
-    l->row = (struct tz_row){.id = l->m.id, .area = l->m.area};
-    rc = tz_record_decode(l->t, l->m.body, a, &l->row.rec, err);
+    if (!l->t)
+        return 0;
+    int rc = read_row(&l->m, l->t, a, &l->row, err);
     int here = rc ? rc : tz_replica_get(s->rep, l->t, l->m.id, a, &l->now, err);
     if (here < 0)
         return here;
-    if (here && l->now.deleted) /* of before the backup, or somebody was quicker */
-        return 0;
-    rc = begin(s, l, a, err);
+    rc = is_asked(s, l, here == 1, a, err);
+    if (rc != 1)
+        return rc < 0 ? rc : 0;
+    rc = begin(s, l, !here, a, err);
     if (!rc)
-        rc = here ? as_words(l) : as_deleted(l);
+        rc = here ? tz_lost_ask(&l->j, &l->row, &l->now, &l->words, l->by)
+                  : tz_lost_bury(&l->j, &l->row, l->born, l->by);
     tz_id_print(l->m.id, hex);
     (void)snprintf(meta, sizeof meta, "lost record type=%u id=%s was=%llu device=%u", l->m.type, hex,
                    (unsigned long long)l->m.ver, l->by.device);

@@ -214,6 +214,234 @@ static void while_the_window_is_open_a_repair_keeps_what_the_server_lacks(void *
     }
 }
 
+/** A save with its answer, to hand in again. */
+struct kept {
+    struct sx_dev *dev;
+    struct tz_bytes raw;
+    struct tz_signed_result was;
+};
+
+static struct kept keep(struct sx_dev *dev)
+{
+    return (struct kept){dev, dev->f->raw, dev->f->all[0]};
+}
+
+static const struct tz_result *hand_in(const struct kept *k)
+{
+    struct sx *f = k->dev->f;
+    struct tz_apply_ctx ctx = {.device = k->dev->d.number, .received = f->clock.wall, .was = &k->was};
+    sx_group(f);
+    assert_int_equal(tz_store_apply(f->s, &ctx, k->raw, &f->a, &f->out, &f->err), 0);
+    sx_commit(f);
+    assert_int_equal(tz_msg_read_result(f->out.results[0].result, &f->a, &f->res, &f->err), 0);
+    return &f->res;
+}
+
+static void that_the_last_change_came_back_does_not_bring_back_the_one_before(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL)); /* its laptop is lost */
+    sx_see(&f->d1b);
+    sx_applied(sx_set(&f->d1b, "organisation", id, "name=新名称", NULL));
+    struct kept last = keep(&f->d1b);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    sx_applied(hand_in(&last));
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    const struct tz_row *c = sx_case(f, id, "address", 1);
+    assert_non_null(c);
+    assert_string_equal(sx_candidate(f, c, 0, "address"), "一号");
+    assert_null(sx_case(f, id, "name", 1));
+}
+
+static void its_author_may_come_after_the_window(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=作者晚到", "district_code=120101", NULL);
+    struct kept made = keep(&f->d1);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_true(sx_deleted(f, "organisation", id));
+    sx_applied(hand_in(&made));
+    assert_false(sx_deleted(f, "organisation", id));
+    const struct tz_row *c = sx_case(f, id, "_deleted", 1);
+    assert_string_equal(sx_case_text(f, c, "state"), "closed");
+    assert_string_equal(sx_case_text(f, c, "choice"), "gone");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\" WHERE state='open'"), 0);
+}
+
+/** What others added to the record after its maker: nobody brings that, and it is asked about beside what he made. */
+static void its_author_brings_no_more_than_his_own(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=作者晚到", "district_code=120101", NULL);
+    struct kept made = keep(&f->d1);
+    sx_see(&f->d1b);
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=别人写的", NULL));
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    sx_applied(hand_in(&made));
+    assert_false(sx_deleted(f, "organisation", id));
+    sx_text_is(f, "organisation", id, "address", "");
+    const struct tz_row *c = sx_case(f, id, "address", 1);
+    assert_non_null(c);
+    assert_string_equal(sx_candidate(f, c, 0, "address"), "别人写的");
+    assert_string_equal(sx_case_text(f, sx_case(f, id, "_deleted", 1), "state"), "closed");
+}
+
+static void people_have_brought_it_back_before_its_author_comes(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=作者晚到", "district_code=120101", NULL);
+    struct kept made = keep(&f->d1);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    struct sx_dev super;
+    sx_join(f, &super, "super", "D_SUPER", "120101");
+    sx_see(&super);
+    sx_applied(sx_resolve(&super, sx_case(f, id, "_deleted", 1)->id, 1, "_deleted=0", NULL));
+    sx_see(&super);
+    sx_applied(sx_set(&super, "organisation", id, "name=改过了", NULL));
+    sx_applied(hand_in(&made));
+    sx_text_is(f, "organisation", id, "name", "改过了");
+}
+
+static void people_have_left_it_away_before_its_author_comes(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=作者晚到", "district_code=120101", NULL);
+    struct kept made = keep(&f->d1);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    struct sx_dev super;
+    sx_join(f, &super, "super", "D_SUPER", "120101");
+    sx_see(&super);
+    sx_applied(sx_resolve(&super, sx_case(f, id, "_deleted", 1)->id, 1, "_deleted=1", NULL));
+    (void)hand_in(&made);
+    assert_true(sx_deleted(f, "organisation", id));
+    const struct tz_row *c = sx_case(f, id, "_deleted", 2);
+    assert_non_null(c);
+    assert_string_equal(sx_candidate(f, c, 0, "name"), "作者晚到");
+}
+
+static void what_was_asked_is_answered_when_its_author_comes(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
+    struct kept k = keep(&f->d1);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_string_equal(sx_case_text(f, sx_case(f, id, "address", 1), "state"), "open");
+    sx_applied(hand_in(&k));
+    sx_text_is(f, "organisation", id, "address", "一号");
+    assert_string_equal(sx_case_text(f, sx_case(f, id, "address", 1), "state"), "closed");
+}
+
+/** Who edits on top of a lost version knows what it said: that is no word nobody knows of. */
+static void what_was_replaced_knowingly_is_not_asked_about(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_id gone = sx_org(f, "乙公司");
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    sx_applied(sx_set(&f->d1, "organisation", gone, "address=二号", NULL));
+    struct tz_msg_row m2 = row_of(f, "organisation", gone);
+    sx_see(&f->d1b);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=三号", NULL));
+    sx_applied(sx_delete(&f->d1b, "organisation", gone));
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_int_equal(offer(&f->fi, &m2), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\""), 0);
+    sx_text_is(f, "organisation", id, "address", "三号");
+}
+
+static void what_another_device_was_refused_hides_nothing(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_id id = undone(f, &m);
+    struct sx_cs *c = sx_begin(&f->d2);
+    sx_op_create_as(c, id, "organisation", "name=别人的编号", "district_code=120102", NULL);
+    sx_refused(sx_push(c), TZ_E_ID_MAKER);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_non_null(sx_case(f, id, "_deleted", 1));
+}
+
+static void a_row_that_was_made_up_replaces_nobodys(void **state)
+{
+    struct sx *f = *state;
+    struct tz_msg_row m;
+    struct tz_id id = undone(f, &m);
+    struct tz_msg_row forged = m;
+    struct tz_record rec;
+    struct tz_buf body;
+    tz_record_init(&rec, sx_type(f, "organisation"));
+    rec.v[tz_type_field(rec.type, "name")->index] = tz_value_text("编造的");
+    rec.v[tz_type_field(rec.type, "district_code")->index] = tz_value_text("120102");
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
+    assert_int_equal(tz_record_encode(&rec, &body), 0);
+    forged.body = tz_buf_unread(&body);
+    forged.ver = m.ver + 1000;
+    memcpy(forged.area.district, "120102", 7);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_int_equal(offer(&f->d2, &forged), TZ_LOST_UNFIT);
+    tz_buf_deinit(&body);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    sx_text_is(f, "organisation", id, "name", "只剩副本");
+}
+
+static void a_lost_edit_of_a_record_deleted_since_is_asked_about(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    sx_applied(sx_delete(&f->d1b, "organisation", id)); /* never saw the address */
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_non_null(sx_case(f, id, "_deleted", 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +451,16 @@ int main(void)
         T(an_edit_that_waited_for_such_a_record_finds_it),
         T(what_no_reader_could_have_is_not_taken),
         T(later_than_the_window_it_is_asked_about_at_once),
+        T(that_the_last_change_came_back_does_not_bring_back_the_one_before),
+        T(its_author_may_come_after_the_window),
+        T(its_author_brings_no_more_than_his_own),
+        T(people_have_brought_it_back_before_its_author_comes),
+        T(people_have_left_it_away_before_its_author_comes),
+        T(what_was_asked_is_answered_when_its_author_comes),
+        T(what_was_replaced_knowingly_is_not_asked_about),
+        T(what_another_device_was_refused_hides_nothing),
+        T(a_row_that_was_made_up_replaces_nobodys),
+        T(a_lost_edit_of_a_record_deleted_since_is_asked_about),
         T(while_the_window_is_open_a_repair_keeps_what_the_server_lacks),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
