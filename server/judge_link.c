@@ -261,8 +261,11 @@ static int link_turn(struct tz_judge *j, const struct turn *u, struct tz_id id)
         rc = tz_stamps_set(&stamps, st);
     if (!rc && said != st.ver)
         rc = tz_stamps_say(&stamps, f->id, said);
+    struct tz_area area;
     if (!rc)
-        rc = tz_rows_area(j->s, &row->rec, j->a, &row->area, j->err);
+        rc = tz_rows_area(j->s, &row->rec, j->a, &area, j->err);
+    if (rc == 1)
+        row->area = area;
     if (rc >= 0)
         rc = tz_judge_put(j, row, &stamps);
     return rc || u->t != j->s->redirect_type ? rc : alias_turned(j, row, u->to);

@@ -356,7 +356,7 @@ static int move_one(struct tz_store *s, const struct tz_type *t, struct tz_id id
         return rc;
     *row = *old;
     rc = tz_rows_area(s, &row->rec, a, &row->area, err);
-    if (rc < 0)
+    if (rc <= 0) /* it is about a record of another type with this id, which does not exist: it stays */
         return rc;
     return tz_area_eq(&row->area, &old->area) ? 0 : rows_put(s, row, old, ver, a, depth + 1, err);
 }

@@ -247,6 +247,26 @@ static void a_child_of_what_moved_away_goes_after_it(void **state)
     late_case(f, v, "_created", "120102");
 }
 
+/** Two records of two types under one id: what moves with the one leaves the case about the other where it lies. */
+static void another_record_of_that_id_takes_no_case_along(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id org = sx_org(f, "甲公司");
+    struct tz_id other = sx_org(f, "乙公司");
+    move(f, org, "district_code=120102");
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id v = sx_op_create(c, "visit", sx_ref(f, "org_id", org), sx_ref(f, "by_ref", f->d1.user),
+                                  "visited_on=2023-11-01", "way=on_site", NULL);
+    reviewed(sx_push(c));
+    sx_see(&f->d1);
+    c = sx_begin(&f->d1);
+    sx_op_create_as(c, v, "coverage", sx_ref(f, "org_id", other), "mode=own", "since=2020-01-01", NULL);
+    sx_applied(sx_push(c));
+    move(f, other, "district_code=120103");
+    assert_string_equal(sx_row(f, "coverage", v)->area.district, "120103");
+    late_case(f, v, "_created", "120102");
+}
+
 /* ---- a device whose area is another ---- */
 
 static void what_was_made_in_a_lost_area_waits_whole(void **state)
@@ -491,6 +511,7 @@ int main(void)
         T(one_late_op_leaves_the_rest_of_its_save_alone),
         T(refused_is_what_was_never_allowed),
         T(a_child_of_what_moved_away_goes_after_it),
+        T(another_record_of_that_id_takes_no_case_along),
         T(what_was_made_in_a_lost_area_waits_whole),
         T(what_need_not_be_made_closes_its_case),
         T(a_supervisor_may_say_no),
