@@ -8,6 +8,8 @@
  *                             └── too early: PARKED until the checkpoint is there, then the job runs again
  *
  *   keys (a page) ─> ranges of those that differ (16 keys at a time) ─> rows of the ranges, key by key, page by page
+ *   and from the first key again as long as a pass put something right: what was damaged may have been passed over
+ *   by the feed, on its way to a key that had been compared
  *
  * Invariants
  *  1. One question or one job is under way, never both.
@@ -32,6 +34,9 @@ struct tz_repair {
     struct tz_msg_digest_request ask;
     bool foreign; /* the present key is not asked about */
     bool keeps;   /* as the server last said */
+    /* passes over all keys */
+    unsigned passes;  /* that are done */
+    uint64_t righted; /* rows, before the present pass */
     /* keys */
     bool more;
     struct tz_bucket_key through;
@@ -209,10 +214,23 @@ static void next_ranges(struct tz_repair *r)
     ask_new(r, &m);
 }
 
+/** All keys have been compared. False: once more, since something was put right. */
+static bool pass_was_last(struct tz_repair *r)
+{
+    const uint64_t *n = r->report.n;
+    uint64_t righted = n[TZ_REPAIR_CHANGED] + n[TZ_REPAIR_MISSING] + n[TZ_REPAIR_EXTRA];
+    bool last = r->report.dry || righted == r->righted;
+    r->righted = righted;
+    if (++r->passes < TRIES_MAX || last)
+        return last;
+    r->report.code = TZ_E_TIMEOUT;
+    return true;
+}
+
 static void next(struct tz_repair *r)
 {
     static const struct tz_id first;
-    struct tz_msg_digest_request m = {.round = TZ_DIGEST_AREAS, .after = r->through};
+    struct tz_msg_digest_request m = {.round = TZ_DIGEST_AREAS};
     if (next_rows(r, first))
         return;
     r->foreign = false;
@@ -220,9 +238,12 @@ static void next(struct tz_repair *r)
         if (!next_foreign(r))
             next_ranges(r);
     } else if (r->more) {
+        m.after = r->through;
         ask_new(r, &m);
-    } else {
+    } else if (pass_was_last(r)) {
         report(r);
+    } else {
+        ask_new(r, &m);
     }
 }
 
@@ -253,9 +274,13 @@ static void count_bucket(struct tz_repair *r, const struct tz_repair_found *f)
         d->buckets[d->nbuckets++] = (struct tz_damage_bucket){*key, f->range, 1};
 }
 
+/** What stays as it is, each pass finds again: it counts once. */
 static void take_found(struct tz_repair *r, const struct tz_repair_step *st)
 {
     for (size_t i = 0; i < st->nfound; i++) {
+        enum tz_repair_what what = st->found[i].row.what;
+        if (r->passes && (what == TZ_REPAIR_KEPT || what == TZ_REPAIR_UNFIT))
+            continue;
         r->report.n[st->found[i].row.what]++;
         name_row(r, &st->found[i]);
         count_bucket(r, &st->found[i]);
@@ -276,7 +301,7 @@ static void take_areas(struct tz_repair *r, struct tz_repair_step *st)
 static void take_ranges(struct tz_repair *r, const struct tz_repair_step *st)
 {
     memcpy(r->ranges, st->ranges, sizeof r->ranges);
-    for (size_t k = 0; k < r->nbatch; k++)
+    for (size_t k = 0; k < r->nbatch && r->passes == 0; k++)
         for (unsigned i = 0; i < TZ_BUCKET_RANGES; i++)
             r->report.buckets += tz_bucket_map_has(r->ranges[k], (uint8_t)i);
 }

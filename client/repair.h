@@ -32,7 +32,7 @@ enum { TZ_REPAIR_ROWS_NAMED = 200 };
 struct tz_repair_report {
     int code;                    /* 0 every bucket was compared; else TZ_E_*, and the rest says how far it came */
     bool dry;                    /* nothing was written */
-    uint64_t buckets;            /* that differed */
+    uint64_t buckets;            /* that differed at first */
     uint64_t n[TZ_REPAIR_WHATS]; /* rows, by what was found */
     struct tz_repair_row rows[TZ_REPAIR_ROWS_NAMED]; /* the first ones */
     size_t nrows;

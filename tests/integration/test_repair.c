@@ -687,6 +687,30 @@ static void old_row_never_takes_the_place_of_a_newer_one(void **state)
     desk_free(d);
 }
 
+/** Its version here says that it is newer than anything: what comes of it is passed over. */
+static void record_moves_under_its_answer(struct desk *d)
+{
+    if (d->digests != 2)
+        return;
+    sx_see(&d->f->d1b);
+    sx_applied(sx_set(&d->f->d1b, "organisation", edited, "street_code=120101002", NULL));
+    tz_session_on_head(d->server, tz_store_head(d->f->s), NULL, 0);
+    run(d);
+}
+
+static void record_that_moves_meanwhile_is_there_in_the_end(void **state)
+{
+    struct sx *f = *state;
+    edited = org(f, "甲", "120101001");
+    struct desk *d = desk_new(&f->d1);
+    sql(d, "UPDATE organisation SET _ver=_ver+400");
+    d->on_digest = record_moves_under_its_answer;
+    repair(d, false, 0, 1, 1); /* out where it was, in where it is */
+    assert_field(d, edited, false, "street_code", "120101002");
+    assert_same(d);
+    desk_free(d);
+}
+
 static void neighbour_saves_always(struct desk *d)
 {
     neighbour_saves(d);
@@ -964,6 +988,7 @@ int main(void)
         T(server_that_may_have_forgotten_keeps_what_only_we_have),
         T(answer_that_the_checkpoint_has_passed_is_asked_for_again),
         T(old_row_never_takes_the_place_of_a_newer_one),
+        T(record_that_moves_meanwhile_is_there_in_the_end),
         T(server_that_never_stands_still_is_given_up),
         T(answer_from_ahead_waits_for_the_checkpoint),
         T(saves_in_other_districts_disturb_nobody),
