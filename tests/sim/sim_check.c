@@ -604,8 +604,10 @@ static void first_look(struct sim *w)
     w->history->seeded = true;
     w->server.ver_seen = tz_store_head(w->server.store);
     w->server.audit_seen = (uint64_t)number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
-    oracle_head(w->oracle, w->server.ver_seen,
-                (tz_hlc)number(w, "SELECT max(eff_max) FROM commit_log WHERE ?1=?1 AND ?2=?2", 0, 0, 0));
+    for (int64_t ver = 0; /* what an edit saw may be any of them */
+         (ver = number(w, "SELECT min(ver) FROM commit_log WHERE ver>?1 AND ?2=?2", ver, 0, 0)) != 0;)
+        oracle_head(w->oracle, (tz_ver)ver,
+                    (tz_hlc)number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", ver, 0, 0));
 }
 
 void sim_check_commits(struct sim *w)
