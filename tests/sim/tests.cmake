@@ -44,7 +44,7 @@ if(TZ_SANITIZE OR TZ_TSAN)
   set(tz_sim_parts 1-150 151-300)
   set(tz_sim_mode_seeds 1-30)
 else()
-  set(tz_sim_parts 1-1000 2801-3800) # 1494 and 4806 are open, see README.md
+  set(tz_sim_parts 1-1250 1251-2500 2501-3750 3751-5000)
   set(tz_sim_mode_seeds 1-300)
 endif()
 foreach(part ${tz_sim_parts})
