@@ -33,7 +33,8 @@ bool tz_who_area_within(const char *inner, const char *outer)
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role)
 {
     const struct tz_role *d = tz_catalogue_role(cat, device_role);
-    return user && d && (user->editor == 0 || user->editor == d->editor) && (!user->reads_secret || d->reads_secret);
+    return user && d && (user->editor == 0 || user->editor == d->editor) && (!user->reads_secret || d->reads_secret) &&
+           (!user->supervises || d->supervises);
 }
 
 /* ---- devices ---- */

@@ -317,7 +317,8 @@ static struct oracle_author author_of(struct sim *w, const struct sim_client *c,
         bool within = strcmp(c->dev->area, "120000") == 0 || strncmp(d->area, c->dev->area, strlen(c->dev->area)) == 0;
         const struct tz_role *of = tz_catalogue_role(w->cat, d->role);
         const struct tz_role *on = tz_catalogue_role(w->cat, c->dev->role);
-        bool fits = (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret);
+        bool fits = (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret) &&
+                    (on->supervises || !of->supervises);
         if (!tz_id_eq(d->users[0], user) || !within || !fits)
             continue;
         a.known = true;

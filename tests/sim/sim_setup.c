@@ -188,12 +188,14 @@ static int enrol(struct tz_store *s, struct sim_device *d, unsigned n, struct tz
     return rc;
 }
 
-/** May the role of @o be used on a device of @d's? The same letter or none, and no secrets that the device lacks. */
+/** May the role of @o be used on a device of @d's? The same letter or none, no secrets and no supervising that the
+ * device lacks. */
 static bool role_fits(const struct sim_template *t, const struct sim_device *d, const struct sim_device *o)
 {
     const struct tz_role *on = tz_catalogue_role(&t->cat, d->role);
     const struct tz_role *of = tz_catalogue_role(&t->cat, o->role);
-    return (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret);
+    return (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret) &&
+           (on->supervises || !of->supervises);
 }
 
 /** Whoever works within a device's area, with rights that the device has, may use it. */

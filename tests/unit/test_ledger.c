@@ -515,6 +515,34 @@ static void people_of_one_machine_stay_apart_offline(void **state)
     sx_applied(next(&o.super2, id, "write_off"));
 }
 
+/** A machine that was not given to a supervisor has none: else one clerk alone could go the whole way, in three names.
+ */
+static void a_clerks_machine_has_no_supervisors(void **state)
+{
+    struct sx *f = *state;
+    struct office o;
+    struct tz_arena a;
+    struct tz_session_user *users = NULL;
+    size_t n = 0;
+    office_open(&o, f);
+    struct tz_id id = item_in(&o, "opened", false);
+    struct tz_id clerk = f->d1.user;
+    f->d1.user = o.super.user;
+    sx_refused(next(&f->d1, id, "assign"), TZ_E_USER_DISABLED);
+    f->d1.user = clerk;
+    state_is(f, id, "opened");
+    tz_arena_init(&a, 1024 * 1024);
+    assert_int_equal(tz_store_users_of(f->s, &f->d1.d, &a, &users, &n, &f->err), 0);
+    for (size_t i = 0; i < n; i++)
+        assert_string_not_equal(users[i].role, "D_SUPER");
+    assert_int_equal(tz_store_users_of(f->s, &o.super.d, &a, &users, &n, &f->err), 0);
+    bool clerks = false; /* the other way round is what a shared machine is for */
+    for (size_t i = 0; i < n; i++)
+        clerks = clerks || strcmp(users[i].role, "D_CLERK") == 0;
+    assert_true(clerks);
+    tz_arena_deinit(&a);
+}
+
 /* ---- first come, chains, and what waits ---- */
 
 static void who_comes_second_is_told_what_stands(void **state)
@@ -590,12 +618,11 @@ static void a_step_waits_for_the_opening(void **state)
     sx_refused(sx_push(c), TZ_E_STEP_DATES);
     sx_expect(step_on(&f->d1, id, "assign", "opened", 1), TZ_OUT_WAITING, TZ_E_DEPENDS);
     /* both in one save: the step sees the opening */
-    c = sx_begin(&f->d1b);
+    c = sx_begin(&o.super);
     id = sx_op_create(c, ITEM, "title=x", "list_type=issue", "source=other", "due_on=2024-01-01",
                       "target_type=organisation", sx_ref(f, "target_id", o.org), sx_ref(f, "lead_unit", unit_id(UNIT)),
                       NULL);
     sx_op_event(c, ITEM, id, "void", "opened", 1, "立错了", NULL, NULL, NULL);
-    c->cs.user = o.super.user;
     sx_refused(sx_push(c), TZ_E_STEP_ROLE); /* a supervisor opens nothing */
 }
 
@@ -866,6 +893,7 @@ int main(void)
         T(reasons_and_evidence_are_asked_for),
         T(submitter_verifier_and_writer_off_are_three),
         T(people_of_one_machine_stay_apart_offline),
+        T(a_clerks_machine_has_no_supervisors),
         T(who_comes_second_is_told_what_stands),
         T(the_same_state_at_another_step_is_stale_too),
         T(a_chain_waits_behind_its_refused_step),
