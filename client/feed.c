@@ -47,7 +47,7 @@ static int aside_drop(struct tz_office *o, uint32_t type, struct tz_id id, tz_ve
     return tz_stmt_run(s, err);
 }
 
-/** The record left the row's area: what is set aside for that area, and not newer, has left too. */
+/** The record left the row's area: what is set aside for that area, and not newer, has left too, with its bytes. */
 static int aside_left(struct tz_office *o, const struct tz_msg_row *row, struct tz_err *err)
 {
     struct tz_stmt *s = tz_office_sql(o, OS_ASIDE_LEFT,
@@ -61,7 +61,8 @@ static int aside_left(struct tz_office *o, const struct tz_msg_row *row, struct 
     tz_stmt_bind_int(s, 3, (int64_t)row->ver);
     tz_stmt_bind_text(s, 4, row->area.district);
     tz_stmt_bind_text(s, 5, row->area.street);
-    return tz_stmt_run(s, err);
+    int rc = tz_stmt_run(s, err);
+    return rc || tz_db_changes(o->db) == 0 ? rc : tz_wipe_owe(o, false, err);
 }
 
 static int raw_drop(struct tz_office *o, uint32_t type, struct tz_id id, struct tz_err *err)
@@ -99,8 +100,10 @@ static int take_raw(struct tz_office *o, const struct tz_msg_row *row, struct tz
     tz_stmt_reset(s);
     if (rc < 0 || newer)
         return rc < 0 ? rc : 0;
-    if (row->state == TZ_ROW_LEFT)
-        return there ? raw_drop(o, row->type, row->id, err) : 0;
+    if (row->state == TZ_ROW_LEFT) {
+        rc = there ? raw_drop(o, row->type, row->id, err) : 0;
+        return rc || !there ? rc : tz_wipe_owe(o, false, err);
+    }
     return raw_put(o, row, err);
 }
 
@@ -189,8 +192,9 @@ static int take_known(struct tz_office *o, const struct tz_type *t, const struct
     if (rc || had->row.ver > row->ver)
         return rc;
     if (row->state == TZ_ROW_LEFT) {
-        /* void when the record is here through another area by now */
-        if (had->state == TZ_IMAGE_NONE || !tz_area_eq(&had->row.area, &row->area))
+        if (had->state == TZ_IMAGE_NONE) /* never shown: there may be the words that made it here */
+            return tz_id_device(row->id) == o->st.id.device ? tz_wipe_owe(o, false, err) : 0;
+        if (!tz_area_eq(&had->row.area, &row->area)) /* void: the record is here through another area by now */
             return 0;
         had->state = TZ_IMAGE_NONE;
         had->row.ver = row->ver;

@@ -279,6 +279,8 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
     if (!rc && (gone || other_sight)) /* the rest goes when what is unsent has been handed in */
         rc = tz_wipe_owe(o, gone != 0, err);
     if (!rc)
+        rc = tz_wipe_sheets_again(o, err);
+    if (!rc)
         rc = tz_audit_take(o, w->audit, err);
     if (!rc && news)
         o->st.filling = true;

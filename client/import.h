@@ -70,8 +70,14 @@ struct tz_import_result {
     char kept[512];                   /* folder of this import; "" in a dry run */
 };
 
-/** What @folder keeps of one import, or of all, is overwritten and removed; nothing when there is none. */
-void tz_import_forget(const char *folder, struct tz_id import);
+/**
+ * What @folder keeps of one import is overwritten and removed; nothing when there is none. False: an import reads it
+ * just now, and it stays.
+ */
+bool tz_import_forget(const char *folder, struct tz_id import);
+/** Of every import; of those that left rows behind for somebody to correct only when @unfinished. */
+bool tz_import_forget_idle(const char *folder, bool unfinished);
+/** Everything, also under an import that reads it: of a device that is shut out. */
 void tz_import_forget_all(const char *folder);
 
 /**

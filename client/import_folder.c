@@ -151,22 +151,69 @@ static void forget(const char *folder)
     (void)rmdir(folder);
 }
 
-void tz_import_forget(const char *folder, struct tz_id import)
+/** Unless an import reads it just now. True: nothing of it is there any more. */
+static bool forget_idle(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool idle = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0 && idle)
+        forget(folder);
+    if (fd >= 0)
+        (void)close(fd);
+    return idle;
+}
+
+static bool left_rows_behind(const char *folder)
+{
+    char path[640];
+    (void)snprintf(path, sizeof path, "%s/rejected.csv", folder);
+    return access(path, F_OK) == 0;
+}
+
+bool tz_import_forget(const char *folder, struct tz_id import)
 {
     char path[600];
     char hex[TZ_ID_HEX + 1];
     tz_id_print(import, hex);
     (void)snprintf(path, sizeof path, "%s/%s", folder, hex);
-    forget(path);
+    return forget_idle(path);
+}
+
+/** Each import of @folder. */
+static bool forget_each(const char *folder, bool (*one)(const char *path))
+{
+    DIR *d = opendir(folder);
+    char path[600];
+    struct tz_id id;
+    bool gone = true;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (strlen(e->d_name) != TZ_ID_HEX || tz_id_parse(e->d_name, &id))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        gone = one(path) && gone;
+    }
+    if (d)
+        (void)closedir(d);
+    return gone;
+}
+
+static bool forget_finished(const char *folder)
+{
+    return left_rows_behind(folder) || forget_idle(folder);
+}
+
+static bool forget_now(const char *folder)
+{
+    forget(folder);
+    return true;
+}
+
+bool tz_import_forget_idle(const char *folder, bool unfinished)
+{
+    return forget_each(folder, unfinished ? forget_idle : forget_finished);
 }
 
 void tz_import_forget_all(const char *folder)
 {
-    DIR *d = opendir(folder);
-    struct tz_id id;
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        if (strlen(e->d_name) == TZ_ID_HEX && !tz_id_parse(e->d_name, &id))
-            tz_import_forget(folder, id);
-    if (d)
-        (void)closedir(d);
+    (void)forget_each(folder, forget_now);
 }

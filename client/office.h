@@ -193,7 +193,7 @@ struct tz_wiped {
 };
 /** Wipe what left: as far as it may be by now. Nothing due: nothing. */
 TZ_MUST_USE int tz_office_wipe(struct tz_office *o, struct tz_wiped *out, struct tz_err *err);
-/** The server has noted the receipt. */
+/** The server has noted the receipt. What has left since then is due all the same. */
 TZ_MUST_USE int tz_office_wipe_noted(struct tz_office *o, struct tz_err *err);
 /** The device is shut out: nothing is saved any more. */
 TZ_MUST_USE int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_order *order, struct tz_err *err);

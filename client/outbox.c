@@ -290,6 +290,8 @@ static int take_result(struct tz_office *o, const struct tz_signed_result *raw, 
     rc = store_result(o, raw, &r, h.nops, !h.emptied, err);
     if (!rc)
         rc = follow(o, &r, h.nops, err);
+    if (!rc && is_final(r.outcome))
+        rc = tz_wipe_settled(o, err);
     bool nothing_happened = r.outcome == TZ_OUT_REFUSED || r.outcome == TZ_OUT_WITHDRAWN;
     return rc || !nothing_happened ? rc : tz_withdrawal_undo(o, r.seq, err);
 }
@@ -331,6 +333,8 @@ int tz_outbox_settle(struct tz_office *o, tz_ver checkpoint, tz_ver until, struc
         if (rc != 1)
             return rc;
         rc = tz_overlay_leave(o, seq, -1, until, err);
+        if (!rc)
+            rc = tz_wipe_settled(o, err);
         if (rc)
             return rc;
     }

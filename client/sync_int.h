@@ -67,7 +67,7 @@ struct tz_cjob {
     struct tz_results_taken taken; /* RESULTS */
     bool unasked;                  /* RESULTS: they answer no Push */
     struct tz_wiped wiped;         /* WIPE */
-    bool due;                      /* CHECKPOINT: something left, and is to be wiped */
+    bool due;                      /* CHECKPOINT, RESULTS: something left, and is to be wiped */
     bool taking;                   /* REVOKED: unsent saves may be handed in */
     tz_ver head;                   /* ENTER */
     bool filling;                  /* ENTER */

@@ -105,7 +105,8 @@ static int run_results(struct tz_cjob *j, struct tz_office *o, struct tz_arena *
     if (rc)
         return rc;
     j->unasked = tz_msg_results_unasked(j->frames[0]);
-    return tz_office_results(o, r, j->n, &j->taken, &j->err);
+    rc = tz_office_results(o, r, j->n, &j->taken, &j->err);
+    return rc ? rc : tz_office_wipe_due(o, &j->due, &j->err);
 }
 
 static int run_renumber(struct tz_cjob *j, struct tz_office *o)

@@ -115,6 +115,7 @@ void tz_sync_on_results_done(struct tz_sync *s, struct tz_cjob *j)
     s->forked = s->forked || j->taken.forked;
     if (j->taken.ver > s->own_ver)
         s->own_ver = j->taken.ver;
+    s->wiped = s->wiped && !j->due;
     s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
     tz_sync_up_pump(s);
     tz_sync_check_caught_up(s);

@@ -10,13 +10,19 @@
  *
  * Invariants
  *  1. Nothing is emptied before it was handed in and judged: ROWS waits for the outbox, and a save whose answer is not
- *     final, or which is still on the screen, keeps its words.
+ *     final, or which is still on the screen, keeps its words. KEPT remembers that there are such: when one of them is
+ *     settled, ROWS is owed again.
  *  2. Each step is durable before the next, and may be done again: a crash anywhere is made good by the next session.
- *  3. The receipt goes out only when the file holds nothing any more. The caller has the folder's sync lease.
- *  4. Deleted content is overwritten (secure_delete); the file is written anew because pages that were split or moved
+ *  3. The receipt goes out only when the file holds nothing any more but what (1) keeps; what leaves while it is on its
+ *     way is not what it was about. The caller has the folder's sync lease.
+ *  4. A kept sheet names records whether a save came of them or not, so sheets go with any wipe; those with rows that
+ *     somebody has to correct, when a save of theirs goes or an area went. SHEETS remembers what an import was reading
+ *     just then: the next session looks again.
+ *  5. Deleted content is overwritten (secure_delete); the file is written anew because pages that were split or moved
  *     may hold older copies, and the WAL is emptied because it holds the pages as they were.
  */
 #include "area_rule.h"
+#include "frame.h"
 #include "import.h"
 #include "log.h"
 #include "office_int.h"
@@ -27,6 +33,8 @@
 
 static const char STAGE[] = "wipe";
 static const char OWED[] = "wipe.receipt";
+static const char KEPT[] = "wipe.kept";
+static const char SHEETS[] = "wipe.sheets";
 static const char REVOKED[] = "revoked";
 
 /* ---- small marks ---- */
@@ -62,6 +70,16 @@ int tz_wipe_owe(struct tz_office *o, bool receipt, struct tz_err *err)
 {
     int rc = mark(o, STAGE, "rows", err);
     return rc || !receipt ? rc : mark(o, OWED, "1", err);
+}
+
+int tz_wipe_settled(struct tz_office *o, struct tz_err *err)
+{
+    char kept;
+    int rc = marked(o, KEPT, &kept, err);
+    if (rc || !kept)
+        return rc;
+    rc = mark(o, KEPT, NULL, err);
+    return rc ? rc : tz_wipe_owe(o, false, err);
 }
 
 int tz_office_wipe_due(struct tz_office *o, bool *due, struct tz_err *err)
@@ -124,43 +142,69 @@ static int belongs_here(struct tz_office *o, const struct tz_op *op, struct tz_a
     return rc;
 }
 
-/** Does the save say anything about what is not here? 1, 0, negative. @import: the sheet it came from. */
-static int says_too_much(struct tz_office *o, struct tz_bytes raw, struct tz_id *import, struct tz_err *err)
+/** A save that still has its words. */
+struct wordy {
+    uint64_t seq;
+    enum tz_outcome outcome;
+    bool settled; /* nothing more comes of it, and it is not on the screen */
+    struct tz_buf raw, result;
+};
+
+/** Did op @i of @cs make anything? What was refused alone (of a sheet) did not. */
+static bool happened(const struct wordy *w, const struct tz_changeset *cs, const struct tz_result *r, size_t i)
+{
+    enum tz_outcome oc = r->nops == cs->nops && r->ops[i].outcome ? r->ops[i].outcome : w->outcome;
+    return oc == TZ_OUT_APPLIED || oc == TZ_OUT_SUPERSEDED;
+}
+
+/** Does the save say anything about what is not here? What never came to be has not left either: as long as it would
+ * lie within the grant, its words are there to be mended. Nor does anybody need words that cannot be read.
+ * 1, 0, negative. @import: the sheet it came from. */
+static int says_too_much(struct tz_office *o, const struct wordy *w, struct tz_id *import, struct tz_err *err)
 {
     struct tz_arena a;
-    struct tz_changeset cs;
+    struct tz_changeset cs = {0};
+    struct tz_result r = {0};
+    struct tz_err ignored = {0};
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
-    int rc = tz_msg_read_changeset(raw, &a, &cs, err);
-    int here = 1;
-    for (size_t i = 0; !rc && here == 1 && i < cs.nops; i++) {
+    int rc = tz_msg_read_changeset(tz_buf_unread(&w->raw), &a, &cs, &ignored);
+    int here = rc == TZ_E_NOMEM ? tz_office_nomem(err) : rc == 0;
+    if (here == 1 && tz_msg_read_result(tz_buf_unread(&w->result), &a, &r, &ignored))
+        r.nops = 0;
+    for (size_t i = 0; here == 1 && i < cs.nops; i++) {
         if (cs.ops[i].kind == TZ_OP_WITHDRAW)
             continue;
         here = is_here(o, &cs.ops[i], &a, err);
-        if (here == 0)
+        if (here == 0 && !happened(w, &cs, &r, i))
             here = belongs_here(o, &cs.ops[i], &a, err);
     }
-    if (!rc)
-        *import = cs.import_id;
+    *import = cs.import_id;
     tz_arena_deinit(&a);
-    return rc ? rc : here < 0 ? here : here == 0;
+    return here < 0 ? here : here == 0;
 }
 
-/** The next settled save after @after that still has words. 1, 0, negative. */
-static int next_settled(struct tz_office *o, uint64_t *after, struct tz_buf *raw, struct tz_err *err)
+/** The next save after w->seq that still has words. 1, 0, negative. */
+static int next_wordy(struct tz_office *o, struct wordy *w, struct tz_err *err)
 {
     struct tz_stmt *s = tz_office_sql(o, OS_WIPE_NEXT,
-                                      "SELECT seq, raw FROM outbox WHERE seq > ? AND in_overlay = 0 AND length(raw) > 0"
-                                      " AND outcome NOT IN (0, 4, 5) AND reoffer = 0 ORDER BY seq LIMIT 1",
+                                      "SELECT seq, raw, result, outcome, in_overlay = 0 AND outcome NOT IN (0, 4, 5)"
+                                      " AND reoffer = 0 FROM outbox WHERE seq > ? AND length(raw) > 0 ORDER BY seq"
+                                      " LIMIT 1",
                                       err);
     if (!s)
         return tz_office_code(err);
-    tz_stmt_bind_int(s, 1, (int64_t)*after);
+    tz_stmt_bind_int(s, 1, (int64_t)w->seq);
     int rc = tz_stmt_step(s, err);
-    tz_buf_clear(raw);
+    tz_buf_clear(&w->raw);
+    tz_buf_clear(&w->result);
     if (rc == 1) {
-        struct tz_bytes b = tz_stmt_blob(s, 1);
-        *after = (uint64_t)tz_stmt_int(s, 0);
-        rc = tz_buf_put(raw, b.p, b.n);
+        struct tz_bytes raw = tz_stmt_blob(s, 1);
+        struct tz_bytes result = tz_stmt_blob(s, 2);
+        w->seq = (uint64_t)tz_stmt_int(s, 0);
+        w->outcome = (enum tz_outcome)tz_stmt_int(s, 3);
+        w->settled = tz_stmt_int(s, 4) != 0;
+        rc = tz_buf_put(&w->raw, raw.p, raw.n);
+        rc = rc ? rc : tz_buf_put(&w->result, result.p, result.n);
         rc = rc ? tz_office_nomem(err) : 1;
     }
     tz_stmt_reset(s);
@@ -176,25 +220,52 @@ static int empty_save(struct tz_office *o, uint64_t seq, struct tz_err *err)
     return tz_stmt_run(s, err);
 }
 
-static int empty_saves(struct tz_office *o, uint64_t *n, struct tz_err *err)
+/** @kept: there are some that keep their words for now. */
+static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_err *err)
 {
-    struct tz_buf raw;
-    uint64_t seq = 0;
+    struct wordy w = {0};
     int rc;
-    tz_buf_init(&raw, TZ_CHANGESET_BYTES_MAX);
-    while ((rc = next_settled(o, &seq, &raw, err)) == 1) {
+    tz_buf_init(&w.raw, TZ_CHANGESET_BYTES_MAX);
+    tz_buf_init(&w.result, TZ_FRAME_BODY_MAX);
+    while ((rc = next_wordy(o, &w, err)) == 1) {
         struct tz_id import = {{0}};
-        int much = says_too_much(o, tz_buf_unread(&raw), &import, err);
-        rc = much < 0 ? much : much ? empty_save(o, seq, err) : 0;
-        if (!rc && much && !tz_id_is_zero(import) && o->imports) /* the sheet said it, too */
-            tz_import_forget(o->imports, import);
+        int much = says_too_much(o, &w, &import, err);
+        *kept = *kept || (much == 1 && !w.settled);
+        rc = much < 0 ? much : much && w.settled ? empty_save(o, w.seq, err) : 0;
+        if (!rc && much && w.settled && !tz_id_is_zero(import) && o->imports) /* the sheet said it, too */
+            *kept = !tz_import_forget(o->imports, import) || *kept;
         if (rc)
             break;
-        *n += much == 1;
+        *n += much == 1 && w.settled;
     }
-    tz_buf_deinit(&raw);
+    tz_buf_deinit(&w.raw);
+    tz_buf_deinit(&w.result);
     tz_overlay_cache_drop(o);
     return rc;
+}
+
+/* ---- sheets ---- */
+
+/** "all" when an area went, also while one was still being read. */
+static int forget_sheets(struct tz_office *o, struct tz_err *err)
+{
+    char owed;
+    char was;
+    int rc = o->imports ? marked(o, OWED, &owed, err) : 0;
+    if (!rc && o->imports)
+        rc = marked(o, SHEETS, &was, err);
+    if (rc || !o->imports)
+        return rc;
+    bool all = owed || was == 'a';
+    bool gone = tz_import_forget_idle(o->imports, all);
+    return mark(o, SHEETS, gone ? NULL : all ? "all" : "finished", err);
+}
+
+int tz_wipe_sheets_again(struct tz_office *o, struct tz_err *err)
+{
+    char left;
+    int rc = marked(o, SHEETS, &left, err);
+    return rc || !left ? rc : tz_wipe_owe(o, false, err);
 }
 
 /* ---- the steps ---- */
@@ -203,6 +274,7 @@ static int step_rows(struct tz_office *o, bool *waits, struct tz_err *err)
 {
     int64_t unsent = 0;
     uint64_t n = 0;
+    bool kept = false;
     int rc = tz_office_begin(o, err);
     if (rc)
         return rc;
@@ -212,7 +284,11 @@ static int step_rows(struct tz_office *o, bool *waits, struct tz_err *err)
                          &unsent, err);
     *waits = !rc && unsent > 0;
     if (!rc && !unsent)
-        rc = empty_saves(o, &n, err);
+        rc = empty_saves(o, &n, &kept, err);
+    if (!rc && !unsent)
+        rc = mark(o, KEPT, kept ? "1" : NULL, err);
+    if (!rc && !unsent)
+        rc = forget_sheets(o, err);
     if (!rc && !unsent)
         rc = mark(o, STAGE, "pages", err);
     rc = tz_office_end(o, rc, err);
@@ -269,11 +345,15 @@ int tz_office_wipe(struct tz_office *o, struct tz_wiped *out, struct tz_err *err
 
 int tz_office_wipe_noted(struct tz_office *o, struct tz_err *err)
 {
+    char stage;
     int rc = tz_office_begin(o, err);
     if (rc)
         return rc;
-    rc = mark(o, STAGE, NULL, err);
-    if (!rc)
+    rc = marked(o, STAGE, &stage, err);
+    bool told = stage == 't'; /* else more has left since the receipt went out: all of it once more */
+    if (!rc && told)
+        rc = mark(o, STAGE, NULL, err);
+    if (!rc && told)
         rc = mark(o, OWED, NULL, err);
     return tz_office_end(o, rc, err);
 }

@@ -24,8 +24,11 @@ static uint32_t next_random(void *ctx)
 
 struct tz_office_options fx_options(struct fx *f, const struct tz_catalogue *cat)
 {
-    return (struct tz_office_options){
-        .catalogue = cat, .clock = tz_clock_fake(&f->clock), .random = next_random, .random_ctx = f};
+    return (struct tz_office_options){.catalogue = cat,
+                                      .clock = tz_clock_fake(&f->clock),
+                                      .random = next_random,
+                                      .random_ctx = f,
+                                      .imports = f->imports};
 }
 
 static void check(int rc, const struct tz_err *err)

@@ -14,6 +14,7 @@ struct fx {
     struct tz_clock_fake clock;
     uint32_t random;
     char dir[64], path[96];
+    const char *imports; /* of the next fx_reopen; NULL: none */
     struct tz_office *o;
     const struct tz_type *org;
     struct tz_arena a; /* values of the current test */

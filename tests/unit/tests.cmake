@@ -26,7 +26,7 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name step overlay save feed lost refresh renumber sync import entry why)
+foreach(name step overlay save feed wipe lost refresh renumber sync import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
