@@ -28,7 +28,7 @@
 
 #include <sqlite3.h>
 
-enum { CACHE_KIB_DEFAULT = 8192, BUSY_TIMEOUT_MS = 5000, IDLE_STMTS = 32 };
+enum { CACHE_KIB_DEFAULT = 8192, BUSY_TIMEOUT_MS = 5000, IDLE_STMTS = 128 };
 
 /* The transaction statements, prepared when first used and kept. */
 enum tx_stmt {
@@ -557,6 +557,9 @@ static int open_handle(struct tz_db *db, bool create, const struct tz_db_options
     }
     /* SQL cannot damage the file on purpose: no writable_schema, no writes to shadow tables. */
     rc = sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+    /* Plans do not look at bound values. Else a statement that may use a partial index is prepared anew at each run. */
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_QPSG, 1, (int *)NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_busy_timeout(db->handle,
                                   BUSY_TIMEOUT_MS); /* already for the first read: another may be recovering */
