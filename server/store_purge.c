@@ -18,10 +18,13 @@
  *  4. With no device in lease nothing is purged: then it is likelier that this machine's clock is wrong. Nor while a
  * recovery window is open: devices hand in again what may be about it.
  *  5. A record that others were merged into, or that was merged, is never purged: aliases are permanent.
+ *  6. How old a version is is asked anew by today's clock and rules: one that was taken for old by a clock that ran
+ * ahead, or by a shorter purge_days, is young again.
  */
 #include "log.h"
 #include "planted.h"
 #include "purge_int.h"
+#include "set.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +51,21 @@ static int lowest_in_lease(struct tz_store *s, const struct tz_purge_rules *r, t
     return rc < 0 ? rc : 0;
 }
 
+/** Is @ver, which was old enough once, that still? By the newest commit up to it whose time of receipt can be true.
+ * 1, 0, negative. */
+static int still_aged(struct tz_store *s, tz_ver ver, int64_t now, int64_t purge_ms, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_UPTO, err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)ver);
+    tz_stmt_bind_int(st, 2, now + DAY_MS);
+    int rc = tz_stmt_step(st, err);
+    bool young = rc == 1 && tz_stmt_int(st, 0) > now - purge_ms;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : !young;
+}
+
 /** Move on over commits that are old enough. A time of receipt in the future says nothing: the clock was wrong. */
 static int age(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *aged, bool *more, struct tz_err *err)
 {
@@ -55,11 +73,12 @@ static int age(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *aged,
     int64_t was = 0;
     int n = 0;
     int rc = tz_store_meta_int(s, "purge_aged", &was, err);
-    struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_COMMIT_AFTER, err);
+    int still = rc || was == 0 ? 1 : still_aged(s, (tz_ver)was, now, r->purge_ms, err);
+    struct tz_stmt *st = rc || still < 0 ? NULL : tz_store_sql(s, TZ_SQL_COMMIT_AFTER, err);
     if (!st)
-        return rc ? rc : TZ_E_DB;
-    *aged = (tz_ver)was;
-    tz_stmt_bind_int(st, 1, was);
+        return rc ? rc : still < 0 ? still : TZ_E_DB;
+    *aged = still ? (tz_ver)was : 0;
+    tz_stmt_bind_int(st, 1, (int64_t)*aged);
     tz_stmt_bind_int(st, 2, AGED_MAX);
     while ((rc = tz_stmt_step(st, err)) == 1) {
         int64_t received = tz_stmt_int(st, 1);
@@ -177,26 +196,6 @@ static int named_by_live(struct tz_store *s, const struct tz_row *row, bool *fou
     return rc;
 }
 
-static int one_row(struct tz_stmt *st, bool *found, struct tz_err *err)
-{
-    int rc = tz_stmt_step(st, err);
-    *found = *found || rc == 1;
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : 0;
-}
-
-/** A record deleted later refers to it, and may come back; cases about it do not count. */
-static int named_by_deleted(struct tz_store *s, const struct tz_row *row, tz_ver limit, bool *found, struct tz_err *err)
-{
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_TOMBSTONE_NAMES, err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)limit);
-    tz_stmt_bind_int(st, 2, s->case_type->id);
-    tz_stmt_bind_id(st, 3, &row->id);
-    return one_row(st, found, err);
-}
-
 static int merged(struct tz_store *s, const struct tz_row *row, bool *found, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_ALIAS_NAMES, err);
@@ -204,18 +203,10 @@ static int merged(struct tz_store *s, const struct tz_row *row, bool *found, str
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, row->rec.type->id);
     tz_stmt_bind_id(st, 2, &row->id);
-    return one_row(st, found, err);
-}
-
-static int needed(struct tz_store *s, const struct tz_row *row, tz_ver limit, bool *out, struct tz_err *err)
-{
-    *out = false;
-    int rc = merged(s, row, out, err);
-    if (!rc && !*out)
-        rc = named_by_live(s, row, out, err);
-    if (!rc && !*out)
-        rc = named_by_deleted(s, row, limit, out, err);
-    return rc;
+    int rc = tz_stmt_step(st, err);
+    *found = *found || rc == 1;
+    tz_stmt_reset(st);
+    return rc < 0 ? rc : 0;
 }
 
 static int drop_of_record(struct tz_store *s, enum tz_sql which, const struct tz_row *row, struct tz_err *err)
@@ -315,27 +306,157 @@ static int next_places(struct step *w, enum tz_sql which, struct tz_purge_at *at
     return 0;
 }
 
-static int purge_one(struct step *w, const struct place *p)
+/* ---- which of them nothing names ---- */
+
+/** The records a step may take away, and what was found out about each. */
+struct candidates {
+    struct step *w;
+    const struct place *p;
+    size_t n;
+    bool stays[TAKEN_MAX];
+    bool any; /* is there one that does not stay */
+};
+
+/** Somebody names the record @id. */
+static void named(struct candidates *c, struct tz_id id)
+{
+    for (size_t i = 0; i < c->n; i++)
+        c->stays[i] = c->stays[i] || tz_id_eq(c->p[i].id, id);
+}
+
+/** Every record in a list of references: ["32 hex",…]. */
+static void named_in_list(struct candidates *c, struct tz_bytes list)
+{
+    struct tz_bytes el;
+    while (tz_set_next(&list, &el)) {
+        char hex[TZ_ID_HEX + 1] = "";
+        struct tz_id id;
+        if (el.n == TZ_ID_HEX)
+            memcpy(hex, el.p, TZ_ID_HEX);
+        if (tz_id_parse(hex, &id) == 0)
+            named(c, id);
+    }
+}
+
+static void named_in_body(struct candidates *c, const struct tz_type *t, struct tz_bytes body)
+{
+    struct tz_wire_iter it = {body};
+    struct tz_wire_field w;
+    while (tz_wire_next(&it, &w) == 1) {
+        const struct tz_field *f = tz_type_field_id(t, w.number);
+        struct tz_id id;
+        if (f && f->ftype == TZ_FT_REFS)
+            named_in_list(c, w.bytes);
+        if (!f || (f->ftype != TZ_FT_REF && f->ftype != TZ_FT_REF_ANY) || w.bytes.n != TZ_ID_BYTES)
+            continue;
+        memcpy(id.b, w.bytes.p, TZ_ID_BYTES);
+        named(c, id);
+    }
+}
+
+/** A record deleted later refers to it, and may come back; cases about it do not count. One walk for all of them. */
+static int named_by_deleted(struct candidates *c)
+{
+    struct tz_store *s = c->w->s;
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_TOMBSTONE_LATER, c->w->err);
+    int rc;
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)c->w->limit);
+    tz_stmt_bind_int(st, 2, s->case_type->id);
+    while ((rc = tz_stmt_step(st, c->w->err)) == 1) {
+        const struct tz_type *t = tz_catalogue_type_id(s->cat, (uint32_t)tz_stmt_int(st, 0));
+        if (t)
+            named_in_body(c, t, tz_stmt_blob(st, 1));
+    }
+    tz_stmt_reset(st);
+    return rc;
+}
+
+static bool has_type(const struct candidates *c, uint32_t type)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (!c->stays[i] && c->p[i].type == type)
+            return true;
+    return false;
+}
+
+static int each_list(struct candidates *c, const struct tz_type *t, const struct tz_field *f)
+{
+    char sql[2 * TZ_NAME_MAX + 64];
+    struct tz_stmt st = {0};
+    (void)snprintf(sql, sizeof sql, "SELECT \"%s\" FROM \"%s\" WHERE \"%s\" IS NOT NULL", f->name, t->name, f->name);
+    int rc = tz_db_prepare(c->w->s->db, &st, sql, c->w->err);
+    while (!rc && (rc = tz_stmt_step(&st, c->w->err)) == 1) {
+        named_in_list(c, tz_stmt_blob(&st, 0));
+        rc = 0;
+    }
+    tz_stmt_finalize(&st);
+    return rc < 0 ? rc : 0;
+}
+
+/** A list of a live record names it: no index leads there, so each kind of list is walked once for all of them. */
+static int named_by_lists(struct candidates *c)
+{
+    const struct tz_catalogue *cat = c->w->s->cat;
+    int rc = 0;
+    for (size_t i = 0; i < cat->ntypes; i++)
+        for (size_t k = 0; k < cat->types[i].nfields && !rc; k++) {
+            const struct tz_field *f = &cat->types[i].fields[k];
+            if (f->ftype == TZ_FT_REFS && has_type(c, f->ref->id))
+                rc = each_list(c, &cat->types[i], f);
+        }
+    return rc;
+}
+
+/** 1 and the deleted record of @p, 0 there is none, negative. */
+static int load_deleted(struct step *w, const struct place *p, struct tz_row **row)
 {
     const struct tz_type *t = tz_catalogue_type_id(w->s->cat, p->type);
-    struct tz_row *row = NULL;
-    bool stays = true;
     tz_arena_reset(&w->a);
-    int rc = t ? 1 : 0;
-    if (rc) {
-        row = tz_arena_alloc(&w->a, sizeof *row);
-        rc = row ? tz_replica_get(w->s->rep, t, p->id, &w->a, row, w->err) : TZ_E_NOMEM;
+    *row = t ? tz_arena_alloc(&w->a, sizeof **row) : NULL;
+    if (!*row)
+        return t ? TZ_E_NOMEM : 0;
+    int rc = tz_replica_get(w->s->rep, t, p->id, &w->a, *row, w->err);
+    return rc == 1 ? (*row)->deleted : rc;
+}
+
+static int find_needed(struct candidates *c)
+{
+    struct tz_row *row = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < c->n && !rc; i++) {
+        int there = load_deleted(c->w, &c->p[i], &row);
+        rc = there < 0 ? there : 0;
+        c->stays[i] = there != 1;
+        if (there == 1)
+            rc = merged(c->w->s, row, &c->stays[i], c->w->err);
+        if (there == 1 && !rc && !c->stays[i])
+            rc = named_by_live(c->w->s, row, &c->stays[i], c->w->err);
+        c->any = c->any || !c->stays[i];
     }
-    if (rc != 1 || !row->deleted)
-        return rc < 0 ? rc : 0;
-    rc = needed(w->s, row, w->limit, &stays, w->err);
-    if (rc || stays)
-        return rc;
-    rc = tz_purge_record(w->s, row, w->err);
-    if (!rc)
-        rc = note_purged(w->s, row, w->err);
-    w->horizon = row->ver > w->horizon ? row->ver : w->horizon;
-    w->taken += !rc;
+    if (!rc && c->any)
+        rc = named_by_deleted(c);
+    return rc || !c->any ? rc : named_by_lists(c);
+}
+
+static int purge_all(struct step *w, const struct place *p, size_t n)
+{
+    struct candidates c = {.w = w, .p = p, .n = n};
+    int rc = find_needed(&c);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct tz_row *row = NULL;
+        int there = c.stays[i] ? 0 : load_deleted(w, &p[i], &row);
+        if (there < 1) {
+            rc = there;
+            continue;
+        }
+        rc = tz_purge_record(w->s, row, w->err);
+        if (!rc)
+            rc = note_purged(w->s, row, w->err);
+        w->horizon = row->ver > w->horizon ? row->ver : w->horizon;
+        w->taken += !rc;
+    }
     return rc;
 }
 
@@ -351,16 +472,22 @@ static int forget_leaving(struct step *w, const struct place *p)
     return rc;
 }
 
-static int walk(struct step *w, enum tz_sql which, int (*take)(struct step *, const struct place *),
+static int forget_all(struct step *w, const struct place *p, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = forget_leaving(w, &p[i]);
+    return rc;
+}
+
+static int walk(struct step *w, enum tz_sql which, int (*take)(struct step *, const struct place *, size_t),
                 struct tz_purge_at *at)
 {
     struct place places[TAKEN_MAX];
     size_t n = 0;
     w->taken = 0;
     int rc = at->done ? 0 : next_places(w, which, at, places, &n);
-    for (size_t i = 0; i < n && !rc; i++)
-        rc = take(w, &places[i]);
-    return rc;
+    return rc || n == 0 ? rc : take(w, places, n);
 }
 
 /* ---- a step ---- */
@@ -386,10 +513,10 @@ int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz
     int rc = find_limit(s, r, &w.limit, &aging, err);
     tz_arena_init(&w.a, STEP_ARENA_BYTES);
     if (!rc && w.limit && !aging)
-        rc = walk(&w, TZ_SQL_TOMBSTONE_WALK, purge_one, &s->purge.records);
+        rc = walk(&w, TZ_SQL_TOMBSTONE_WALK, purge_all, &s->purge.records);
     done->records = w.taken;
     if (!rc && w.limit && !aging)
-        rc = walk(&w, TZ_SQL_LEFT_WALK, forget_leaving, &s->purge.leaving);
+        rc = walk(&w, TZ_SQL_LEFT_WALK, forget_all, &s->purge.leaving);
     done->leaving = w.taken;
     tz_arena_deinit(&w.a);
     if (!rc)

@@ -184,7 +184,69 @@ static void a_connection_alone_renews_no_lease_and_progress_does(void **state)
     assert_false(tz_lease_in(&d, f->clock.wall.ms + 181 * DAY, RULES.lease_ms));
 }
 
+/** A clock that was ahead for a while made nothing older than it is. */
+static void what_a_fast_clock_took_for_old_is_young_again(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_delete(&f->d1, "organisation", id));
+    days(f, 400);
+    assert_int_equal(purge(f).records, 0); /* nobody in lease */
+    days(f, -399);
+    all_acked(f);
+    assert_int_equal(purge(f).records, 0);
+    assert_true(sx_deleted(f, "organisation", id));
+    days(f, 181);
+    all_acked(f);
+    assert_int_equal(purge(f).records, 1);
+}
+
+static void whoever_wants_to_keep_things_longer_may_say_so_later(void **state)
+{
+    struct sx *f = *state;
+    struct tz_purge_done done;
+    struct tz_purge_rules year = RULES;
+    bool more = true;
+    year.purge_ms = 365 * DAY;
+    struct tz_id id = long_dead(f, "甲公司");
+    acked(&f->d2, 1);
+    assert_int_equal(purge(f).records, 0); /* old enough, but D2 is waited for */
+    all_acked(f);
+    while (more) {
+        sx_group(f);
+        assert_int_equal(tz_store_purge(f->s, &year, &done, &more, &f->err), 0);
+        sx_commit(f);
+        assert_int_equal(done.records, 0);
+    }
+    assert_true(sx_deleted(f, "organisation", id));
+    assert_int_equal(purge(f).records, 1);
+}
+
 /* ---- what ---- */
+
+static void what_a_list_names_stays(void **state)
+{
+    struct sx *f = *state;
+    char list[64];
+    struct tz_id id = sx_create(&f->d1, "branch", "name=党支部", "branch_type=branch", "district_code=120101",
+                                "established_on=2020", NULL);
+    struct tz_id unnamed = sx_create(&f->d1, "branch", "name=又一个", "branch_type=branch", "district_code=120101",
+                                     "established_on=2020", NULL);
+    sx_see(&f->d1);
+    (void)snprintf(list, sizeof list, "audience_branches=%s", sx_hex(f, id));
+    sx_see(&f->c1);
+    (void)sx_create(&f->c1, "study_event", "event_type=preaching", "held_on=2026-01-01", "topic=学习",
+                    "audience_count=3", sx_ref(f, "host_unit", tz_store_fixed_id("unit", tz_bytes_str("GW120000"))),
+                    list, NULL);
+    sx_see(&f->d1);
+    sx_applied(sx_delete(&f->d1, "branch", id));
+    sx_applied(sx_delete(&f->d1, "branch", unnamed));
+    days(f, 181);
+    all_acked(f);
+    assert_int_equal(purge(f).records, 1);
+    assert_true(sx_deleted(f, "branch", id));
+    assert_null(sx_row(f, "branch", unnamed));
+}
 
 static void what_something_refers_to_stays(void **state)
 {
@@ -448,6 +510,9 @@ int main(void)
         T(a_revoked_device_holds_up_nothing),
         T(with_nobody_in_lease_the_clock_is_doubted),
         T(commits_stamped_by_a_clock_ten_years_fast_hold_up_nothing),
+        T(what_a_fast_clock_took_for_old_is_young_again),
+        T(whoever_wants_to_keep_things_longer_may_say_so_later),
+        T(what_a_list_names_stays),
         T(a_connection_alone_renews_no_lease_and_progress_does),
         T(what_something_refers_to_stays),
         T(a_merged_record_and_its_survivor_stay),
