@@ -50,6 +50,8 @@ TZ_MUST_USE int tz_apply_conclude(struct apply *p, struct tz_signed_result *out,
 TZ_MUST_USE int tz_apply_audit(struct apply *p);
 /** Its number is used up, its time has passed. */
 TZ_MUST_USE int tz_apply_note_judged(struct apply *p);
+/** The outcome of the whole, of p->ops. */
+enum tz_outcome tz_apply_outcome(const struct apply *p);
 /** Its answer is that it waits for @blocked_by. */
 TZ_MUST_USE int tz_apply_behind(struct apply *p, uint64_t blocked_by);
 

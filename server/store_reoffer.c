@@ -12,7 +12,8 @@
  * Invariants
  *  1. Numbers stay what they were: (device, incarnation, seq) has one result, whichever way and however often it comes.
  *  2. An op counts as it counted first: losing against what the new epoch brought is history. Only what is refused in
- * the end counts anew.
+ * the end counts anew, and what is under review now, or was: that is nothing that happened once, somebody decides about
+ * it or nobody does.
  *  3. What was made on top of lost versions and is not handed in again but new waits in the same way: its parents may
  * be on their way from other devices.
  */
@@ -148,23 +149,28 @@ int tz_reoffer_settled(struct apply *p, struct tz_signed_result *out)
     return rc ? rc : 1;
 }
 
+/** Does the answer of now count, whatever it was? */
+static bool counts_anew(enum tz_outcome was, enum tz_outcome now)
+{
+    return now == TZ_OUT_REFUSED || !is_final(was) || was == TZ_OUT_UNDER_REVIEW || now == TZ_OUT_UNDER_REVIEW;
+}
+
 void tz_reoffer_keep_outcomes(struct apply *p)
 {
-    bool refused = false;
+    bool anew = false;
     for (size_t i = 0; p->was && i < p->cs->nops; i++) {
         const struct tz_op_result *was = &p->was->ops[i];
         struct tz_op_result *now = &p->ops[i];
-        refused = refused || (now->outcome == TZ_OUT_REFUSED && was->outcome != TZ_OUT_REFUSED);
-        if (now->outcome == TZ_OUT_REFUSED || !is_final(was->outcome))
-            continue;
-        now->outcome = was->outcome;
-        if (!now->ngiven) {
+        if (now->outcome != TZ_OUT_REFUSED && is_final(was->outcome) && !now->ngiven) {
             now->given = was->given;
             now->ngiven = was->ngiven;
         }
+        anew = anew || (was->outcome != now->outcome && counts_anew(was->outcome, now->outcome));
+        if (!counts_anew(was->outcome, now->outcome))
+            now->outcome = was->outcome;
     }
-    if (p->was && !refused)
-        p->res.outcome = p->was->outcome;
+    if (p->was)
+        p->res.outcome = anew ? tz_apply_outcome(p) : p->was->outcome;
 }
 
 static bool names_lost(const struct apply *p)

@@ -221,14 +221,25 @@ void tz_apply_refuse_all(struct apply *p, size_t culprit)
     }
 }
 
+enum tz_outcome tz_apply_outcome(const struct apply *p)
+{
+    enum tz_outcome whole = p->cs->nops ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
+    for (size_t i = 0; i < p->cs->nops; i++) {
+        enum tz_outcome o = p->ops[i].outcome;
+        if (o == TZ_OUT_UNDER_REVIEW)
+            return o;
+        if (o != TZ_OUT_REFUSED && whole != TZ_OUT_SUPERSEDED)
+            whole = o == TZ_OUT_SUPERSEDED ? o : TZ_OUT_APPLIED;
+    }
+    return whole;
+}
+
 static int judge_ops(struct apply *p)
 {
-    size_t refused = 0;
     for (size_t i = 0; i < p->cs->nops; i++) {
         p->j->was = p->was ? &p->was->ops[i] : NULL;
         if (p->j->was && p->j->was->outcome == TZ_OUT_REFUSED) { /* of an import: it stays refused */
             p->ops[i] = *p->j->was;
-            refused++;
             continue;
         }
         tz_arena_reset(p->j->a);
@@ -237,10 +248,7 @@ static int judge_ops(struct apply *p)
             rc = keep_op_result(p, i);
         if (rc)
             return rc;
-        if (p->ops[i].outcome != TZ_OUT_REFUSED)
-            continue;
-        refused++;
-        if (!p->cs->independent) {
+        if (p->ops[i].outcome == TZ_OUT_REFUSED && !p->cs->independent) {
             tz_apply_refuse_all(p, i);
             return 0;
         }
@@ -248,11 +256,7 @@ static int judge_ops(struct apply *p)
     int rc = tz_results_tell_merged(p);
     if (rc)
         return rc;
-    p->res.outcome = refused && refused == p->cs->nops ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
-    for (size_t i = 0; i < p->cs->nops && p->res.outcome != TZ_OUT_REFUSED; i++)
-        if (p->ops[i].outcome == TZ_OUT_UNDER_REVIEW ||
-            (p->ops[i].outcome == TZ_OUT_SUPERSEDED && p->res.outcome == TZ_OUT_APPLIED))
-            p->res.outcome = p->ops[i].outcome;
+    p->res.outcome = tz_apply_outcome(p);
     return 0;
 }
 

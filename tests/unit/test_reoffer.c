@@ -378,6 +378,47 @@ static void an_element_taken_out_by_who_saw_it_stays_out(void **state)
     assert_true(tz_value_is_text(row->rec.v[tz_type_field(row->rec.type, "categories")->index], "[\"support_weak\"]"));
 }
 
+/* ---- under review ---- */
+
+/** Its value does not stand: whoever brings it is told, and so is the balance. */
+static void what_goes_under_review_says_so(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
+    struct kept k = keep(&f->d1);
+    sx_group(f);
+    assert_int_equal(tz_store_device_grant(f->s, f->d1.d.number, "", "120102", 0, &f->err), 0);
+    sx_commit(f);
+    restore_with_window(f, b);
+    greet(&f->d1, f->d1.seq);
+    sx_expect(hand_in(&k), TZ_OUT_UNDER_REVIEW, 0);
+    assert_int_equal(f->res.ops[0].outcome, TZ_OUT_UNDER_REVIEW);
+    sx_text_is(f, "organisation", id, "address", "");
+    struct tz_balance account;
+    assert_int_equal(missing(f, &f->d1, &account), 0);
+    assert_int_equal(account.under_review, 1);
+}
+
+static void what_was_under_review_and_is_applied_waits_for_nobody(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    sx_see(&f->c1);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->c1, "organisation", id, "district_code=120102", NULL));
+    sx_expect(sx_set(&f->d1, "organisation", id, "address=一号", NULL), TZ_OUT_UNDER_REVIEW, 0);
+    struct kept k = keep(&f->d1);
+    restore_with_window(f, b);
+    greet(&f->d1, f->d1.seq);
+    sx_applied(hand_in(&k));
+    assert_int_equal(f->res.ops[0].outcome, TZ_OUT_APPLIED);
+    sx_text_is(f, "organisation", id, "address", "一号");
+}
+
 /* ---- waiting for the others ---- */
 
 /** d1 makes a record, fi edits it; both are undone, and fi comes first. */
@@ -609,6 +650,8 @@ int main(void)
         T(new_work_on_top_of_what_is_on_its_way_saw_it),
         T(a_deletion_that_had_seen_the_edit_stands),
         T(an_element_taken_out_by_who_saw_it_stays_out),
+        T(what_goes_under_review_says_so),
+        T(what_was_under_review_and_is_applied_waits_for_nobody),
         T(what_comes_before_its_record_waits_for_it),
         T(what_nobody_brings_gets_its_verdict_when_the_window_ends),
         T(closing_the_window_by_hand_ends_the_waiting),
