@@ -9,8 +9,9 @@
  *  2. server.db is at every moment one of the two, whole; a crash between leaves the former one, and the command may be
  * given again.
  *  3. The new epoch is above that of the backup, of the present database and of every line of the journal. Where there
- * is neither database nor journal nobody knows which epochs there were since the backup: then a random number of them
- * is left out, so that two such restores hardly ever make one epoch twice, and the administrator can name one.
+ * is no database nobody knows which epochs there were since the backup (a journal beside it may be a copy as old as
+ * that): then a random number of them is left out, so that two such restores hardly ever make one epoch twice, and the
+ * administrator can name one.
  */
 #include "restore.h"
 
@@ -211,7 +212,7 @@ static int no_line(void *ctx, const struct tz_journal_line *line)
 
 enum { GAP_LEAST = 16, GAP_MORE = 256 };
 
-/** Epochs left out where nothing but the backup is known. */
+/** Epochs left out where nothing is known of the last ones. */
 static uint32_t unknown_gap(void)
 {
     return GAP_LEAST + tz_random_u32(NULL) % GAP_MORE;
@@ -257,7 +258,8 @@ int tz_restore_run(const struct tz_restore_spec *spec, struct tz_restore_done *o
     if (rc)
         return rc;
     out->epoch = greatest(out->backup.facts.epoch, known.epoch, present) + 1;
-    if (known.epoch == 0 && present == 0 && spec->epoch == 0)
+    bool last_known = tz_datadir_has(spec->dir, DB) && (known.epoch || present);
+    if (!last_known && spec->epoch == 0)
         out->epoch += unknown_gap();
     if (spec->epoch > out->epoch)
         out->epoch = spec->epoch;

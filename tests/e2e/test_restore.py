@@ -358,6 +358,26 @@ def flip(path, at):
         f.write(bytes([byte[0] ^ 1]))
 
 
+def a_journal_that_is_a_copy_too_does_not_tell_the_last_epoch():
+    """Two restores onto bare machines from one backup and one copy of the journal: their epochs must not be one."""
+    with a_server() as (folder, server):
+        to = os.path.join(folder, "safe")
+        server.start()
+        east = office(folder, "east", server, "D_CLERK", "120101")
+        east.sync()
+        file = backup(server, "--to", to, "--with-keys")["file"]
+        shutil.copy(os.path.join(server.data, "journal"), os.path.join(to, "keys"))
+        server.kill9()
+        for _ in range(2):
+            shutil.rmtree(server.data)
+            shutil.copytree(os.path.join(to, "keys"), server.data)
+            epoch = restore(server, file).json()["epoch"]
+            w.check(epoch > 2 + 15, "an epoch that may have been before:", epoch)
+        shutil.rmtree(server.data)
+        shutil.copytree(os.path.join(to, "keys"), server.data)
+        w.check(restore(server, file, "--epoch", "7").json()["epoch"] == 7, "named by the administrator")
+
+
 def damaged_backups_are_refused_and_nothing_is_changed():
     with a_server() as (folder, server):
         server.start()
@@ -529,6 +549,7 @@ if __name__ == "__main__":
            older_generations_go_only_when_the_new_one_stands,
            keys_are_copied_only_when_asked_for,
            a_server_that_does_not_know_what_it_lost_is_refused_by_who_does,
+           a_journal_that_is_a_copy_too_does_not_tell_the_last_epoch,
            damaged_backups_are_refused_and_nothing_is_changed,
            killed_anywhere_a_restore_leaves_one_whole_database,
            a_copy_of_the_database_put_back_by_hand_is_refused,
