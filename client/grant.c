@@ -258,6 +258,8 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
     int64_t news = 0;
     rc = check_welcome(o, w, err);
     bool other_sight = !rc && o->st.welcomed && w->reads_secret != o->st.reads_secret;
+    /* without a cursor, too: what was said before the first session, under the grant that it joined with */
+    bool other_grant = !rc && strcmp(o->st.id.area, w->area) != 0;
     if (!rc) {
         take_identity(o, w);
         rc = tz_refresh_take(o, w->horizon, err); /* before anything resets a cursor for another reason */
@@ -274,10 +276,10 @@ int tz_office_welcome(struct tz_office *o, const struct tz_msg_welcome *w, struc
         rc = tz_refresh_begun(o, w->horizon, err);
     if (!rc)
         rc = write_users(o, w, err);
-    if (!rc && (gone || other_sight)) /* the latter took the cursors that would have told */
+    if (!rc && (gone || other_sight || other_grant)) /* the second took the cursors that would have told */
         rc = sweep_all(o, err);
-    if (!rc && (gone || other_sight)) /* the rest goes when what is unsent has been handed in */
-        rc = tz_wipe_owe(o, gone != 0, err);
+    if (!rc && (gone || other_sight || other_grant)) /* the rest goes when what is unsent has been handed in */
+        rc = tz_wipe_owe(o, gone || other_grant, err);
     if (!rc)
         rc = tz_wipe_sheets_again(o, err);
     if (!rc)

@@ -117,7 +117,7 @@ struct tz_cjob *tz_sync_job(struct tz_sync *s, enum tz_cjob_kind kind, const str
 void tz_sync_check_caught_up(struct tz_sync *s)
 {
     bool up = s->empty && !s->look_again && tz_sync_answered(s) && !s->renumbering && !tz_sync_wants_numbers(s);
-    if (s->state == SYNC_RUNNING && up && s->pull.len)
+    if (s->state == SYNC_RUNNING && up && s->pull_waits)
         tz_sync_send_pull(s, tz_buf_unread(&s->pull));
     if (s->state == SYNC_LEAVING && up && !s->erasing)
         tz_sync_start_erasing(s);
@@ -174,10 +174,13 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->forked = j->behind;
     s->window_open = j->window_open;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
-    if (s->state == SYNC_RUNNING && !j->refreshing)
+    if (s->state == SYNC_RUNNING && !j->refreshing) {
         tz_sync_send_pull(s, tz_buf_unread(&j->out));
-    else if (s->state == SYNC_RUNNING && tz_buf_put(&s->pull, j->out.p + j->out.pos, j->out.len - j->out.pos))
-        tz_sync_fail(s, TZ_E_NOMEM, NULL);
+    } else if (s->state == SYNC_RUNNING) {
+        s->pull_waits = true;
+        if (tz_buf_put(&s->pull, j->out.p + j->out.pos, j->out.len - j->out.pos))
+            tz_sync_fail(s, TZ_E_NOMEM, NULL);
+    }
     tz_sync_up_pump(s);
 }
 

@@ -51,7 +51,8 @@ struct tz_sync {
     tz_ver own_ver; /* greatest version of an own result */
     /* down */
     bool filling;
-    struct tz_buf pull;    /* kept back until the outbox is handed in; empty when it went out */
+    bool pull_waits;       /* for the outbox to be handed in */
+    struct tz_buf pull;    /* then; empty too where no area is granted */
     struct tz_bytes *held; /* owned */
     size_t nheld, held_cap, held_bytes;
     size_t down_jobs;

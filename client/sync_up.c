@@ -52,6 +52,7 @@ void tz_sync_send_pull(struct tz_sync *s, struct tz_bytes body)
 {
     s->io.send(s->io.ctx, TZ_MSG_PULL, TZ_LANE_DOWN, body);
     tz_buf_clear(&s->pull);
+    s->pull_waits = false;
 }
 
 void tz_sync_up_pump(struct tz_sync *s)

@@ -88,6 +88,24 @@ static void deleted_row_comes_back_when_it_is_restored(void **state)
     assert_false(row.deleted);
 }
 
+/** It saved before it ever met the server, which had moved it by then: there is no cursor that would go. */
+static void own_words_of_a_grant_that_ended_before_the_first_session_are_wiped(void **state)
+{
+    struct fx *f = *state;
+    struct tz_err err = {0};
+    struct tz_wiped w;
+    uint64_t seq = 0;
+    const char *districts[] = {"120102"};
+    assert_int_equal(tz_db_exec(tz_office_db(f->o), "DELETE FROM cursor", &err), 0);
+    (void)fx_new_org(f, "甲", &seq);
+    fx_welcome(f, "D_CLERK", "120102", districts, 1, 1);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_UNDER_REVIEW, 10, 0), 0);
+    assert_int_equal(fx_checkpoint(f, 11), 0);
+    assert_int_equal(tz_office_wipe(f->o, &w, &err), 0);
+    assert_int_equal(count(f, "SELECT count(*) FROM outbox WHERE length(raw) > 0"), 0);
+    assert_true(w.receipt);
+}
+
 static void leaving_row_is_dropped_unless_it_is_here_through_another_area(void **state)
 {
     struct fx *f = *state;
@@ -403,6 +421,7 @@ int main(void)
         T(older_row_is_passed_over),
         T(checkpoint_never_goes_back),
         T(deleted_row_comes_back_when_it_is_restored),
+        T(own_words_of_a_grant_that_ended_before_the_first_session_are_wiped),
         T(leaving_row_is_dropped_unless_it_is_here_through_another_area),
         T(removed_area_takes_its_rows_but_not_the_edits),
         T(other_right_to_read_secrets_asks_for_every_row_again),

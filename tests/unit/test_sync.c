@@ -108,7 +108,7 @@ static void deliver(struct peer *p, uint8_t type, uint16_t lane, struct tz_bytes
     tz_sync_on_frame(p->s, &f);
 }
 
-static void give_welcome(struct peer *p, tz_ver head, uint32_t push_max)
+static void give_welcome_of(struct peer *p, tz_ver head, uint32_t push_max, size_t nareas, tz_ver horizon)
 {
     struct tz_buf b;
     struct tz_area areas[2] = {{"", ""}, {"120101", ""}};
@@ -123,9 +123,10 @@ static void give_welcome(struct peer *p, tz_ver head, uint32_t push_max)
                                .incarnation = 1,
                                .device_name = "desk",
                                .role = "D_CLERK",
-                               .area = "120101",
+                               .area = nareas ? "120101" : "",
                                .areas = areas,
-                               .nareas = 2,
+                               .nareas = nareas,
+                               .horizon = horizon,
                                .users = &user,
                                .nusers = 1,
                                .head = head,
@@ -135,6 +136,11 @@ static void give_welcome(struct peer *p, tz_ver head, uint32_t push_max)
     assert_int_equal(tz_msg_put_welcome(&b, &w), 0);
     deliver(p, TZ_MSG_WELCOME, TZ_LANE_CONTROL, tz_buf_unread(&b));
     tz_buf_deinit(&b);
+}
+
+static void give_welcome(struct peer *p, tz_ver head, uint32_t push_max)
+{
+    give_welcome_of(p, head, push_max, 2, 0);
 }
 
 static void give_rows(struct peer *p)
@@ -296,6 +302,24 @@ static void outbox_goes_up_and_is_caught_up_with_its_checkpoint(void **state)
     assert_int_equal(tz_sync_counters(p->s)->rows, 1);
     assert_int_equal(tz_sync_counters(p->s)->checkpoint, 5);
     expect_silence(p);
+    peer_free(p);
+}
+
+/** Its grant has ended and the server purged meanwhile: a Pull of nothing is one all the same. */
+static void who_has_no_area_left_pulls_when_its_outbox_is_empty(void **state)
+{
+    struct fx *f = *state;
+    struct peer *p = peer_new(f, 0);
+    fx_row(f, fx_server_id(1), 10, TZ_ROW_LIVE, "120101", "甲", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    run(p);
+    (void)expect(p, TZ_MSG_HELLO);
+    give_welcome_of(p, 30, 8, 0, 20);
+    run(p);
+    assert_int_equal(expect(p, TZ_MSG_PULL).n, 0);
+    give_checkpoint(p, 30);
+    run(p);
+    assert_int_equal(expect_ack(p), 1);
     peer_free(p);
 }
 
@@ -693,6 +717,7 @@ int main(void)
         T(greeting_names_the_device_as_it_is),
         T(nothing_to_do_is_caught_up_at_once),
         T(outbox_goes_up_and_is_caught_up_with_its_checkpoint),
+        T(who_has_no_area_left_pulls_when_its_outbox_is_empty),
         T(pushes_without_results_are_bounded),
         T(results_of_released_changesets_are_taken_in),
         T(unasked_results_are_not_the_answer_to_a_push),
