@@ -128,7 +128,7 @@ int cli_run(const struct sim_options *o, char why[SIM_WHY_BYTES], size_t *nactio
     int rc = sim_run(&w, &tpl, o);
     if (rc)
         memcpy(why, w.why, SIM_WHY_BYTES);
-    else if (o->keep && o->seed % 100 == 0)
+    if (o->keep && (o->keep_any || (!rc && o->seed % 100 == 0)))
         keep(&w, o->keep);
     if (nactions)
         *nactions = w.nactions;
@@ -168,6 +168,7 @@ static int run_one(const struct args *a)
     double start = cli_cpu_s();
     o.seed = a->from;
     o.trace = a->trace;
+    o.keep_any = true;
     if (a->mask) {
         o.nmask = cli_mask_parse(a->mask, mask, sizeof mask);
         o.mask = mask;

@@ -49,6 +49,25 @@ void oracle_case_lookup(struct oracle *o, oracle_case_of_fn fn, void *ctx)
     o->case_ctx = ctx;
 }
 
+void oracle_author_lookup(struct oracle *o, oracle_author_fn fn, void *ctx)
+{
+    o->author = fn;
+    o->author_ctx = ctx;
+}
+
+void oracle_user(struct oracle *o, struct tz_id user, const char *role, const char *district)
+{
+    const struct tz_type *t = tz_catalogue_type(o->cat, "user");
+    struct oracle_row *r = ora_find(o, t, user);
+    if (!r)
+        return;
+    const struct tz_value is[] = {tz_value_text(role), district[0] ? tz_value_text(district) : tz_value_null()};
+    if (!tz_value_dup(&o->arena, is[0], &r->v[tz_type_field(t, "role")->index]) ||
+        !tz_value_dup(&o->arena, is[1], &r->v[tz_type_field(t, "district_code")->index]))
+        abort();
+    r->ver = o->head;
+}
+
 static struct oracle_row *add_row(struct oracle *o, const struct tz_type *t, struct tz_id id)
 {
     struct oracle_row *r = tz_arena_calloc(&o->arena, 1, sizeof *r);
@@ -519,6 +538,8 @@ static void release(struct oracle *o)
         const struct tz_changeset *mine = o->cs;
         o->cs = &w.cs;
         o->who = w.who;
+        if (o->author)
+            o->author(o->author_ctx, &w.cs, &o->who);
         uint64_t behind = blocked_by(o);
         if (behind) {
             waits_for(o, behind);

@@ -155,6 +155,11 @@ tz_ver oracle_head_ver(const struct oracle *o);
 /** "name=value;" with the oracle's spelling of a value; appends. */
 void oracle_spell(struct tz_buf *out, const char *name, struct tz_value v);
 /** A case's record id → its target; the server derives ids, so the checker tells. */
+typedef void (*oracle_author_fn)(void *ctx, const struct tz_changeset *cs, struct oracle_author *who);
+/** Rights of whoever made a changeset that waited, as of when it is judged; who->received_ms is that of old. */
+void oracle_author_lookup(struct oracle *o, oracle_author_fn fn, void *ctx);
+/** The administrator's: the user's record says another role and district ("" none), at the present head. */
+void oracle_user(struct oracle *o, struct tz_id user, const char *role, const char *district);
 typedef bool (*oracle_case_of_fn)(void *ctx, struct tz_id case_id, const struct tz_type **type, struct tz_id *target,
                                   const char **subject, uint32_t *generation);
 void oracle_case_lookup(struct oracle *o, oracle_case_of_fn fn, void *ctx);

@@ -121,6 +121,8 @@ struct oracle {
     tz_hlc eff_max;
     oracle_case_of_fn case_of;
     void *case_ctx;
+    oracle_author_fn author;
+    void *author_ctx;
     /* the changeset being judged */
     const struct tz_changeset *cs;
     struct oracle_author who;

@@ -153,6 +153,7 @@ static const struct {
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
     {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 12},        {SIM_ACT_WITHDRAW, 15},
     {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},   {SIM_ACT_PURGE, 4},         {SIM_ACT_ABSENCE, 6},
+    {SIM_ACT_GRANT, 5},
 };
 
 static bool is_fault(enum sim_action_kind kind)
@@ -367,6 +368,9 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_ABSENCE:
         sim_purge_absence(c, &r);
         break;
+    case SIM_ACT_GRANT:
+        sim_grants_act(c, &r);
+        break;
     case SIM_ACT_KINDS:
         break;
     }
@@ -513,6 +517,7 @@ static int start(struct sim *w, struct sim_template *tpl, const struct sim_optio
     tz_memvfs_time_set(sim_server_wall(w).ms);
     w->history = sim_history_new();
     w->oracle = oracle_new(w->cat);
+    sim_grants_init(w);
     w->server.disk = tz_memdisk_clone(tpl->server);
     if (sim_server_start(w) || make_clients(w))
         return -1;
@@ -561,6 +566,7 @@ void sim_deinit(struct sim *w)
     sim_server_stop(w);
     tz_memdisk_free(w->server.disk);
     sim_history_free(w->history);
+    sim_grants_deinit(w);
     tz_arena_deinit(&w->scratch);
     oracle_free(w->oracle);
     free(w->clients);

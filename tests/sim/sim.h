@@ -17,6 +17,7 @@
  *   sim_screen.c  what must be on a person's screen
  *   sim_damage.c  rows that change beside every rule, and their repair
  *   sim_purge.c   purging, and who was away meanwhile
+ *   sim_grants.c  grants that change, and who had which when
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
@@ -37,6 +38,7 @@ enum {
     SIM_CONNS_MAX = 256,
     SIM_FORMS_MAX = 4,
     SIM_USERS_MAX = 4,
+    SIM_AREAS_MAX = 32,
     SIM_WHY_BYTES = 1024,
 };
 
@@ -126,6 +128,7 @@ enum sim_action_kind {
     SIM_ACT_DISK_FULL,
     SIM_ACT_PURGE,
     SIM_ACT_ABSENCE,
+    SIM_ACT_GRANT,
     SIM_ACT_KINDS,
 };
 
@@ -160,8 +163,9 @@ struct sim_conn {
 
 /* ---- server ---- */
 struct sim_job {
-    struct tz_sjob *job;
-    uint64_t conn; /* handle; the session may be gone */
+    struct tz_sjob *job; /* NULL: the administrator's, which is done: @cut is cut off */
+    uint64_t conn;       /* handle; the session may be gone */
+    uint32_t cut;
 };
 struct sim_jobs {
     struct sim_job *v;
@@ -236,6 +240,7 @@ struct sim_client {
     bool checkpoint_check;
     tz_ver held_ver; /* greatest checkpoint it ever held durably */
     bool damaged;    /* rows were changed behind its back: nobody uses it until it is repaired */
+    bool hurt;       /* once: what a repair set aside stays on the disk */
     bool repairing;  /* in this session */
     bool repaired;   /* just now: to be compared */
     struct sim_form forms[SIM_FORMS_MAX];
@@ -250,9 +255,34 @@ struct sim_client {
     uint64_t acknowledged; /* greatest seq a person was told is saved */
     uint64_t judged;       /* greatest seq the oracle was fed */
     struct sim_raw raw;
-    struct tz_area areas[32];
+    char role[TZ_NAME_BYTES], area[TZ_STREET_BYTES]; /* as its folder was told; of a hand-made peer, as granted */
+    struct tz_area areas[SIM_AREAS_MAX];             /* by that */
     size_t nareas;
     bool reads_secret;
+    struct tz_area fed[SIM_AREAS_MAX], fed_before[SIM_AREAS_MAX]; /* by what the server grants it, or did until it has
+                                                                      cut it off */
+    size_t nfed, nfed_before;
+};
+
+/* ---- grants ---- */
+static const tz_ver SIM_OPEN = INT64_MAX;
+struct sim_span { /* a grant, and for which versions */
+    char role[TZ_NAME_BYTES], area[TZ_STREET_BYTES];
+    tz_ver since, until; /* SIM_OPEN: to this day */
+    int64_t wiped_ms;    /* the device says that nothing of it is left; 0 not */
+};
+struct sim_spans {
+    struct sim_span *v;
+    size_t n, cap;
+};
+struct sim_who { /* of a device and its first user */
+    struct sim_spans device, user;
+    int64_t until_ms; /* the grant ends by itself then; 0 never */
+};
+struct sim_asked { /* what the administrator asked for, and the log has not told yet */
+    uint32_t device;
+    char role[TZ_NAME_BYTES], area[TZ_STREET_BYTES];
+    int64_t until_ms;
 };
 
 /* ---- what the seed did ---- */
@@ -266,7 +296,8 @@ struct sim_client {
     X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent) \
     X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
     X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) \
-    X(refreshes) X(late_words) X(quiet_ms_max)
+    X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
+    X(late_scope) X(quiet_ms_max)
 /* clang-format on */
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
@@ -301,6 +332,7 @@ struct sim_options {
     size_t nmask;
     int planted;
     const char *keep; /* folder that the disks of every hundredth seed go into at the end; NULL: nowhere */
+    bool keep_any;    /* of this one, whatever came of it */
 };
 
 struct sim {
@@ -329,7 +361,12 @@ struct sim {
     struct sim_conn conns[SIM_CONNS_MAX];
     struct sim_record *records;
     size_t nrecords, records_cap;
-    uint32_t record_slots[16384]; /* by hash of the id: the newest there, by number + 1 */
+    uint32_t record_slots[16384];    /* by hash of the id: the newest there, by number + 1 */
+    struct sim_who who[SIM_DEVICES]; /* as tpl->devices */
+    struct {
+        struct sim_asked *v;
+        size_t n, cap;
+    } asked;
     struct oracle *oracle;
     struct sim_history *history;
     struct tz_arena scratch; /* changesets fed to the oracle live here to the end */
@@ -378,6 +415,10 @@ void sim_server_stop(struct sim *w);
 void sim_server_crash(struct sim *w, bool power);
 /** A job of nobody's, for the writer. Takes. */
 void sim_server_submit(struct sim *w, struct tz_sjob *job);
+/** The administrator's change, in a group of its own; then device @cut (0: none) is cut off. 0, or why it was not done.
+ */
+int sim_server_admin(struct sim *w, int (*change)(struct sim *w, void *ctx, struct tz_err *err), void *ctx,
+                     uint32_t cut);
 void sim_server_event(struct sim *w, const struct sim_event *e);
 /** A client reached the listener. False: nobody there. */
 bool sim_server_accept(struct sim *w, uint64_t handle);
@@ -476,6 +517,28 @@ bool sim_purge_refreshing(const struct sim_client *c);
 /** After a group: what went, and whether it might. @stepped: a step of purging was in it. */
 void sim_purge_look(struct sim *w, bool stepped);
 
+/* sim_grants.c */
+void sim_grants_init(struct sim *w);
+void sim_grants_deinit(struct sim *w);
+void sim_grants_act(struct sim_client *c, struct sim_rng *r);
+/** A client at the start of a seed. */
+void sim_grants_begin(struct sim_client *c);
+/** Its grant has run out, and the server has not looked at it since. */
+bool sim_grants_due(const struct sim_client *c);
+/** Its folder may have been told of another grant. */
+void sim_grants_told(struct sim_client *c);
+/** Rights of the author now, and when he made it; a->received_ms is there. */
+void sim_grants_author(struct sim *w, const struct sim_client *c, const struct tz_changeset *cs,
+                       struct oracle_author *a);
+/** The administrator's change has come back from the store: whoever is connected is cut off. */
+void sim_grants_cut(struct sim *w, uint32_t device);
+/* What the audit log says. */
+void sim_grants_expired(struct sim *w, struct tz_bytes name);
+void sim_grants_changed(struct sim *w, struct tz_bytes name);
+void sim_grants_wiped(struct sim *w, uint32_t device, tz_ver ver);
+/** The server was down: what is not in the log by now did not happen. */
+void sim_grants_forget_asked(struct sim *w);
+
 /* sim_permute.c */
 /** Changesets that share nothing, committed in two orders, give the same rows. 0, or -1 with @why. */
 int sim_permute(struct sim_template *tpl, uint64_t seed, char why[SIM_WHY_BYTES]);
@@ -498,6 +561,10 @@ bool sim_check_has_all(const struct sim_client *c, tz_ver checkpoint);
 void sim_check_safe(struct sim *w);
 /** Everything is quiet. @settled: what hung was withdrawn, so the view must equal the confirmed state. */
 void sim_check_end(struct sim *w, bool settled);
+struct sim_client *sim_client_of(struct sim *w, uint32_t device);
+/** By what its folder was told. */
 bool sim_may_read(const struct sim_client *c, const struct tz_area *a);
+/** By what the server grants it. */
+bool sim_may_be_sent(const struct sim_client *c, const struct tz_area *a);
 
 #endif

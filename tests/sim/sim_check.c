@@ -245,6 +245,15 @@ static void compare_case(struct sim *w, const struct tz_row *row)
     compare_candidates(w, row, o, what);
 }
 
+/** A changeset that waited is judged with the rights of the day. */
+static void author_now(void *ctx, const struct tz_changeset *cs, struct oracle_author *who)
+{
+    struct sim *w = ctx;
+    const struct sim_client *c = sim_client_of(w, cs->device);
+    if (c)
+        sim_grants_author(w, c, cs, who);
+}
+
 /** The oracle asks what a case id means; the server derives them. */
 static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, struct tz_id *target, const char **subject,
                     uint32_t *generation)
@@ -264,7 +273,7 @@ static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, str
 
 /* ---- after a commit ---- */
 
-static struct sim_client *client_of(struct sim *w, uint32_t device)
+struct sim_client *sim_client_of(struct sim *w, uint32_t device)
 {
     for (size_t i = 0; i < w->nclients; i++)
         if (w->clients[i].dev->number == device)
@@ -277,7 +286,9 @@ static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq
     return seq && seq <= c->nsaved && c->saved[seq - 1].seq == seq ? &c->saved[seq - 1] : NULL;
 }
 
-struct entry { /* of the audit log, about a changeset; incarnation 0: an incident of the server's own, or a purge */
+enum entry_kind { CHANGESET, INCIDENT, PURGE, GRANT, GRANT_ENDED, WIPED };
+struct entry { /* of the audit log */
+    enum entry_kind kind;
     unsigned device, incarnation;
     unsigned long long seq, ver;
     int outcome;
@@ -290,7 +301,7 @@ struct entries {
     size_t n, cap;
 };
 
-static int64_t number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt)
+int64_t sim_number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt)
 {
     struct tz_err err = {0};
     struct tz_stmt st = {0};
@@ -308,28 +319,9 @@ static int64_t number(struct sim *w, const char *sql, int64_t a, int64_t b, int6
     return out;
 }
 
-/** Role and area of whoever made it, as enrolled. */
-static struct oracle_author author_of(struct sim *w, const struct sim_client *c, struct tz_id user)
+tz_hlc sim_eff_max(struct sim *w, tz_ver ver)
 {
-    struct oracle_author a = {0};
-    for (size_t i = 0; i < w->tpl->ndevices; i++) {
-        const struct sim_device *d = &w->tpl->devices[i];
-        bool within = strcmp(c->dev->area, "120000") == 0 || strncmp(d->area, c->dev->area, strlen(c->dev->area)) == 0;
-        const struct tz_role *of = tz_catalogue_role(w->cat, d->role);
-        const struct tz_role *on = tz_catalogue_role(w->cat, c->dev->role);
-        bool fits = (of->editor == 0 || of->editor == on->editor) && (on->reads_secret || !of->reads_secret) &&
-                    (on->supervises || !of->supervises);
-        if (!tz_id_eq(d->users[0], user) || !within || !fits)
-            continue;
-        a.known = true;
-        a.role = of;
-        a.city = strcmp(d->area, "120000") == 0;
-        if (!a.city)
-            memcpy(a.area.district, d->area, 6);
-        if (strlen(d->area) == 9)
-            memcpy(a.area.street, d->area, 9);
-    }
-    return a;
+    return (tz_hlc)sim_number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)ver, 0, 0);
 }
 
 static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
@@ -342,22 +334,21 @@ static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const st
         sim_fail(w, "the server judged %s seq %" PRIu64 ", which was never saved", c->dev->name, seq);
         return;
     }
-    struct oracle_author who = author_of(w, c, cs->user);
-    who.past = (struct oracle_rights){who.known, who.role, who.area, who.city};
-    who.past_until = INT64_MAX;
-    who.received_ms = number(w, "SELECT received_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
-                             (int64_t)seq, sim_server_wall(w).ms);
-    who.offset_ms = number(w, "SELECT offset_ms FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0);
-    who.offset_ms = number(w, "SELECT offset_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number, (int64_t)seq,
-                           who.offset_ms);
+    struct oracle_author who = {0};
+    who.received_ms = sim_number(w, "SELECT received_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
+                                 (int64_t)seq, sim_server_wall(w).ms);
+    who.offset_ms = sim_number(w, "SELECT offset_ms FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0);
+    who.offset_ms = sim_number(w, "SELECT offset_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
+                               (int64_t)seq, who.offset_ms);
     for (size_t i = 0; i < e->n; i++) {
-        if (e->v[i].device != c->dev->number || e->v[i].seq != seq)
+        if (e->v[i].kind != CHANGESET || e->v[i].device != c->dev->number || e->v[i].seq != seq)
             continue;
         who.received_ms = e->v[i].received_ms;
         if (e->v[i].ver)
             who.offset_ms =
-                number(w, "SELECT offset_ms FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e->v[i].ver, 0, 0);
+                sim_number(w, "SELECT offset_ms FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e->v[i].ver, 0, 0);
     }
+    sim_grants_author(w, c, cs, &who);
     oracle_apply(w->oracle, &who, cs, &first);
     c->judged = seq;
 }
@@ -366,6 +357,24 @@ static void feed_up_to(struct sim *w, struct sim_client *c, uint64_t seq, const 
 {
     while (!w->failed && c->judged < seq)
         feed_one(w, c, c->judged + 1, e);
+}
+
+/** False: of no kind that matters here. */
+static bool entry_read(const char *meta, struct entry *x)
+{
+    if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x->device,
+               &x->incarnation, &x->seq, &x->outcome, &x->ver, &x->received_ms) == 6)
+        return true;
+    *x = (struct entry){.kind = INCIDENT};
+    if (sscanf(meta, "incident device=%u ver=%llu", &x->device, &x->ver) == 2)
+        return true;
+    *x = (struct entry){.kind = WIPED};
+    if (sscanf(meta, "wiped device=%u ver=%llu", &x->device, &x->ver) == 2)
+        return true;
+    *x = (struct entry){.kind = strcmp(meta, "device grant") == 0    ? GRANT
+                                : strcmp(meta, "grant expired") == 0 ? GRANT_ENDED
+                                                                     : PURGE};
+    return x->kind != PURGE || strncmp(meta, "purge ", 6) == 0;
 }
 
 static void read_entries(struct sim *w, struct entries *e)
@@ -383,12 +392,8 @@ static void read_entries(struct sim *w, struct entries *e)
         struct tz_bytes body = tz_stmt_blob(&st, 2);
         w->server.audit_seen = (uint64_t)tz_stmt_int(&st, 0);
         rc = 0;
-        if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x.device,
-                   &x.incarnation, &x.seq, &x.outcome, &x.ver, &x.received_ms) != 6) {
-            x = (struct entry){0};
-            if (sscanf(meta, "incident device=%u ver=%llu", &x.device, &x.ver) != 2 && strncmp(meta, "purge ", 6) != 0)
-                continue;
-        }
+        if (!entry_read(meta, &x))
+            continue;
         x.body = malloc(body.n ? body.n : 1);
         if (e->n == e->cap) {
             e->cap = e->cap ? e->cap * 2 : 16;
@@ -421,32 +426,51 @@ static void check_entry(struct sim *w, struct sim_client *c, const struct entry 
         sim_fail(w, "the audit log has other bytes of %s seq %llu than were saved", c->dev->name, x->seq);
 }
 
+static void take_changeset(struct sim *w, const struct entries *e, const struct entry *x)
+{
+    struct sim_client *c = sim_client_of(w, x->device);
+    if (!c)
+        sim_fail(w, "a changeset of device %u, which is not there", x->device);
+    else if (x->outcome != TZ_OUT_WITHDRAWN)
+        feed_up_to(w, c, x->seq, e);
+    if (c)
+        check_entry(w, c, x);
+}
+
+static void take_entry(struct sim *w, const struct entries *e, const struct entry *x)
+{
+    switch (x->kind) {
+    case CHANGESET:
+        take_changeset(w, e, x);
+        break;
+    case INCIDENT: /* it takes a version and touches nothing the oracle knows */
+        oracle_head(w->oracle, x->ver, sim_eff_max(w, x->ver));
+        break;
+    case PURGE:
+        sim_purge_look(w, true);
+        break;
+    case GRANT:
+        sim_grants_changed(w, tz_bytes_of(x->body, x->nbody));
+        break;
+    case GRANT_ENDED:
+        sim_grants_expired(w, tz_bytes_of(x->body, x->nbody));
+        break;
+    case WIPED:
+        sim_grants_wiped(w, x->device, x->ver);
+        break;
+    }
+}
+
 static void feed_oracle(struct sim *w)
 {
     struct entries e = {0};
     read_entries(w, &e);
     for (size_t i = 0; i < e.n && !w->failed; i++) {
-        struct sim_client *c = client_of(w, e.v[i].device);
-        if (e.v[i].incarnation == 0 && e.v[i].ver == 0) {
-            sim_purge_look(w, true);
-            continue;
-        }
-        if (e.v[i].incarnation == 0) { /* it takes a version and touches nothing the oracle knows */
-            oracle_head(
-                w->oracle, e.v[i].ver,
-                (tz_hlc)number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e.v[i].ver, 0, 0));
-            continue;
-        }
-        if (!c)
-            sim_fail(w, "a changeset of device %u, which is not there", e.v[i].device);
-        else if (e.v[i].outcome != TZ_OUT_WITHDRAWN)
-            feed_up_to(w, c, e.v[i].seq, &e);
-        if (c)
-            check_entry(w, c, &e.v[i]);
+        take_entry(w, &e, &e.v[i]);
     }
     for (size_t i = 0; i < w->nclients && !w->failed; i++) {
         int64_t last =
-            number(w, "SELECT last_seq FROM device WHERE number=?1 AND ?2=?2", w->clients[i].dev->number, 0, 0);
+            sim_number(w, "SELECT last_seq FROM device WHERE number=?1 AND ?2=?2", w->clients[i].dev->number, 0, 0);
         feed_up_to(w, &w->clients[i], (uint64_t)last, &e);
     }
     for (size_t i = 0; i < e.n; i++)
@@ -460,7 +484,7 @@ static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
     struct tz_err err = {0};
     struct tz_stmt st = {0};
     struct tz_result r;
-    const char *who = client_of(w, o->device)->dev->name;
+    const char *who = sim_client_of(w, o->device)->dev->name;
     if (oracle_outcome_of(w->oracle, o->device, o->incarnation, o->seq) != o)
         return; /* a later one of the same changeset follows */
     int rc = tz_db_prepare(tz_store_db(w->server.store), &st,
@@ -509,6 +533,8 @@ static void take_row(struct sim *w, const struct tz_row *row)
         w->n.cases_opened += !was;
     if (is_case)
         w->n.late_words += tz_value_is_text(case_value(&row->rec, "kind"), "purged");
+    if (is_case)
+        w->n.late_scope += !was && tz_value_is_text(case_value(&row->rec, "kind"), "late_scope");
     w->n.area_moves += was && !tz_area_eq(&was->v[was->n - 1].area, &row->area);
     w->n.revived += was && was->v[was->n - 1].deleted && !row->deleted;
     sim_remember(w, row);
@@ -600,15 +626,15 @@ static void look_at_oracle(struct sim *w)
 static void first_look(struct sim *w)
 {
     oracle_case_lookup(w->oracle, case_of, w);
+    oracle_author_lookup(w->oracle, author_now, w);
     sim_purge_look(w, false);
     look_at_changes(w);
     w->history->seeded = true;
     w->server.ver_seen = tz_store_head(w->server.store);
-    w->server.audit_seen = (uint64_t)number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
+    w->server.audit_seen = (uint64_t)sim_number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
     for (int64_t ver = 0; /* what an edit saw may be any of them */
-         (ver = number(w, "SELECT min(ver) FROM commit_log WHERE ver>?1 AND ?2=?2", ver, 0, 0)) != 0;)
-        oracle_head(w->oracle, (tz_ver)ver,
-                    (tz_hlc)number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", ver, 0, 0));
+         (ver = sim_number(w, "SELECT min(ver) FROM commit_log WHERE ver>?1 AND ?2=?2", ver, 0, 0)) != 0;)
+        oracle_head(w->oracle, (tz_ver)ver, sim_eff_max(w, (tz_ver)ver));
 }
 
 void sim_check_commits(struct sim *w)
@@ -618,7 +644,7 @@ void sim_check_commits(struct sim *w)
         first_look(w);
         return;
     }
-    uint64_t audit = (uint64_t)number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
+    uint64_t audit = (uint64_t)sim_number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
     if (audit < w->server.audit_seen || tz_store_head(w->server.store) < w->server.ver_seen)
         sim_fail(w, "P1: the server forgot commits: audit %" PRIu64 " after %" PRIu64, audit, w->server.audit_seen);
     if (w->failed || audit == w->server.audit_seen)

@@ -3,7 +3,7 @@
  * The end of a seed: nothing acknowledged is missing, every balance adds up, every replica equals its part of the
  * server, digests agree, the log is whole, and no disk holds what its device may not read.
  */
-#include "sim.h"
+#include "sim_check_int.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -122,7 +122,7 @@ static void check_view(struct sim *w, struct sim_client *c)
 
 /* ---- what is on the disk ---- */
 
-static void scan_file(struct sim_client *c, const char *name)
+static void scan_file(struct sim_client *c, const char *name, const bool *keeps)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(TZ_MEMVFS_NAME);
     char path[128];
@@ -135,23 +135,30 @@ static void scan_file(struct sim_client *c, const char *name)
     if (!f || !bytes)
         abort();
     if (vfs->xOpen(vfs, tz_memdisk_path(c->disk, name, path, sizeof path), f, flags, NULL) == SQLITE_OK) {
-        if (f->pMethods->xRead(f, bytes, (int)size, 0) == SQLITE_OK)
+        if (f->pMethods->xRead(f, bytes, (int)size, 0) == SQLITE_OK) {
             sim_check_taint(c, tz_bytes_of(bytes, (size_t)size), "the disk");
+            if (keeps)
+                sim_wiped_check(c, keeps, tz_bytes_of(bytes, (size_t)size), name);
+        }
         f->pMethods->xClose(f);
     }
     free(bytes);
     free(f);
 }
 
-static void check_disk(struct sim_client *c)
+/** @settled: nothing hangs, and everything that left is wiped. */
+static void check_disk(struct sim_client *c, bool settled)
 {
+    bool *keeps = settled ? sim_wiped_expect(c) : NULL;
+    c->w->n.wiped_searched += settled;
     tz_sync_free(c->sync);
     c->sync = NULL;
     tz_office_close(c->office);
     c->office = NULL;
     c->up = false;
-    scan_file(c, "office.db");
-    scan_file(c, "office.db-wal");
+    scan_file(c, "office.db", keeps);
+    scan_file(c, "office.db-wal", keeps);
+    free(keeps);
 }
 
 /** The sums of a device at any moment, and that what it was told is saved is there. */
@@ -192,7 +199,7 @@ void sim_check_safe(struct sim *w)
         struct sim_client *c = &w->clients[i];
         if (c->office && c->up && !tz_memdisk_is_off(c->disk)) {
             check_office(w, c);
-            check_disk(c);
+            check_disk(c, false);
         }
     }
 }
@@ -211,6 +218,23 @@ static void check_cases(struct sim *w)
     check_server(w);
 }
 
+static int note_hanging(void *ctx, const struct tz_outbox_entry *e)
+{
+    (void)e;
+    *(bool *)ctx = true;
+    return 0;
+}
+
+/** Where nothing is granted nobody can take anything back, either. */
+static bool must_hang(struct sim_client *c)
+{
+    struct tz_err err = {0};
+    bool hangs = false;
+    if (c->area[0] == '\0' && tz_office_outbox_each(c->office, true, note_hanging, &hangs, &err))
+        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+    return hangs;
+}
+
 void sim_check_end(struct sim *w, bool settled)
 {
     check_cases(w);
@@ -223,10 +247,11 @@ void sim_check_end(struct sim *w, bool settled)
         sim_check_checkpoint(c);
         if (!settled)
             continue;
-        check_view(w, c);
+        if (!must_hang(c))
+            check_view(w, c);
         check_digest(w, c);
     }
     for (size_t i = 0; i < w->nclients && settled && !w->failed; i++)
         if (w->clients[i].office)
-            check_disk(&w->clients[i]);
+            check_disk(&w->clients[i], !w->clients[i].hurt && !must_hang(&w->clients[i]));
 }

@@ -17,7 +17,8 @@ struct past {
     struct tz_id id;
     struct snapshot *v;
     size_t n, cap;
-    tz_ver purged; /* the deletion that was purged last, of one that the oracle does not know; 0 none was */
+    tz_ver purged;       /* the deletion that was purged last, of one that the oracle does not know; 0 none was */
+    struct tz_id speaks; /* whose words it carries: its own id, of a case about what is to be made that of the latter */
 };
 struct open_ref { /* to what was not in the history when its record was looked at */
     const struct tz_type *type;
@@ -45,6 +46,15 @@ const struct snapshot *sim_at_version(const struct past *p, tz_ver ver);
 void sim_remember(struct sim *w, const struct tz_row *row);
 /** Whoever may read the record where it is now may hold its markers from now on. */
 void sim_note_readers(struct sim *w, const struct tz_row *row);
+/** The same of one that did not change, when somebody may read more than before. */
+void sim_note_again(struct sim *w, const struct past *p);
+/** What a query of one number says; @dflt: nothing. */
+int64_t sim_number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt);
+/** As the server's commit log has it. */
+tz_hlc sim_eff_max(struct sim *w, tz_ver ver);
+/** By record: may its words be on @c's disk when everything that left is wiped? Freed by the caller. */
+bool *sim_wiped_expect(struct sim_client *c);
+void sim_wiped_check(struct sim_client *c, const bool *keeps, struct tz_bytes bytes, const char *where);
 
 /** References of a changed row; those that lead nowhere wait for the end of the group. */
 void sim_refs_note(struct sim *w, const struct tz_row *row);

@@ -82,8 +82,10 @@ static void on_event(void *ctx, enum tz_sync_event e)
 {
     struct sim_client *c = ctx;
     sim_trace(c->w, "  %u event %d", c->index, (int)e);
-    if (e == TZ_SYNC_WELCOMED)
+    if (e == TZ_SYNC_WELCOMED) {
         c->w->n.refreshes += sim_purge_refreshing(c);
+        sim_grants_told(c);
+    }
     if (e == TZ_SYNC_CHECKPOINT) {
         c->w->n.checkpoints++;
         c->checkpoint_check = true;
@@ -244,6 +246,7 @@ static int open_office(struct sim_client *c)
         return -1;
     }
     c->up = true;
+    sim_grants_told(c);
     sim_client_record(c, 0);
     sim_client_emptied(c);
     return sim_client_power(c) ? -1 : 0;
@@ -315,7 +318,7 @@ static void keep(struct sim_client *c, uint64_t seq, struct tz_bytes raw, bool a
 static void take_emptied(struct sim_client *c, uint64_t seq, struct tz_bytes raw, size_t nops)
 {
     struct sim_saved *s = seq && seq <= c->nsaved ? &c->saved[seq - 1] : NULL;
-    if (!s || tz_bytes_eq(raw, tz_bytes_of(s->raw, s->n)))
+    if (!s || raw.n == 0 || tz_bytes_eq(raw, tz_bytes_of(s->raw, s->n))) /* wiped since, or as it was */
         return;
     free(s->raw);
     s->raw = malloc(raw.n);
@@ -401,31 +404,6 @@ void sim_client_event(struct sim *w, const struct sim_event *e)
 
 /* ---- life ---- */
 
-static void set_areas(struct sim_client *c)
-{
-    c->areas[c->nareas++] = (struct tz_area){0};
-    struct tz_area own = {0};
-    if (strcmp(c->dev->area, "120000") == 0) {
-        struct tz_area office = {.district = "120000"}; /* what no single district may see */
-        c->areas[c->nareas++] = office;
-        for (size_t i = 0; i < c->w->cat->nrows; i++) {
-            const struct tz_shipped_row *row = &c->w->cat->rows[i];
-            const struct tz_field *level = tz_type_field(row->type, "level");
-            const struct tz_field *code = tz_type_field(row->type, "code");
-            if (strcmp(row->type->name, "division") != 0 || !tz_value_is_text(row->values[level->index], "district"))
-                continue;
-            struct tz_area a = {0};
-            memcpy(a.district, row->values[code->index].p, 6);
-            c->areas[c->nareas++] = a;
-        }
-        return;
-    }
-    memcpy(own.district, c->dev->area, 6);
-    if (strlen(c->dev->area) == 9)
-        memcpy(own.street, c->dev->area, 9);
-    c->areas[c->nareas++] = own;
-}
-
 int sim_client_init(struct sim *w, unsigned index, struct sim_device *d)
 {
     struct sim_client *c = &w->clients[index];
@@ -438,9 +416,7 @@ int sim_client_init(struct sim *w, unsigned index, struct sim_device *d)
         c->skew_ms = (int64_t)sim_below(&r, 7200000) - 3600000;
     if (sim_chance(&r, 8))
         c->skew_ms = sim_chance(&r, 50) ? INT64_C(315360000000) : INT64_C(-315360000000);
-    set_areas(c);
-    const struct tz_role *role = tz_catalogue_role(w->cat, d->role);
-    c->reads_secret = role->reads_secret;
+    sim_grants_begin(c);
     sim_client_connect_later(c, (int64_t)sim_below(&r, 5000));
     if (d->raw) {
         c->up = true;
@@ -484,5 +460,6 @@ bool sim_client_quiet(struct sim_client *c)
                    c->dev->name, c->up, c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs, c->damaged,
                    (unsigned long long)st.unsent_changesets, st.filling, (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);
-    return idle && !c->damaged && st.unsent_changesets == 0 && !st.filling && sim_check_has_all(c, st.checkpoint);
+    return idle && !c->damaged && !sim_grants_due(c) && st.unsent_changesets == 0 && !st.filling &&
+           sim_check_has_all(c, st.checkpoint);
 }

@@ -105,6 +105,7 @@ void sim_damage_act(struct sim_client *c, struct sim_rng *r)
         return;
     if (tz_office_status(c->office, &st, &err) || st.filling || st.checkpoint == 0)
         return;
+    c->hurt = true;
     c->damaged = true; /* whatever of it becomes durable */
     int rc = tz_db_begin_immediate(tz_office_db(c->office), &err);
     if (!rc) {

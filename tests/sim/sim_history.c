@@ -121,15 +121,6 @@ const struct snapshot *sim_at_version(const struct past *p, tz_ver ver)
 
 /* ---- who may read what ---- */
 
-bool sim_may_read(const struct sim_client *c, const struct tz_area *a)
-{
-    for (size_t i = 0; i < c->nareas; i++)
-        if (strcmp(c->areas[i].district, a->district) == 0 &&
-            (c->areas[i].street[0] == '\0' || strcmp(c->areas[i].street, a->street) == 0))
-            return true;
-    return false;
-}
-
 /** A case about a record that does not exist carries what it would be: the id of that, else of the row itself. */
 static struct tz_id stands_for(const struct tz_row *row)
 {
@@ -142,17 +133,30 @@ static struct tz_id stands_for(const struct tz_row *row)
     return id;
 }
 
-void sim_note_readers(struct sim *w, const struct tz_row *row)
+static void note_readers(struct sim *w, struct tz_id id, const struct tz_area *area)
 {
     enum { PARTS_MAX = 256 };
-    struct tz_id parts[PARTS_MAX] = {stands_for(row)};
+    struct tz_id parts[PARTS_MAX] = {id};
     size_t n = w->oracle ? oracle_parts(w->oracle, parts[0], parts, PARTS_MAX) : 1;
     uint64_t readers = 0;
     for (size_t k = 0; k < w->nclients; k++)
-        readers |= (uint64_t)sim_may_read(&w->clients[k], &row->area) << k;
-    for (size_t p = 0; p < n; p++)
+        readers |= (uint64_t)sim_may_be_sent(&w->clients[k], area) << k;
+    for (size_t p = 0; p < n && readers; p++)
         for (struct sim_record *r = sim_record_of(w, parts[p]); r; r = sim_record_next(w, r))
             r->readers |= readers;
+}
+
+void sim_note_readers(struct sim *w, const struct tz_row *row)
+{
+    struct past *p = sim_past_of(w->history, row->rec.type, row->id, true);
+    p->speaks = stands_for(row);
+    note_readers(w, p->speaks, &row->area);
+}
+
+void sim_note_again(struct sim *w, const struct past *p)
+{
+    if (p->n)
+        note_readers(w, p->speaks, &p->v[p->n - 1].area);
 }
 
 /** "MK000123" and four hex digits that follow from the number: leftovers in free pages of a database do not fake it. */
@@ -188,20 +192,72 @@ static bool may_know(const struct sim_client *c, const struct sim_record *r)
     return false;
 }
 
+/** The number of the next marker from *@at on, which moves behind it; false: there is none. */
+static bool next_marker(struct tz_bytes bytes, size_t *at, unsigned *number)
+{
+    const uint8_t *end = bytes.p + bytes.n;
+    const uint8_t *p = bytes.p + *at;
+    bool found = false;
+    while (bytes.p && !found && end - p > 12 && (p = memchr(p, 'M', (size_t)(end - p) - 12)) != NULL) {
+        found = marker_at(p, number);
+        *at = (size_t)(++p - bytes.p);
+    }
+    return found;
+}
+
 void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *where)
 {
-    const uint8_t *p = bytes.p;
-    const uint8_t *end = bytes.p + bytes.n;
+    size_t at = 0;
     unsigned number;
-    while (p && end - p > 12 && (p = memchr(p, 'M', (size_t)(end - p) - 12)) != NULL) {
-        if (marker_at(p, &number) && number < c->w->nrecords) {
-            const struct sim_record *r = &c->w->records[number];
-            if (!may_know(c, r))
-                sim_fail(c->w, "P6: %s of %s carries the marker of record %u (%s of %s), which it never could read",
-                         where, c->dev->name, number, r->type->name, c->w->clients[r->maker].dev->name);
-        }
-        p++;
+    while (next_marker(bytes, &at, &number)) {
+        const struct sim_record *r = number < c->w->nrecords ? &c->w->records[number] : NULL;
+        if (r && !may_know(c, r))
+            sim_fail(c->w, "P6: %s of %s carries the marker of record %u (%s of %s), which it never could read", where,
+                     c->dev->name, number, r->type->name, c->w->clients[r->maker].dev->name);
     }
+}
+
+/* ---- what may be left on a disk ---- */
+
+static void keep_record(struct sim *w, struct tz_id id, bool *keeps, bool to)
+{
+    for (struct sim_record *r = sim_record_of(w, id); r; r = sim_record_next(w, r))
+        keeps[r - w->records] = to;
+}
+
+bool *sim_wiped_expect(struct sim_client *c)
+{
+    enum { PARTS_MAX = 256 };
+    struct sim *w = c->w;
+    struct tz_office_status st;
+    struct tz_err err = {0};
+    bool *keeps = malloc(w->nrecords + 1);
+    if (!keeps)
+        abort();
+    if (tz_office_status(c->office, &st, &err))
+        sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
+    memset(keeps, 1, w->nrecords + 1); /* what never came to be is nobody's but its maker's */
+    for (size_t i = 0; i < w->history->n; i++)
+        keep_record(w, w->history->v[i].speaks, keeps, false);
+    for (size_t i = 0; i < w->history->n; i++) {
+        const struct past *p = &w->history->v[i];
+        const struct snapshot *s = sim_at_version(p, st.checkpoint);
+        struct tz_id parts[PARTS_MAX];
+        size_t n = s && sim_may_read(c, &s->area) ? oracle_parts(w->oracle, p->speaks, parts, PARTS_MAX) : 0;
+        for (size_t k = 0; k < n; k++)
+            keep_record(w, parts[k], keeps, true);
+    }
+    return keeps;
+}
+
+void sim_wiped_check(struct sim_client *c, const bool *keeps, struct tz_bytes bytes, const char *where)
+{
+    size_t at = 0;
+    unsigned number;
+    while (next_marker(bytes, &at, &number))
+        if (number < c->w->nrecords && !keeps[number])
+            sim_fail(c->w, "P6: %s still has the marker of record %u (%s) in %s, which it may not read any more",
+                     c->dev->name, number, c->w->records[number].type->name, where);
 }
 
 /* ---- a client's confirmed state ---- */
@@ -244,6 +300,7 @@ void sim_check_checkpoint(struct sim_client *c)
     struct comparing x = {.c = c};
     uint64_t expected = 0;
     int rc = tz_office_status(c->office, &st, &err);
+    sim_grants_told(c);
     if (rc || st.filling || st.checkpoint == 0)
         return;
     w->n.checkpoints_checked++;

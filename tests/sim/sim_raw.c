@@ -102,7 +102,8 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
         struct tz_msg_error e;
         tz_arena_init(&a, 65536);
         if (tz_msg_read_error(f->body, &a, &e, &err) == 0 && e.fatal && e.code != TZ_E_TIMEOUT &&
-            (e.code != TZ_E_SERVER_TROUBLE || !c->w->n.disk_full) && e.code != TZ_E_DRAINING)
+            e.code != TZ_E_GRANT_CHANGED && (e.code != TZ_E_SERVER_TROUBLE || !c->w->n.disk_full) &&
+            e.code != TZ_E_DRAINING)
             sim_fail(c->w, "%s was told %d %s", c->dev->name, e.code, e.nargs ? e.args[0] : "");
         tz_arena_deinit(&a);
     } else if (f->type == TZ_MSG_PING) {
@@ -163,7 +164,7 @@ static void make_create(struct making *m)
         if (!keep_out && (f->required == TZ_REQ_SAVE ? sim_chance(m->r, 97) : sim_chance(m->r, 25)))
             in->v[i] = sim_value(w, m->r, f, m->a, rec);
         if (t->district_field == (int)i && sim_chance(m->r, 90))
-            in->v[i] = tz_value_textn(m->c->dev->area, 6);
+            in->v[i] = tz_value_textn(m->c->area, 6);
     }
     m->ops[m->nops++] = (struct tz_op){.kind = t->append != sim_chance(m->r, 2) ? TZ_OP_APPEND : TZ_OP_CREATE,
                                        .type = t->id,
@@ -264,8 +265,8 @@ static bool make_ledger(struct making *m)
     struct tz_record *note = tz_arena_calloc(m->a, 1, sizeof *note);
     bool names[TZ_FIELDS_MAX] = {false};
     struct sim_stepping x;
-    if (sim_chance(m->r, 30) || !sim_ledger_step(w, m->r, m->c->dev->area, &x)) {
-        if (!sim_ledger_open(w, m->r, m->c->dev->area, (unsigned)w->nrecords, m->a, in))
+    if (sim_chance(m->r, 30) || !sim_ledger_step(w, m->r, m->c->area, &x)) {
+        if (!sim_ledger_open(w, m->r, m->c->area, (unsigned)w->nrecords, m->a, in))
             return false;
         struct tz_id id = new_id(m);
         (void)sim_record_add(w, t, id, m->c->index);
@@ -309,7 +310,7 @@ static void make_op(struct making *m)
         ;
     else if (sim_chance(m->r, strcmp(target->type->name, "weak_case") == 0 ? 70 : 2))
         make_elements(m, target);
-    else if (tz_catalogue_role(w->cat, m->c->dev->role)->supervises && sim_chance(m->r, 15))
+    else if (tz_catalogue_role(w->cat, m->c->role)->supervises && sim_chance(m->r, 15))
         make_merge(m, target);
     else if (pick < 6)
         make_set(m, target, number);

@@ -43,7 +43,7 @@ static struct sim_job jobs_take(struct sim_jobs *l, size_t i)
 static void jobs_drop(struct sim_jobs *l)
 {
     for (size_t i = 0; i < l->n; i++)
-        tz_sjob_free(l->v[i].job);
+        tz_sjob_free(l->v[i].job); /* NULL: the administrator's */
     free(l->v);
     memset(l, 0, sizeof *l);
 }
@@ -82,7 +82,7 @@ static void on_submit(void *ctx, struct tz_sjob *job)
 {
     struct session_ctx *s = ctx;
     struct sim_server *v = &s->w->server;
-    struct sim_job j = {job, s->handle};
+    struct sim_job j = {job, s->handle, 0};
     if (tz_sjob_where(job) == TZ_JOB_WRITER) {
         submit_writer(s->w, j);
         return;
@@ -93,13 +93,13 @@ static void on_submit(void *ctx, struct tz_sjob *job)
 
 void sim_server_submit(struct sim *w, struct tz_sjob *job)
 {
-    submit_writer(w, (struct sim_job){job, 0});
+    submit_writer(w, (struct sim_job){job, 0, 0});
 }
 
 /** As taizhangd does: one job that judges what was freed is under way while there is more of it. */
 static void release_more(struct sim *w)
 {
-    struct sim_job j = {NULL, 0};
+    struct sim_job j = {NULL, 0, 0};
     if (w->server.releasing || tz_sjob_release_new(&j.job))
         return;
     w->server.releasing = true;
@@ -237,6 +237,7 @@ int sim_server_start(struct sim *w)
     v->up = true;
     v->life++;
     sim_check_commits(w);
+    sim_grants_forget_asked(w);
     release_more(w);
     return w->failed ? -1 : 0;
 }
@@ -251,6 +252,8 @@ void sim_server_stop(struct sim *w)
     jobs_drop(&v->writer);
     jobs_drop(&v->reader);
     jobs_drop(&v->back);
+    for (size_t i = 0; i < w->nclients; i++)
+        w->clients[i].nfed_before = 0; /* no session is left */
     tz_replica_close(v->look);
     v->look = NULL;
     tz_store_close(v->store);
@@ -297,13 +300,8 @@ static void back_later(struct sim *w, struct sim_job j)
     sim_at(w, sim_delay(w, 200), SIM_EV_JOBS_BACK, w->server.life, 0);
 }
 
-/** Wake the sessions that may read what a push changed. */
-static void wake(struct sim *w, const struct tz_sjob *job)
+static void wake_each(struct sim *w, const struct tz_area *areas, size_t n)
 {
-    const struct tz_area *areas = NULL;
-    size_t n = 0;
-    if (!tz_sjob_changed(job, &areas, &n))
-        return;
     for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
         struct sim_conn *c = &w->conns[i];
         if (!c->used || !c->session || c->session_closing)
@@ -311,6 +309,20 @@ static void wake(struct sim *w, const struct tz_sjob *job)
         tz_session_on_head(c->session, tz_store_head(w->server.store), areas, n);
         reap(w, (uint64_t)c->generation << 16 | (i + 1));
     }
+}
+
+/** Wake the sessions that may read what a push changed. */
+static void wake(struct sim *w, const struct tz_sjob *job)
+{
+    const struct tz_area *areas = NULL;
+    size_t n = 0;
+    if (tz_sjob_changed(job, &areas, &n))
+        wake_each(w, areas, n);
+}
+
+static void wake_all(struct sim *w)
+{
+    wake_each(w, NULL, 0);
 }
 
 /** A RELEASE job goes to whoever it concerns. */
@@ -329,6 +341,13 @@ static void give_released(struct sim *w, struct tz_sjob *job)
 
 static void give_back(struct sim *w, struct sim_job j)
 {
+    if (!j.job) {
+        sim_grants_cut(w, j.cut);
+        for (size_t i = 0; i < SIM_CONNS_MAX; i++)
+            reap(w, (uint64_t)w->conns[i].generation << 16 | (i + 1));
+        wake_all(w);
+        return;
+    }
     if (tz_sjob_kind(j.job) == TZ_JOB_RELEASE) {
         give_released(w, j.job);
         return;
@@ -412,6 +431,28 @@ static void run_writers(struct sim *w)
         v->group_due = true;
         sim_at(w, sim_delay(w, 300), SIM_EV_GROUP, v->life, 0);
     }
+}
+
+int sim_server_admin(struct sim *w, int (*change)(struct sim *w, void *ctx, struct tz_err *err), void *ctx,
+                     uint32_t cut)
+{
+    struct tz_err err = {0};
+    int rc = tz_store_group_begin(w->server.store, &err);
+    if (!rc) {
+        rc = change(w, ctx, &err);
+        if (rc)
+            tz_store_group_rollback(w->server.store);
+        else
+            rc = tz_store_group_commit(w->server.store, &err);
+    }
+    if (power_lost(w)) /* whether it was done, the log says */
+        return TZ_E_IO;
+    if (rc && !sim_full_explains(w, w->server.disk_full, rc))
+        sim_fail(w, "the administrator was refused: %d %s %s", rc, err.nargs ? err.args[0] : "", err.trail);
+    sim_check_commits(w);
+    if (!rc)
+        back_later(w, (struct sim_job){NULL, 0, cut});
+    return rc;
 }
 
 static void run_reader(struct sim *w)

@@ -129,7 +129,7 @@ static struct tz_id create(struct saving *x, const char *type, struct tz_id pare
     struct tz_id id = {{0}};
     unsigned number = sim_record_add(w, t, id, x->c->index);
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
-    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->dev->role);
+    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->role);
     tz_record_init(in, t);
     for (size_t i = 0; i < t->nfields && !x->rc; i++) {
         const struct tz_field *f = &t->fields[i];
@@ -139,9 +139,9 @@ static struct tz_id create(struct saving *x, const char *type, struct tz_id pare
             in->v[i] = sim_value(w, x->r, f, &x->a, number);
     }
     if (t->district_field >= 0)
-        in->v[t->district_field] = sim_chance(x->r, 97) ? tz_value_textn(x->c->dev->area, 6) : tz_value_text("120103");
-    if (t->street_field >= 0 && strlen(x->c->dev->area) == 9)
-        in->v[t->street_field] = tz_value_textn(x->c->dev->area, 9);
+        in->v[t->district_field] = sim_chance(x->r, 97) ? tz_value_textn(x->c->area, 6) : tz_value_text("120103");
+    if (t->street_field >= 0 && strlen(x->c->area) == 9)
+        in->v[t->street_field] = tz_value_textn(x->c->area, 9);
     if (!tz_id_is_zero(parent)) {
         struct tz_id *p = tz_arena_dup(&x->a, &parent, sizeof parent);
         in->v[t->area_field] = tz_value_blob(p->b, TZ_ID_BYTES);
@@ -155,7 +155,7 @@ static struct tz_id create(struct saving *x, const char *type, struct tz_id pare
 
 static unsigned editor_of(const struct sim_client *c)
 {
-    return tz_catalogue_role(c->w->cat, c->dev->role)->editor;
+    return tz_catalogue_role(c->w->cat, c->role)->editor;
 }
 
 static void act_create(struct sim_client *c, struct sim_rng *r)
@@ -233,7 +233,7 @@ static void edit(struct saving *x, const struct sim_record *rec, const struct tz
 {
     struct sim *w = x->c->w;
     const struct tz_type *t = rec->type;
-    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->dev->role);
+    const struct tz_role *role = tz_catalogue_role(w->cat, x->c->role);
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
     bool names[TZ_FIELDS_MAX] = {false};
     tz_record_init(in, t);
@@ -528,7 +528,7 @@ static void open_item(struct saving *x)
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
     struct tz_id id = {{0}};
     unsigned number = sim_record_add(w, t, id, x->c->index);
-    if (x->rc || !sim_ledger_open(w, x->r, x->c->dev->area, number, &x->a, in))
+    if (x->rc || !sim_ledger_open(w, x->r, x->c->area, number, &x->a, in))
         return;
     x->rc = tz_save_create(x->s, in, &id, &x->err);
     if (!x->rc)
@@ -545,7 +545,7 @@ static void take_step(struct saving *x)
     bool names[TZ_FIELDS_MAX] = {false};
     if (x->rc)
         return;
-    if (!sim_ledger_step(w, x->r, x->c->dev->area, &want)) {
+    if (!sim_ledger_step(w, x->r, x->c->area, &want)) {
         open_item(x);
         return;
     }
@@ -617,9 +617,9 @@ static void act_again(struct sim_client *c)
 
 void sim_user_act(struct sim_client *c, struct sim_rng *r)
 {
-    if (!c->up || c->damaged)
+    if (!c->up || c->damaged || c->area[0] == '\0') /* nothing is granted: there is nothing to work on */
         return;
-    if (tz_catalogue_role(c->w->cat, c->dev->role)->supervises && sim_chance(r, 30)) {
+    if (tz_catalogue_role(c->w->cat, c->role)->supervises && sim_chance(r, 30)) {
         if (sim_chance(r, 60))
             act_merge(c, r);
         else
