@@ -14,7 +14,8 @@
  *   rows.c         a changed record: table, feed, claims, dependants' areas
  *   store_feed.c   reading; store_digest.c buckets of it; store_damage.c what a repair found
  *   store_installation.c  copies of a device's folder and their numbers
- *   store_who.c    devices, users, invites; store_journal.c  who-changes as lines, and back
+ *   store_who.c    devices, grants; store_user.c  people; store_enrol.c  invitations, enrolment
+ *   store_journal.c  changes of those as lines, and back
  *   store_grant.c  grants and areas of earlier versions
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
@@ -399,7 +400,15 @@ TZ_MUST_USE int tz_feed_read_begin(struct tz_store *s, struct tz_err *err);
 /** Version and audit head of the snapshot. */
 TZ_MUST_USE int tz_feed_head(struct tz_store *s, struct tz_msg_checkpoint *head, struct tz_err *err);
 
-/* store_who.c */
+/* store_who.c, store_user.c */
+/** At most @cap - 1 bytes of @in (NULL: none), and a NUL. */
+void tz_who_copy(char *out, size_t cap, const char *in);
+/** Codes and names become fields of a record that everybody receives: the rules of those fields hold. @code: shorter
+ * than its field allows, since a device is named like its first user. */
+TZ_MUST_USE int tz_who_check_user(struct tz_store *s, const char *code, const char *name, struct tz_err *err);
+/** 1 with id, role and area of the user of that code, 0 there is none, negative. */
+int tz_who_user_by_code(struct tz_store *s, const char *code, struct tz_id *id, char role[TZ_NAME_BYTES],
+                        char area[TZ_STREET_BYTES], struct tz_err *err);
 #define TZ_CITY_CODE "120000"
 /** Division code → area; the city's code gives the empty one. */
 struct tz_area tz_who_area(const char *code);
