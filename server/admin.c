@@ -90,19 +90,19 @@ static int device_revoke(struct tz_store *s, const struct tz_admin_env *env, con
     return 0;
 }
 
-/** "2017-03-31": the day that is the last one, at UTC+8. 0 when empty. */
-static int last_day(const char *text, int64_t *until_ms, struct tz_err *err)
+/** "2017-03-31": the day that is the last one, at UTC+8. "none": open. Nothing said: as it was, unless that is past. */
+static int last_day(const char *text, int64_t was_ms, int64_t *until_ms, struct tz_err *err)
 {
     static const int64_t DAY_MS = INT64_C(24) * 3600 * 1000;
     const struct tz_field day = {.name = "until", .ftype = TZ_FT_INSTANT};
     struct tz_value v;
     struct tz_arena a;
-    *until_ms = 0;
-    if (text[0] == '\0')
+    *until_ms = text[0] == '\0' && was_ms > tz_clock_wall(&tz_clock_system).ms ? was_ms : 0;
+    if (text[0] == '\0' || strcmp(text, "none") == 0)
         return 0;
     tz_arena_init(&a, 4096);
     int rc = strlen(text) == 10 ? tz_value_parse(&day, text, &a, &v, err)
-                                : tz_err_set(err, TZ_E_VALUE, "--until", text, "2027-03-31", NULL);
+                                : tz_err_set(err, TZ_E_VALUE, "--until", text, "2027-03-31, none", NULL);
     tz_arena_deinit(&a);
     if (!rc)
         *until_ms = v.i + DAY_MS;
@@ -119,14 +119,14 @@ static int device_grant(struct tz_store *s, const struct tz_admin_env *env, cons
     int rc = need(q, keys, err);
     if (!rc && !text_of(q, "role")[0] && !text_of(q, "area")[0] && !text_of(q, "until")[0])
         rc = missing(err, "area");
-    if (!rc)
-        rc = last_day(text_of(q, "until"), &until_ms, err);
     if (rc)
         return rc;
     int found = tz_store_device_by_name(s, text_of(q, "name"), &d, err);
     if (found <= 0)
         return found < 0 ? found : tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
-    rc = tz_store_device_grant(s, d.number, text_of(q, "role"), text_of(q, "area"), until_ms, err);
+    rc = last_day(text_of(q, "until"), d.until_ms, &until_ms, err);
+    if (!rc)
+        rc = tz_store_device_grant(s, d.number, text_of(q, "role"), text_of(q, "area"), until_ms, err);
     if (!rc)
         rc = tz_store_device_by_number(s, d.number, &d, err);
     if (rc != 1)

@@ -130,6 +130,11 @@ def a_grant_ends():
             clerk.sync()
             w.check(clerk.show("organisation", org)["fields"]["name"] == "MARKA甲公司", "it did not come back")
             w.check(clerk.dump() == server.dump_as("clerk"), "dumps differ")
+            until = held(server, "clerk")["until_ms"]
+            server.cli("device", "grant", "clerk", "--area", NEW)
+            w.check(until > 0 and held(server, "clerk")["until_ms"] == until, "another area made the grant one without end")
+            done = server.cli("device", "grant", "clerk", "--until", "none", "--json").json()
+            w.check((done["until_ms"], done["area"]) == (0, NEW), done)
 
 
 def a_revoked_device_hands_in_and_wipes():
