@@ -111,6 +111,7 @@ enum tz_office_stmt {
     OS_WIPE_EMPTY,
     OS_WIPE_GRANTED,
     OS_WIPE_NEXT,
+    OS_WIPE_LOST,
     OS_COUNT
 };
 

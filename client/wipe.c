@@ -360,6 +360,20 @@ int tz_office_wipe_noted(struct tz_office *o, struct tz_err *err)
 
 /* ---- revoked ---- */
 
+/** Applied saves that a restore of the server undid are unsent: nobody else may have their words. */
+static int unsend_lost(struct tz_office *o, const struct tz_msg_wipe_order *order, struct tz_err *err)
+{
+    struct tz_stmt *s = tz_office_sql(o, OS_WIPE_LOST,
+                                      "UPDATE outbox SET outcome = 0, reoffer = 0 WHERE outcome IN (1, 2, 6) AND"
+                                      " length(raw) > 0 AND ((ver > ?1 AND ver <= ?2) OR reoffer = 1)",
+                                      err);
+    if (!s)
+        return tz_office_code(err);
+    tz_stmt_bind_int(s, 1, (int64_t)order->lost_above);
+    tz_stmt_bind_int(s, 2, (int64_t)order->lost_upto);
+    return tz_stmt_run(s, err);
+}
+
 int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_order *order, struct tz_err *err)
 {
     char was;
@@ -372,6 +386,8 @@ int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_order *order
         rc = marked(o, REVOKED, &was, err);
     if (!rc && !was) /* from here on nothing is saved here any more: all there will ever be to hand in is there */
         rc = mark(o, REVOKED, "1", err);
+    if (!rc)
+        rc = unsend_lost(o, order, err);
     return tz_office_end(o, rc, err);
 }
 
@@ -412,7 +428,7 @@ int tz_office_erase(struct tz_office *o, uint64_t *saves, struct tz_err *err)
     if (!rc)
         rc = tz_db_query_int(o->db,
                              was == '2' ? "SELECT cast(value AS INTEGER) FROM meta WHERE key = 'revoked.saves'"
-                                        : "SELECT count(*) FROM outbox WHERE outcome IN (0, 4, 5)",
+                                        : "SELECT count(*) FROM outbox WHERE outcome IN (4, 5)",
                              &held, err);
     (void)snprintf(text, sizeof text, "%lld", (long long)held);
     if (!rc && was != '2')

@@ -206,7 +206,8 @@ struct tz_msg_digest {
 /** In the place of Welcome: the device is revoked. */
 struct tz_msg_wipe_order {
     uint32_t device, incarnation, push_in_flight_max;
-    bool taking; /* unsent saves may be handed in */
+    bool taking;                  /* unsent saves may be handed in */
+    tz_ver lost_above, lost_upto; /* and applied ones of these versions, which a restore undid; 0 0 none */
 };
 /** Nothing outside the grant is on the device any more. */
 struct tz_msg_wipe_receipt {

@@ -156,13 +156,19 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
     return rc ? rc : tz_msg_put_welcome(&j->reply, &w);
 }
 
-/** To a device that is shut out: it learns that, and nothing else. */
-static int make_order(struct tz_sjob *j, const struct tz_device *d)
+/** To a device that is shut out: it learns that, which of its saves may have been undone, and nothing else. */
+static int make_order(struct tz_sjob *j, struct tz_store *s, const struct tz_device *d)
 {
-    const struct tz_msg_wipe_order o = {.device = d->number,
-                                        .incarnation = d->incarnation,
-                                        .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
-                                        .taking = d->wiped_ms == 0};
+    struct tz_lost_range lost[TZ_MSG_LOST_RANGES_MAX];
+    struct tz_msg_wipe_order o = {.device = d->number,
+                                  .incarnation = d->incarnation,
+                                  .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
+                                  .taking = d->wiped_ms == 0};
+    size_t n = tz_store_lost_ranges(s, lost, TZ_MSG_LOST_RANGES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        o.lost_above = i == 0 || lost[i].above < o.lost_above ? lost[i].above : o.lost_above;
+        o.lost_upto = lost[i].upto > o.lost_upto ? lost[i].upto : o.lost_upto;
+    }
     return tz_msg_put_wipe_order(&j->reply, &o);
 }
 
@@ -190,7 +196,7 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
         rc = tz_store_session_begin(s, d.number, &j->hello, j->offset_ms, &j->err);
     j->leaving = d.revoked;
     j->release_left = !rc && tz_store_release_left(s);
-    return rc ? rc : d.revoked ? make_order(j, &d) : make_welcome(j, s, &d);
+    return rc ? rc : d.revoked ? make_order(j, s, &d) : make_welcome(j, s, &d);
 }
 
 /* ---- push ---- */

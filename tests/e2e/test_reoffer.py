@@ -130,7 +130,8 @@ def yesterdays_backup_and_all_of_it_is_back():
         server.start()
 
         # the inspector comes first: the records that were edited are on their way from elsewhere
-        west("sync", ok=(4,))
+        shut = west("sync", ok=(4,))  # it still brings what the backup lacks
+        w.check("1 unsent saves" in shut.err, shut)
         inspector.sync(ok=(0, 3))
         w.check(inspector.status()["waiting"] >= 2, "what builds on the clerk's record waits", inspector.status())
         other = open_item(late, kept, "numbered before the first one came back")
@@ -143,8 +144,10 @@ def yesterdays_backup_and_all_of_it_is_back():
         w.check(server.sql("SELECT address FROM organisation WHERE _id=?", bytes.fromhex(new))[0][0] == "not sent yet", "the unsent edit")
         inspector.edit("organisation", new, "address=of a colleague's new record")
         inspector.sync()
-        stolen = {k for k, v in records(done["former"]).items() if v != records(os.path.join(server.data, "server.db")).get(k)}
-        w.check(len(stolen) == 1, "but for what the revoked device never brought back:", stolen)
+        held, = [b for b in server.cli("backlog", "--json").lines() if b["name"] == "west"]  # for somebody to decide about
+        server.cli("backlog", "apply", f"west/{held['seq']}", "--reason", "checked")
+        gone = {k for k, v in records(done["former"]).items() if v != records(os.path.join(server.data, "server.db")).get(k)}
+        w.check(not gone, "not back:", gone)
         w.check(cases(done["former"]) == cases(os.path.join(server.data, "server.db")), cases(done["former"]),
                 cases(os.path.join(server.data, "server.db")))
         converge(server, (inspector, late, east))

@@ -259,7 +259,8 @@ struct tz_msg_digest a_digest(void)
 
 struct tz_msg_wipe_order a_wipe_order(void)
 {
-    return (struct tz_msg_wipe_order){.device = 7, .incarnation = 1, .push_in_flight_max = 8, .taking = true};
+    return (struct tz_msg_wipe_order){
+        .device = 7, .incarnation = 1, .push_in_flight_max = 8, .taking = true, .lost_above = 77, .lost_upto = 99};
 }
 
 struct tz_msg_wipe_receipt a_wipe_receipt(void)

@@ -256,6 +256,12 @@ static void wiping_round_trips(void **state)
     assert_int_equal(tz_msg_put_wipe_order(&out, &o), 0);
     assert_int_equal(tz_msg_read_wipe_order(tz_buf_unread(&out), &ro, &err), 0);
     assert_int_equal(ro.device * 1000 + ro.incarnation * 100 + ro.push_in_flight_max * 10 + ro.taking, 7181);
+    assert_int_equal(ro.lost_above, 77);
+    assert_int_equal(ro.lost_upto, 99);
+    o.lost_above = 100; /* ends before it begins */
+    tz_buf_clear(&out);
+    assert_int_equal(tz_msg_put_wipe_order(&out, &o), 0);
+    assert_int_equal(tz_msg_read_wipe_order(tz_buf_unread(&out), &ro, &err), TZ_E_FORMAT);
     tz_buf_clear(&out);
     assert_int_equal(tz_msg_put_wipe_receipt(&out, &m), 0);
     assert_int_equal(tz_msg_read_wipe_receipt(tz_buf_unread(&out), &rm, &err), 0);
