@@ -210,14 +210,18 @@ static int user_disable(struct tz_store *s, const struct tz_admin_env *env, cons
 struct settling {
     uint32_t device;
     uint64_t seq[512];
-    size_t n;
+    size_t n, more; /* more: beyond that */
 };
 
 static int note_seq(void *ctx, const struct tz_backlog_entry *e)
 {
     struct settling *x = ctx;
-    if (e->device == x->device && x->n < sizeof x->seq / sizeof *x->seq)
+    if (e->device != x->device)
+        return 1;
+    if (x->n < sizeof x->seq / sizeof *x->seq)
         x->seq[x->n++] = e->seq;
+    else
+        x->more++;
     return 1;
 }
 
@@ -228,6 +232,7 @@ static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struc
     struct settling x = {.n = 0};
     struct tz_device d;
     uint64_t counts[8] = {0};
+    uint64_t copies = 0;
     json_int_t one = json_integer_value(json_object_get(q, "seq"));
     int rc = need(q, keys, err);
     if (!rc)
@@ -247,17 +252,21 @@ static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struc
     for (size_t i = 0; i < x.n && !rc; i++) {
         enum tz_outcome o = TZ_OUT_NONE;
         rc = tz_store_backlog_settle(s, d.number, x.seq[i], judge, text_of(q, "reason"), &o, err);
-        if (rc == TZ_E_NOT_FOUND && one <= 0 && i) /* an earlier one of this run has released it */
+        bool copied = rc == TZ_E_COPY_HELD || rc == TZ_E_COPY_GONE;
+        copies += copied && one <= 0;
+        if (one <= 0 && (copied || (rc == TZ_E_NOT_FOUND && i))) /* NOT_FOUND: an earlier one of this run released it */
             rc = 0;
         else if (!rc && (unsigned)o < 8)
             counts[o]++;
     }
     out->rows = true;
     if (!rc)
-        out->reply = json_pack("{s:s,s:I,s:I,s:I,s:I}", "name", d.name, "applied",
-                               (json_int_t)(counts[TZ_OUT_APPLIED] + counts[TZ_OUT_SUPERSEDED]), "refused",
-                               (json_int_t)counts[TZ_OUT_REFUSED], "under_review",
-                               (json_int_t)counts[TZ_OUT_UNDER_REVIEW], "saves", (json_int_t)x.n);
+        out->reply =
+            json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", d.name, "applied",
+                      (json_int_t)(counts[TZ_OUT_APPLIED] + counts[TZ_OUT_SUPERSEDED]), "refused",
+                      (json_int_t)counts[TZ_OUT_REFUSED], "under_review", (json_int_t)counts[TZ_OUT_UNDER_REVIEW],
+                      "put_away", (json_int_t)counts[TZ_OUT_WITHDRAWN], "copies", (json_int_t)copies, "more",
+                      (json_int_t)x.more, "saves", (json_int_t)x.n);
     return rc;
 }
 

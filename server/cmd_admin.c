@@ -266,6 +266,20 @@ int tz_cmd_user_disable(struct tz_cli *c)
     return 0;
 }
 
+/** What this command could not do, and how to go on. */
+static void say_left(struct tz_cli *c, const json_t *r)
+{
+    long long copies = (long long)json_integer_value(json_object_get(r, "copies"));
+    long long more = (long long)json_integer_value(json_object_get(r, "more"));
+    if (copies)
+        tz_cli_say(c,
+                   tr(c, "其中 %lld 次来自复制的文件夹，没有处理；单独处理：taizhangd backlog discard %s/序号",
+                      "%lld are of a copied folder and are left; one by one: taizhangd backlog discard %s/SEQ"),
+                   copies, text_of(r, "name"));
+    if (more)
+        tz_cli_say(c, tr(c, "还有 %lld 次没有处理，请再运行一次", "%lld are left: run this again"), more);
+}
+
 /** NAME, or NAME/SEQ: one save. */
 static int settle_backlog(struct tz_cli *c, const char *command)
 {
@@ -286,7 +300,9 @@ static int settle_backlog(struct tz_cli *c, const char *command)
                text_of(r, "name"), (long long)json_integer_value(json_object_get(r, "saves")),
                (long long)json_integer_value(json_object_get(r, "applied")),
                (long long)json_integer_value(json_object_get(r, "under_review")),
-               (long long)json_integer_value(json_object_get(r, "refused")));
+               (long long)(json_integer_value(json_object_get(r, "refused")) +
+                           json_integer_value(json_object_get(r, "put_away"))));
+    say_left(c, r);
     json_decref(r);
     return 0;
 }

@@ -163,7 +163,7 @@ static int make_order(struct tz_sjob *j, struct tz_store *s, const struct tz_dev
     struct tz_msg_wipe_order o = {.device = d->number,
                                   .incarnation = d->incarnation,
                                   .push_in_flight_max = TZ_PUSH_IN_FLIGHT_MAX,
-                                  .taking = d->wiped_ms == 0};
+                                  .taking = true};
     size_t n = tz_store_lost_ranges(s, lost, TZ_MSG_LOST_RANGES_MAX);
     for (size_t i = 0; i < n; i++) {
         o.lost_above = i == 0 || lost[i].above < o.lost_above ? lost[i].above : o.lost_above;

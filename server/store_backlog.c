@@ -2,8 +2,12 @@
 /* The administrator's word on what a device left behind: judge it after all, or put it away with a reason. Both are in
  * the audit log. */
 #include "apply_int.h"
+#include "utf8.h"
 
 #include <stdio.h>
+#include <string.h>
+
+enum { REASON_LOGGED_BYTES = 120 };
 
 /** What the backlog holds of one save, into @p. 1, 0 none, negative. */
 static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uint32_t *incarnation)
@@ -72,6 +76,38 @@ static int settle_one(struct apply *p, bool judge, const char *reason, enum tz_o
     return rc || !freed ? rc : tz_wait_release(p, true, &others);
 }
 
+/** Does the save have the number of another, which was judged? Then it is a copy's. 1, 0, negative. */
+static int number_taken(struct apply *p, uint64_t seq, uint32_t incarnation)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    tz_stmt_reset(st);
+    return rc;
+}
+
+/** It can have no answer of its own under that number: it counts as taken back, and what it said is in the log. */
+static int put_copy_away(struct apply *p, enum tz_outcome *outcome)
+{
+    struct tz_signed_result nobody_gets;
+    int rc = tz_results_whole(p, TZ_OUT_WITHDRAWN, TZ_E_WITHDRAWN, false, &nobody_gets);
+    if (!rc)
+        rc = tz_apply_audit(p);
+    struct tz_stmt *st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_BACKLOG_WITHDRAW, p->err);
+    if (!st)
+        return rc ? rc : TZ_E_DB;
+    *outcome = TZ_OUT_WITHDRAWN;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
+    tz_stmt_bind_blob(st, 4, p->hash, TZ_HASH_BYTES);
+    return tz_stmt_run(st, p->err);
+}
+
 int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge, const char *reason,
                             enum tz_outcome *outcome, struct tz_err *err)
 {
@@ -83,6 +119,8 @@ int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, b
     struct apply p = {.s = s, .device = device, .budget = &budget, .a = &a, .err = err ? err : &local};
     enum tz_outcome was = TZ_OUT_NONE;
     uint32_t incarnation = 0;
+    int copy = 0;
+    size_t reason_bytes = strlen(reason);
     char meta[256];
     tz_arena_init(&a, 64 * 1024 * 1024);
     int rc = tz_apply_begin(&p, &scratch, &out);
@@ -92,23 +130,19 @@ int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, b
         rc = backlog_read(&p, seq, &was, &incarnation);
     if (rc == 0)
         rc = tz_err_setf(p.err, TZ_E_NOT_FOUND, "%u/%llu", device, (unsigned long long)seq);
-    if (rc == 1 && was == TZ_OUT_HELD) { /* a copy's has the number of another, which was judged */
-        struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RESULT_GET, p.err);
-        if (st) {
-            tz_stmt_bind_int(st, 1, device);
-            tz_stmt_bind_int(st, 2, incarnation);
-            tz_stmt_bind_int(st, 3, (int64_t)seq);
-            rc = tz_stmt_step(st, p.err) == 1 ? tz_err_setf(p.err, TZ_E_COPY_HELD, "%llu", (unsigned long long)seq) : 1;
-            tz_stmt_reset(st);
-        } else {
-            rc = TZ_E_DB;
-        }
-    }
-    (void)snprintf(meta, sizeof meta, "backlog %s device=%u seq=%llu reason=%.120s", judge ? "apply" : "discard",
-                   device, (unsigned long long)seq, reason);
+    bool copied = rc == 1 && was == TZ_OUT_HELD && (copy = number_taken(&p, seq, incarnation)) == 1;
+    rc = copy < 0 ? copy : rc;
+    if (copied && (judge || !p.dev.revoked)) /* that machine gets numbers of its own when it syncs; or is gone */
+        rc = tz_err_setf(p.err, p.dev.revoked ? TZ_E_COPY_GONE : TZ_E_COPY_HELD, "%llu", (unsigned long long)seq);
+    (void)snprintf(meta, sizeof meta, "backlog %s device=%u seq=%llu reason=%.*s", judge ? "apply" : "discard", device,
+                   (unsigned long long)seq,
+                   (int)(reason_bytes > REASON_LOGGED_BYTES ? tz_utf8_cut(reason, REASON_LOGGED_BYTES) : reason_bytes),
+                   reason);
     if (rc == 1)
         rc = tz_audit_add(s, meta, tz_bytes_of(p.hash, TZ_HASH_BYTES), p.err);
-    if (!rc)
+    if (!rc && copied)
+        rc = put_copy_away(&p, outcome);
+    else if (!rc)
         rc = settle_one(&p, judge, reason, outcome);
     tz_arena_deinit(&scratch);
     tz_arena_deinit(&a);

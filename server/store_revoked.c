@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { REVOKED_SAVES_MAX = 4096, REVOKED_BYTES_MAX = 64 * 1024 * 1024 };
+enum { REVOKED_SAVES_MAX = 64 * 1024, REVOKED_BYTES_MAX = 64 * 1024 * 1024 };
 
 /** Is there no more room for what a revoked device hands in? 1, 0, negative. */
 static int held_full(struct apply *p)
@@ -45,16 +45,17 @@ static int note_held(struct apply *p)
     return tz_audit_add(p->s, meta, tz_bytes_of(p->hash, TZ_HASH_BYTES), p->err);
 }
 
-/** Kept whole for the administrator, judged by nobody until he says so. The answer is always the same: nothing that
- * happened since is told, nor what became of what was sent before. */
+/** Kept whole for the administrator, judged by nobody until he says so; also after a receipt, which speaks of one
+ * folder: what comes then is a copy's, and perhaps nowhere else. The answer is always the same: nothing that happened
+ * since is told, nor what became of what was sent before. */
 int tz_apply_hold_revoked(struct apply *p, struct tz_signed_result *own)
 {
-    int known = p->dev.wiped_ms ? 0 : known_already(p);
-    int full = known == 0 && !p->dev.wiped_ms ? held_full(p) : 0;
+    int known = known_already(p);
+    int full = known == 0 ? held_full(p) : 0;
     if (known < 0 || full < 0)
         return known < 0 ? known : full;
-    if (p->dev.wiped_ms || full) /* it has said that nothing is left there; or this is no honest device */
-        return tz_results_whole(p, TZ_OUT_REFUSED, full ? TZ_E_LIMIT : TZ_E_REVOKED, false, own);
+    if (full) /* this is no honest device */
+        return tz_results_whole(p, TZ_OUT_REFUSED, TZ_E_LIMIT, false, own);
     int rc = known ? 0 : tz_apply_prepare(p); /* its place in time is that of its receipt */
     if (!rc && !known)
         rc = tz_results_keep(p, TZ_OUT_HELD, 0);

@@ -3,6 +3,7 @@
 revoked. Nothing that was saved is lost, and what a machine may not hold any more is not on its disk."""
 import datetime
 import os
+import shutil
 import sqlite3
 
 import world as w
@@ -174,6 +175,37 @@ def a_revoked_device_hands_in_and_wipes():
             w.check([b for b in server.cli("backlog", "--json").lines() if b["name"] == "clerk"] == [], "the backlog is not empty")
 
 
+def a_copy_of_a_revoked_device_hands_in_its_own():
+    """The receipt of one folder is not the other's; what both called by one number is kept apart, and can be put away."""
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            clerk.add("organisation", "name=甲公司")
+            clerk.sync()
+            shutil.copytree(clerk.data, os.path.join(folder, "copy"))
+            copy = w.Office(os.path.join(folder, "copy"))
+            copy.area = OLD
+            clerk.add("organisation", "name=乙公司")
+            copy.add("organisation", "name=丙公司")
+            copy.add("organisation", "name=丁公司")
+            server.cli("device", "revoke", "clerk")
+            w.check("1 unsent" in (done := clerk("sync", ok=(4,))).err, done)
+            w.check("2 unsent" in (done := copy("sync", ok=(4,))).err, done)
+            reason = "x" + "核" * 60  # longer than the log has room for
+            done = server.cli("backlog", "apply", "clerk", "--reason", reason)
+            w.check("1 are of a copied folder" in done.out + done.err, done)
+            w.check(sorted(r[0] for r in server.sql("SELECT name FROM organisation")) == sorted(["甲公司", "乙公司", "丁公司"]), "applied")
+            w.check(len(server.sql("SELECT meta FROM audit WHERE meta LIKE 'backlog %'")) == 2, "the log")  # and it is text
+            left, = server.cli("backlog", "--json").lines()
+            done = server.cli("backlog", "apply", f"clerk/{left['seq']}", "--reason", "x", ok=(1,))
+            w.check("backlog discard" in done.err, done)
+            server.cli("backlog", "discard", f"clerk/{left['seq']}", "--reason", "见纸质材料")
+            w.check(server.cli("backlog", "--json").lines() == [], server.cli("backlog"))
+            w.check(server.cli("balance", "--json").lines()[-1]["unaccounted"] == 0, server.cli("balance"))
+            w.check(server.cli("verify", "--json").json()["ok"], "verify")
+
+
 def a_wipe_that_was_cut_off_is_finished():
     with w.world() as folder:
         server = w.Server(os.path.join(folder, "server"))
@@ -205,4 +237,5 @@ def a_wipe_that_was_cut_off_is_finished():
 
 
 if __name__ == "__main__":
-    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, words_that_had_to_wait_go_later, a_grant_ends, a_revoked_device_hands_in_and_wipes, a_wipe_that_was_cut_off_is_finished)
+    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, words_that_had_to_wait_go_later, a_grant_ends, a_revoked_device_hands_in_and_wipes,
+           a_copy_of_a_revoked_device_hands_in_its_own, a_wipe_that_was_cut_off_is_finished)

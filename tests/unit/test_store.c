@@ -519,12 +519,28 @@ static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state
     assert_int_equal(b.refused, 1);
     sx_group(f);
     assert_int_equal(tz_store_receipt(f->s, f->d1.d.number, 0, true, &f->err), 0);
-    c = sx_begin(&f->d1); /* it said that nothing is left: this is somebody else's */
-    sx_op_create(c, "organisation", "name=丙公司", "district_code=120101", NULL);
+    c = sx_begin(&f->d1); /* nothing is left in that folder: this is a copy's, for somebody to look at */
+    id = sx_op_create(c, "organisation", "name=丙公司", "district_code=120101", NULL);
     assert_int_equal(sx_apply(c), 0);
-    sx_expect(&f->res, TZ_OUT_REFUSED, TZ_E_REVOKED);
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    f->d1.seq = 1; /* under a number that has been judged */
+    c = sx_begin(&f->d1);
+    sx_op_create(c, "organisation", "name=丁公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 2);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, true, "", &o, &f->err), TZ_E_COPY_GONE);
+    char reason[200] = "x"; /* longer than the log has room for: not cut inside a character */
+    for (int i = 0; i < 60; i++)
+        memcpy(reason + 1 + 3 * i, "核", 3);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, false, reason, &o, &f->err), 0);
+    assert_int_equal(o, TZ_OUT_WITHDRAWN);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM audit WHERE meta LIKE '%reason=x核%核'"), 1);
     sx_commit(f);
-    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    assert_null(sx_row(f, "organisation", id));
+    assert_int_equal(tz_store_balance(f->s, f->d1.d.number, &b, &f->err), 0);
+    assert_int_equal(b.held, 1);
+    assert_int_equal(b.withdrawn, 1);
 }
 
 static void append_records_never_change(void **state)
