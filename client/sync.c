@@ -33,24 +33,6 @@ enum { HELD_BYTES_DEFAULT = 8 * 1024 * 1024, SILENCE_MS = 60 * 1000 };
 
 /* ---- session ---- */
 
-void tz_sync_close(struct tz_sync *s, const struct tz_err *err)
-{
-    if (s->state == SYNC_CLOSED)
-        return;
-    s->state = SYNC_CLOSED;
-    s->verified = NULL;
-    s->told = NULL;
-    tz_sync_held_clear(s);
-    s->io.close(s->io.ctx, err);
-}
-
-void tz_sync_fail(struct tz_sync *s, int code, const char *arg)
-{
-    struct tz_err err = {0};
-    tz_err_set(&err, code, arg, NULL, NULL, NULL);
-    tz_sync_close(s, &err);
-}
-
 int tz_sync_new(const struct tz_sync_config *c, const struct tz_sync_io *io, struct tz_sync **out)
 {
     struct tz_sync *s = calloc(1, sizeof *s);
@@ -83,58 +65,6 @@ void tz_sync_free(struct tz_sync *s)
     tz_repair_free(s->repair);
     tz_cjob_chain_unref(s->chain);
     free(s);
-}
-
-/** A new job with a copy of @frame (may be none). NULL: the session was closed for want of memory. */
-struct tz_cjob *tz_sync_job(struct tz_sync *s, enum tz_cjob_kind kind, const struct tz_bytes *frame)
-{
-    struct tz_cjob *j = calloc(1, sizeof *j);
-    if (j) {
-        j->kind = kind;
-        j->chain = s->chain;
-        atomic_fetch_add(&s->chain->refs, 1);
-        tz_buf_init(&j->out, TZ_FRAME_BODY_MAX);
-    }
-    if (j && frame) {
-        uint8_t *copy = malloc(frame->n ? frame->n : 1);
-        j->frames = calloc(1, sizeof *j->frames);
-        if (copy && j->frames) {
-            if (frame->n)
-                memcpy(copy, frame->p, frame->n);
-            j->frames[0] = tz_bytes_of(copy, frame->n);
-            j->nframes = 1;
-        } else {
-            free(copy);
-            tz_cjob_free(j);
-            j = NULL;
-        }
-    }
-    if (!j)
-        tz_sync_fail(s, TZ_E_NOMEM, NULL);
-    return j;
-}
-
-void tz_sync_check_caught_up(struct tz_sync *s)
-{
-    bool up = s->empty && !s->look_again && tz_sync_answered(s) && !s->renumbering && !tz_sync_wants_numbers(s);
-    if (s->state == SYNC_RUNNING && up && s->pull_waits)
-        tz_sync_send_pull(s, tz_buf_unread(&s->pull));
-    if (s->state == SYNC_LEAVING && up && !s->erasing)
-        tz_sync_start_erasing(s);
-    if (s->state != SYNC_RUNNING || !up || s->filling)
-        return;
-    if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
-        return;
-    if (!s->lost_done) {
-        tz_sync_offer_lost(s);
-        return;
-    }
-    if (!s->wiped && !s->wiping)
-        tz_sync_start_wiping(s);
-    if (s->caught_up || !s->wiped)
-        return;
-    s->caught_up = true;
-    s->io.event(s->io.ctx, TZ_SYNC_CAUGHT_UP);
 }
 
 /* ---- greeting ---- */
@@ -181,21 +111,9 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
         if (tz_buf_put(&s->pull, j->out.p + j->out.pos, j->out.len - j->out.pos))
             tz_sync_fail(s, TZ_E_NOMEM, NULL);
     }
-    tz_sync_up_pump(s);
 }
 
 /* ---- small messages ---- */
-
-void tz_sync_send_number(struct tz_sync *s, uint8_t type, uint64_t nonce)
-{
-    struct tz_buf b;
-    tz_buf_init(&b, 64);
-    if (tz_msg_put_ping(&b, nonce))
-        tz_sync_fail(s, TZ_E_NOMEM, NULL);
-    else
-        s->io.send(s->io.ctx, type, TZ_LANE_CONTROL, tz_buf_unread(&b));
-    tz_buf_deinit(&b);
-}
 
 static void on_ping(struct tz_sync *s, const struct tz_frame *f)
 {
@@ -284,6 +202,38 @@ void tz_sync_history(struct tz_sync *s, const struct tz_msg_history_ask *ask,
     tz_buf_deinit(&b);
 }
 
+/* ---- what is next ---- */
+
+static void check_caught_up(struct tz_sync *s)
+{
+    bool up = s->empty && !s->look_again && tz_sync_answered(s) && !s->renumbering && !tz_sync_wants_numbers(s);
+    if (s->state == SYNC_RUNNING && up && s->pull_waits)
+        tz_sync_send_pull(s, tz_buf_unread(&s->pull));
+    if (s->state == SYNC_LEAVING && up && !s->erasing)
+        tz_sync_start_erasing(s);
+    if (s->state != SYNC_RUNNING || !up || s->filling)
+        return;
+    if (s->count.checkpoint < s->count.head || s->count.checkpoint < s->own_ver)
+        return;
+    if (!s->lost_done) {
+        tz_sync_offer_lost(s);
+        return;
+    }
+    if (!s->wiped && !s->wiping)
+        tz_sync_start_wiping(s);
+    if (s->caught_up || !s->wiped)
+        return;
+    s->caught_up = true;
+    s->io.event(s->io.ctx, TZ_SYNC_CAUGHT_UP);
+}
+
+/** Whatever happened: send what may go up now, and do what is next when nothing is left to send. */
+static void go_on(struct tz_sync *s)
+{
+    tz_sync_up_pump(s);
+    check_caught_up(s);
+}
+
 /* ---- dispatch ---- */
 
 struct handler {
@@ -304,7 +254,7 @@ static const struct handler running[] = {
     {TZ_MSG_WIPE_NOTED, TZ_LANE_CONTROL, tz_sync_on_wipe_noted},
 };
 
-void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
+static void take_frame(struct tz_sync *s, const struct tz_frame *f)
 {
     if (s->state == SYNC_CLOSED)
         return;
@@ -345,7 +295,7 @@ void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
     tz_sync_close(s, &err);
 }
 
-void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
+static void take_job(struct tz_sync *s, struct tz_cjob *j)
 {
     if (s->state == SYNC_CLOSED) {
         tz_cjob_free(j);
@@ -386,8 +336,7 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
         tz_sync_on_wiped(s, j);
         break;
     case TZ_CJOB_WIPED:
-        s->wiping = false;
-        tz_sync_check_caught_up(s); /* looks once more */
+        s->wiping = false; /* and is looked at once more */
         break;
     case TZ_CJOB_REVOKED:
         tz_sync_on_revoked(s, j);
@@ -407,10 +356,22 @@ void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
     tz_cjob_free(j);
 }
 
+void tz_sync_on_frame(struct tz_sync *s, const struct tz_frame *f)
+{
+    take_frame(s, f);
+    go_on(s);
+}
+
+void tz_sync_on_job(struct tz_sync *s, struct tz_cjob *j)
+{
+    take_job(s, j);
+    go_on(s);
+}
+
 void tz_sync_on_outbox(struct tz_sync *s)
 {
     s->look_again = true;
-    tz_sync_up_pump(s);
+    go_on(s);
 }
 
 void tz_sync_stop(struct tz_sync *s)

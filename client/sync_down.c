@@ -13,15 +13,6 @@ enum {
     DOWN_JOBS_SLACK = 2,       /* beyond the announced window: the server may not know yet that we acknowledged */
 };
 
-void tz_sync_held_clear(struct tz_sync *s)
-{
-    for (size_t i = 0; i < s->nheld; i++)
-        free((void *)(uintptr_t)s->held[i].p);
-    free(s->held);
-    s->held = NULL;
-    s->nheld = s->held_cap = s->held_bytes = 0;
-}
-
 static void send_ack(struct tz_sync *s, uint32_t frames)
 {
     struct tz_buf b;
@@ -145,7 +136,6 @@ void tz_sync_on_down_done(struct tz_sync *s, struct tz_cjob *j)
         if (s->repair)
             tz_repair_on_checkpoint(s->repair);
         tz_sync_repair_reap(s);
-        tz_sync_check_caught_up(s);
     } else {
         s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
     }

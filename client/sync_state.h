@@ -5,14 +5,16 @@
 /*
  * What the parts of a session share: its state, and what each part does for the others. Only sync*.c includes this.
  *
- *   sync.c         life, greeting, dispatch, questions, time
+ *   sync.c         life, greeting, dispatch, questions, what is next, time
+ *   sync_base.c    its end, jobs, small messages: what the others stand on
  *   sync_up.c      what goes up: own saves, numbers of our own, rows that only we may still have
  *   sync_down.c    rows and checkpoints
  *   sync_wipe.c    what must not be here any more
  *   sync_repair.c  a repair's way to the server and to the office's thread
  *
- * All on the session's thread. A function that ends the session has called io.close; nothing is called back after that,
- * so whoever goes on afterwards looks at the state first.
+ * A part changes the state and leaves it at that: after each frame and job sync.c sends what may go up by then and does
+ * what is next. All on the session's thread. A function that ends the session has called io.close; nothing is called
+ * back after that, so whoever goes on afterwards looks at the state first.
  */
 
 #include "sync_int.h"
@@ -79,7 +81,7 @@ struct tz_sync {
     void *told_ctx;
 };
 
-/* sync.c */
+/* sync_base.c */
 /** End the session; @err->code 0 is a clean end. A second end is none. */
 void tz_sync_close(struct tz_sync *s, const struct tz_err *err);
 void tz_sync_fail(struct tz_sync *s, int code, const char *arg);
@@ -87,9 +89,8 @@ void tz_sync_fail(struct tz_sync *s, int code, const char *arg);
 struct tz_cjob *tz_sync_job(struct tz_sync *s, enum tz_cjob_kind kind, const struct tz_bytes *frame);
 /** Ping and Pong. */
 void tz_sync_send_number(struct tz_sync *s, uint8_t type, uint64_t nonce);
-/** What is next when nothing goes up any more: the Pull that was kept back, erasing, offers of lost rows, wiping; and
- * saying that all is done. */
-void tz_sync_check_caught_up(struct tz_sync *s);
+/** Let go of what is held in memory. */
+void tz_sync_held_clear(struct tz_sync *s);
 
 /* sync_up.c */
 /** Nothing of ours is on its way to be answered. */
@@ -111,8 +112,6 @@ void tz_sync_on_lost_taken(struct tz_sync *s, const struct tz_frame *f);
 void tz_sync_on_lost_noted(struct tz_sync *s);
 
 /* sync_down.c */
-/** Let go of what is held in memory. */
-void tz_sync_held_clear(struct tz_sync *s);
 void tz_sync_on_rows(struct tz_sync *s, const struct tz_frame *f);
 void tz_sync_on_checkpoint(struct tz_sync *s, const struct tz_frame *f);
 void tz_sync_on_down_done(struct tz_sync *s, struct tz_cjob *j);

@@ -92,8 +92,6 @@ void tz_sync_on_loaded(struct tz_sync *s, struct tz_cjob *j)
         s->io.send(s->io.ctx, j->reoffer ? TZ_MSG_REOFFER : TZ_MSG_PUSH, TZ_LANE_UP, tz_buf_unread(&j->out));
         s->io.event(s->io.ctx, TZ_SYNC_PROGRESS);
     }
-    tz_sync_up_pump(s);
-    tz_sync_check_caught_up(s);
 }
 
 void tz_sync_on_results_done(struct tz_sync *s, struct tz_cjob *j)
@@ -118,8 +116,6 @@ void tz_sync_on_results_done(struct tz_sync *s, struct tz_cjob *j)
         s->own_ver = j->taken.ver;
     s->wiped = s->wiped && !j->due;
     s->io.event(s->io.ctx, TZ_SYNC_RESULTS);
-    tz_sync_up_pump(s);
-    tz_sync_check_caught_up(s);
 }
 
 void tz_sync_on_results(struct tz_sync *s, const struct tz_frame *f)
@@ -162,7 +158,6 @@ void tz_sync_on_made_over(struct tz_sync *s, struct tz_cjob *j)
     s->phase = UP_NEW;
     s->after_seq = 0; /* what waits under the old numbers is asked about once more */
     s->look_again = true;
-    tz_sync_up_pump(s);
 }
 
 /* ---- rows of lost versions ---- */
@@ -183,7 +178,6 @@ void tz_sync_on_lost_loaded(struct tz_sync *s, struct tz_cjob *j)
     if (j->nkeys == 0) {
         s->lost_under_way = false;
         s->lost_done = true;
-        tz_sync_check_caught_up(s);
         return;
     }
     free(s->lost_keys);
@@ -213,5 +207,4 @@ void tz_sync_on_lost_taken(struct tz_sync *s, const struct tz_frame *f)
 void tz_sync_on_lost_noted(struct tz_sync *s)
 {
     s->lost_under_way = false;
-    tz_sync_check_caught_up(s);
 }

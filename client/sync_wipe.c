@@ -43,8 +43,6 @@ void tz_sync_on_wiped(struct tz_sync *s, struct tz_cjob *j)
         s->wiping = false;
         s->wiped = !again;
         s->look_again = again;
-        tz_sync_up_pump(s);
-        tz_sync_check_caught_up(s);
         return;
     }
     if (j->wiped.receipt) {
@@ -53,7 +51,6 @@ void tz_sync_on_wiped(struct tz_sync *s, struct tz_cjob *j)
     }
     s->wiping = false;
     s->wiped = true;
-    tz_sync_check_caught_up(s);
 }
 
 void tz_sync_on_wipe_noted(struct tz_sync *s, const struct tz_frame *f)
@@ -70,7 +67,6 @@ void tz_sync_on_wipe_noted(struct tz_sync *s, const struct tz_frame *f)
     } else if (!noted) { /* the grant changed meanwhile: the next session tells what is to go */
         s->wiping = false;
         s->wiped = true;
-        tz_sync_check_caught_up(s);
     } else {
         struct tz_cjob *j = tz_sync_job(s, TZ_CJOB_WIPED, NULL);
         if (j)
@@ -95,8 +91,6 @@ void tz_sync_on_revoked(struct tz_sync *s, struct tz_cjob *j)
     s->forked = false;
     s->empty = !j->taking;
     s->look_again = j->taking;
-    tz_sync_up_pump(s);
-    tz_sync_check_caught_up(s);
 }
 
 void tz_sync_on_erased(struct tz_sync *s, struct tz_cjob *j)
