@@ -35,6 +35,7 @@ void oracle_free(struct oracle *o)
     free(o->events);
     free(o->blocks);
     free(o->waiting);
+    free(o->held);
     free(o->out);
     free(o->undo);
     free(o->places);
@@ -444,7 +445,7 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
     struct oracle_outcome *x = new_outcome(o);
     o->nundo = 0;
     o->wrote = false;
-    o->waited = effective != 0;
+    o->waited = effective != 0 && !o->settles;
     o->me = (struct ocommit){.ver = o->head + 1,
                              .device = o->cs->device,
                              .incarnation = o->cs->incarnation,
@@ -554,15 +555,94 @@ static void release(struct oracle *o)
     }
 }
 
+static void take_back(struct oracle *o, bool *released)
+{
+    for (size_t i = 0; i < o->cs->nops; i++)
+        if (o->cs->ops[i].kind == TZ_OP_WITHDRAW)
+            withdraw(o, o->cs->ops[i].target_seq, released);
+}
+
+/* ---- by the administrator ---- */
+
+void oracle_hold(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs)
+{
+    o->who = *who;
+    o->cs = cs;
+    ORACLE_GROW(o->held, o->nheld, o->held_cap);
+    o->held[o->nheld++] = (struct owaiting){*who, *cs, effective_of(o, device_of(o, cs->device))};
+    o->cs = NULL;
+}
+
+void oracle_drop_held(struct oracle *o, uint32_t device, uint64_t seq)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->nheld; i++)
+        if (o->held[i].cs.device != device || o->held[i].cs.seq != seq)
+            o->held[n++] = o->held[i];
+    o->nheld = n;
+}
+
+static bool take_out(struct oracle *o, uint32_t device, uint64_t seq, struct owaiting *out)
+{
+    for (size_t i = 0; i < o->nwaiting; i++)
+        if (o->waiting[i].cs.device == device && o->waiting[i].cs.seq == seq) {
+            *out = o->waiting[i];
+            drop_waiting(o, i);
+            return true;
+        }
+    for (size_t i = 0; i < o->nheld; i++)
+        if (o->held[i].cs.device == device && o->held[i].cs.seq == seq) {
+            *out = o->held[i];
+            oracle_drop_held(o, device, seq);
+            return true;
+        }
+    return false;
+}
+
+static void discard(struct oracle *o, tz_hlc effective)
+{
+    struct odevice *d = device_of(o, o->cs->device);
+    struct oracle_outcome *x = new_outcome(o);
+    x->outcome = TZ_OUT_REFUSED;
+    for (size_t i = 0; i < x->nops; i++) {
+        x->ops[i] = TZ_OUT_REFUSED;
+        hang(o, &o->cs->ops[i]);
+    }
+    d->last_effective = at_least(d->last_effective, effective);
+}
+
+bool oracle_settle(struct oracle *o, uint32_t device, uint64_t seq, bool judge)
+{
+    struct owaiting w;
+    bool released = false;
+    if (!take_out(o, device, seq, &w))
+        return false;
+    o->cs = &w.cs;
+    o->who = w.who;
+    if (o->author)
+        o->author(o->author_ctx, &w.cs, &o->who);
+    (void)drop_blocks_of(o, seq);
+    if (judge) {
+        o->settles = true;
+        take_back(o, &released);
+        judge_now(o, w.effective, &released);
+        o->settles = false;
+    } else {
+        discard(o, w.effective);
+    }
+    if (released)
+        release(o);
+    o->cs = NULL;
+    return true;
+}
+
 void oracle_apply(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs, size_t *first)
 {
     bool released = false;
     *first = o->nout;
     o->who = *who;
     o->cs = cs;
-    for (size_t i = 0; i < cs->nops; i++)
-        if (cs->ops[i].kind == TZ_OP_WITHDRAW)
-            withdraw(o, cs->ops[i].target_seq, &released);
+    take_back(o, &released);
     uint64_t behind = blocked_by(o);
     if (behind)
         put_aside(o, behind);

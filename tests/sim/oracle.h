@@ -130,6 +130,12 @@ void oracle_head(struct oracle *o, tz_ver head, tz_hlc eff_max);
  * in oracle_outcomes from @first on.
  */
 void oracle_apply(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs, size_t *first);
+/** It came from a device that is shut out: kept as it is, in its place in time, until somebody settles it. */
+void oracle_hold(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs);
+/** Held or waiting, it is judged as if nothing stood before it, or (!@judge) refused. False: there is none. */
+bool oracle_settle(struct oracle *o, uint32_t device, uint64_t seq, bool judge);
+/** A held one was taken back by its author. */
+void oracle_drop_held(struct oracle *o, uint32_t device, uint64_t seq);
 const struct oracle_outcome *oracle_outcomes(const struct oracle *o, size_t *n);
 /** Newest outcome of one changeset, NULL when there is none. */
 const struct oracle_outcome *oracle_outcome_of(const struct oracle *o, uint32_t device, uint32_t incarnation,

@@ -111,6 +111,8 @@ struct oracle {
     size_t nblocks, blocks_cap;
     struct owaiting *waiting;
     size_t nwaiting, waiting_cap;
+    struct owaiting *held; /* of devices that are shut out */
+    size_t nheld, held_cap;
     struct oplace *places;
     size_t nplaces, places_cap;
     struct olate *lates;
@@ -136,7 +138,8 @@ struct oracle {
     tz_ver base_ver;
     uint64_t base_seq;
     bool wrote;
-    bool waited; /* the changeset did */
+    bool waited;  /* the changeset did */
+    bool settles; /* it is settled by hand */
     int code;
     bool superseded;
     bool late;      /* the op is looked at with the rights its author had */

@@ -153,7 +153,7 @@ static const struct {
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
     {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 12},        {SIM_ACT_WITHDRAW, 15},
     {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},   {SIM_ACT_PURGE, 4},         {SIM_ACT_ABSENCE, 6},
-    {SIM_ACT_GRANT, 5},
+    {SIM_ACT_GRANT, 5},        {SIM_ACT_REVOKE, 1},      {SIM_ACT_BACKLOG, 3},
 };
 
 static bool is_fault(enum sim_action_kind kind)
@@ -370,6 +370,12 @@ static void act(struct sim *w, size_t index)
         break;
     case SIM_ACT_GRANT:
         sim_grants_act(c, &r);
+        break;
+    case SIM_ACT_REVOKE:
+        sim_grants_revoke(c);
+        break;
+    case SIM_ACT_BACKLOG:
+        (void)sim_grants_settle(w, NULL, &r);
         break;
     case SIM_ACT_KINDS:
         break;

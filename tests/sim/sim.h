@@ -129,6 +129,8 @@ enum sim_action_kind {
     SIM_ACT_PURGE,
     SIM_ACT_ABSENCE,
     SIM_ACT_GRANT,
+    SIM_ACT_REVOKE,
+    SIM_ACT_BACKLOG,
     SIM_ACT_KINDS,
 };
 
@@ -204,6 +206,7 @@ struct sim_saved { /* one changeset as the device stored it */
     bool acknowledged; /* the person was told "saved" */
     bool audited;      /* seen in the server's audit log */
     bool withdrawn;    /* the person took it back */
+    bool taken_back;   /* the same, when it was held: nothing was ever judged of it */
 };
 
 struct sim_raw {
@@ -239,6 +242,8 @@ struct sim_client {
     bool connect_due;
     bool checkpoint_check;
     tz_ver held_ver; /* greatest checkpoint it ever held durably */
+    bool shut_out;   /* the server has revoked it */
+    bool erased;     /* it has erased everything, and said so */
     bool damaged;    /* rows were changed behind its back: nobody uses it until it is repaired */
     bool hurt;       /* once: what a repair set aside stays on the disk */
     bool repairing;  /* in this session */
@@ -297,7 +302,7 @@ struct sim_asked { /* what the administrator asked for, and the log has not told
     X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
     X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) \
     X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
-    X(late_scope) X(quiet_ms_max)
+    X(revoked) X(held) X(settled) X(erased)     X(late_scope) X(quiet_ms_max)
 /* clang-format on */
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
@@ -521,6 +526,11 @@ void sim_purge_look(struct sim *w, bool stepped);
 void sim_grants_init(struct sim *w);
 void sim_grants_deinit(struct sim *w);
 void sim_grants_act(struct sim_client *c, struct sim_rng *r);
+void sim_grants_revoke(struct sim_client *c);
+/** Something of the backlog is settled. False: there is nothing. @c NULL: of whom it may be. */
+bool sim_grants_settle(struct sim *w, struct sim_client *c, struct sim_rng *r);
+/** Is everything of it gone, and known to be? */
+bool sim_grants_left(struct sim_client *c);
 /** A client at the start of a seed. */
 void sim_grants_begin(struct sim_client *c);
 /** Its grant has run out, and the server has not looked at it since. */
@@ -535,6 +545,7 @@ void sim_grants_cut(struct sim *w, uint32_t device);
 /* What the audit log says. */
 void sim_grants_expired(struct sim *w, struct tz_bytes name);
 void sim_grants_changed(struct sim *w, struct tz_bytes name);
+void sim_grants_revoked(struct sim *w, struct tz_bytes name);
 void sim_grants_wiped(struct sim *w, uint32_t device, tz_ver ver);
 /** The server was down: what is not in the log by now did not happen. */
 void sim_grants_forget_asked(struct sim *w);

@@ -286,7 +286,19 @@ static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq
     return seq && seq <= c->nsaved && c->saved[seq - 1].seq == seq ? &c->saved[seq - 1] : NULL;
 }
 
-enum entry_kind { CHANGESET, INCIDENT, PURGE, GRANT, GRANT_ENDED, WIPED };
+enum entry_kind {
+    CHANGESET,
+    INCIDENT,
+    PURGE,
+    GRANT,
+    GRANT_ENDED,
+    WIPED,
+    REVOKED,
+    HELD,      /* of a device that is shut out */
+    APPLIED,   /* from the backlog */
+    DISCARDED, /* the same */
+    HELD_WITHDRAWN
+};
 struct entry { /* of the audit log */
     enum entry_kind kind;
     unsigned device, incarnation;
@@ -324,15 +336,16 @@ tz_hlc sim_eff_max(struct sim *w, tz_ver ver)
     return (tz_hlc)sim_number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)ver, 0, 0);
 }
 
-static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
+/** One that was saved as number @seq, and its author. NULL: it never was. */
+static struct tz_changeset *brought(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e,
+                                    struct oracle_author *out)
 {
     const struct sim_saved *s = saved_of(c, seq);
     struct tz_changeset *cs = tz_arena_calloc(&w->scratch, 1, sizeof *cs);
     struct tz_err err = {0};
-    size_t first;
     if (!s || tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &w->scratch, cs, &err)) {
         sim_fail(w, "the server judged %s seq %" PRIu64 ", which was never saved", c->dev->name, seq);
-        return;
+        return NULL;
     }
     struct oracle_author who = {0};
     who.received_ms = sim_number(w, "SELECT received_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
@@ -349,13 +362,23 @@ static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const st
                 sim_number(w, "SELECT offset_ms FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e->v[i].ver, 0, 0);
     }
     sim_grants_author(w, c, cs, &who);
-    oracle_apply(w->oracle, &who, cs, &first);
+    *out = who;
+    return cs;
+}
+
+static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
+{
+    struct oracle_author who;
+    size_t first;
+    const struct tz_changeset *cs = brought(w, c, seq, e, &who);
+    if (cs)
+        oracle_apply(w->oracle, &who, cs, &first);
     c->judged = seq;
 }
 
 static void feed_up_to(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
 {
-    while (!w->failed && c->judged < seq)
+    while (!w->failed && c->judged < seq && !c->shut_out) /* then the administrator says what is judged */
         feed_one(w, c, c->judged + 1, e);
 }
 
@@ -371,8 +394,21 @@ static bool entry_read(const char *meta, struct entry *x)
     *x = (struct entry){.kind = WIPED};
     if (sscanf(meta, "wiped device=%u ver=%llu", &x->device, &x->ver) == 2)
         return true;
+    *x = (struct entry){.kind = HELD};
+    if (sscanf(meta, "held of revoked device=%u incarnation=%u seq=%llu", &x->device, &x->incarnation, &x->seq) == 3)
+        return true;
+    *x = (struct entry){.kind = HELD_WITHDRAWN};
+    if (sscanf(meta, "withdraw held device=%u incarnation=%u seq=%llu", &x->device, &x->incarnation, &x->seq) == 3)
+        return true;
+    *x = (struct entry){.kind = APPLIED};
+    if (sscanf(meta, "backlog apply device=%u seq=%llu", &x->device, &x->seq) == 2)
+        return true;
+    *x = (struct entry){.kind = DISCARDED};
+    if (sscanf(meta, "backlog discard device=%u seq=%llu", &x->device, &x->seq) == 2)
+        return true;
     *x = (struct entry){.kind = strcmp(meta, "device grant") == 0    ? GRANT
                                 : strcmp(meta, "grant expired") == 0 ? GRANT_ENDED
+                                : strcmp(meta, "revoke") == 0        ? REVOKED
                                                                      : PURGE};
     return x->kind != PURGE || strncmp(meta, "purge ", 6) == 0;
 }
@@ -437,6 +473,25 @@ static void take_changeset(struct sim *w, const struct entries *e, const struct 
         check_entry(w, c, x);
 }
 
+/** What the backlog has of a device. */
+static void take_backlog(struct sim *w, const struct entries *e, const struct entry *x)
+{
+    struct sim_client *c = sim_client_of(w, x->device);
+    struct oracle_author who;
+    struct tz_changeset *cs = c && x->kind == HELD ? brought(w, c, x->seq, e, &who) : NULL;
+    if (cs) {
+        oracle_hold(w->oracle, &who, cs);
+        w->n.held++;
+    } else if (c && x->kind == HELD_WITHDRAWN) {
+        oracle_drop_held(w->oracle, x->device, x->seq);
+        ((struct sim_saved *)(uintptr_t)saved_of(c, x->seq))->taken_back = true;
+    } else if (c && x->kind != HELD) {
+        w->n.settled++;
+        if (!oracle_settle(w->oracle, x->device, x->seq, x->kind == APPLIED))
+            sim_fail(w, "%s seq %llu was settled, and nothing of it hung", c->dev->name, x->seq);
+    }
+}
+
 static void take_entry(struct sim *w, const struct entries *e, const struct entry *x)
 {
     switch (x->kind) {
@@ -457,6 +512,15 @@ static void take_entry(struct sim *w, const struct entries *e, const struct entr
         break;
     case WIPED:
         sim_grants_wiped(w, x->device, x->ver);
+        break;
+    case REVOKED:
+        sim_grants_revoked(w, tz_bytes_of(x->body, x->nbody));
+        break;
+    case HELD:
+    case APPLIED:
+    case DISCARDED:
+    case HELD_WITHDRAWN:
+        take_backlog(w, e, x);
         break;
     }
 }

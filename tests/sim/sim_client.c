@@ -100,6 +100,10 @@ static void on_close(void *ctx, const struct tz_err *err)
     struct sim_client *c = ctx;
     sim_trace(c->w, "  %u sync closes: %d %s", c->index, err ? err->code : 0, err ? err->trail : "");
     c->sync_closed = true;
+    if (err && err->code == TZ_E_WIPED && !c->erased) {
+        c->erased = true;
+        c->w->n.erased++;
+    }
     if (err && (err->code == TZ_E_PROTOCOL || err->code == TZ_E_FORMAT || err->code == TZ_E_INTERNAL ||
                 err->code == TZ_E_AREA))
         sim_fail(c->w, "%s closed its session: %d %s %s", c->dev->name, err->code, err->nargs ? err->args[0] : "",
@@ -147,7 +151,7 @@ static void after_sync(struct sim_client *c)
 static void connect_now(struct sim_client *c)
 {
     struct sim *w = c->w;
-    if (!c->up || c->conn || w->now_ms < c->offline_until_ms)
+    if (!c->up || c->conn || w->now_ms < c->offline_until_ms || c->erased)
         return;
     c->conn = sim_net_connect(w, c->index);
     if (!c->conn) {
@@ -347,6 +351,16 @@ void sim_client_emptied(struct sim_client *c)
         sim_fail(c->w, "%s: reading the outbox: %d %s", c->dev->name, rc, err.trail);
 }
 
+/** Shut out, it has begun to erase, or has. */
+static bool erases(struct sim_client *c)
+{
+    struct tz_arena a;
+    tz_arena_init(&a, 4096);
+    bool out = strcmp(tz_office_meta(c->office, "revoked", &a), "2") == 0;
+    tz_arena_deinit(&a);
+    return out;
+}
+
 void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq)
 {
     struct tz_err err = {0};
@@ -367,6 +381,8 @@ void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq)
         return; /* read again after the restart */
     if (rc)
         sim_fail(c->w, "%s: reading the outbox: %d %s", c->dev->name, rc, err.trail);
+    else if (c->shut_out && erases(c)) /* what it had saved is the server's now */
+        return;
     else if (!c->nsaved ? c->acknowledged > 0 : c->saved[c->nsaved - 1].seq < c->acknowledged)
         sim_fail(c->w, "P1: %s: save %llu was acknowledged but is not in the outbox", c->dev->name,
                  (unsigned long long)c->acknowledged);
@@ -449,6 +465,10 @@ bool sim_client_quiet(struct sim_client *c)
         (void)snprintf(w->noise, sizeof w->noise, "%s next %llu answered %llu connected %d", c->dev->name,
                        (unsigned long long)c->raw.next_seq, (unsigned long long)c->raw.answered, c->conn != 0);
         return sim_raw_quiet(c);
+    }
+    if (c->shut_out) {
+        (void)snprintf(w->noise, sizeof w->noise, "%s shut out, erased %d", c->dev->name, c->erased);
+        return sim_grants_left(c);
     }
     bool idle = c->up && c->sync && !c->sync_closed && !c->njobs && !c->ndone && tz_sync_caught_up(c->sync);
     struct tz_office_status st = {0};

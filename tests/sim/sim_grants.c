@@ -207,6 +207,8 @@ static void fed_anew(struct sim_client *c, const struct sim_span *now)
 void sim_grants_cut(struct sim *w, uint32_t device)
 {
     struct sim_client *c = sim_client_of(w, device);
+    if (!device)
+        return;
     if (c)
         c->nfed_before = 0;
     for (size_t i = 0; i < SIM_CONNS_MAX; i++)
@@ -230,7 +232,7 @@ void sim_grants_act(struct sim_client *c, struct sim_rng *r)
     const struct sim_span *now = now_of(&who_of(w, c)->device);
     struct sim_asked a = {.device = c->dev->number};
     bool ends = now && sim_chance(r, 20);
-    if (!w->server.up)
+    if (!w->server.up || c->shut_out)
         return;
     if (sim_chance(r, 40)) /* back to what it was made for */
         like = c->dev;
@@ -249,6 +251,69 @@ void sim_grants_act(struct sim_client *c, struct sim_rng *r)
     sim_trace(w, "  %s becomes %s of %s%s", c->dev->name, a.role, a.area, ends ? " for a while" : "");
     if (sim_server_admin(w, grant_device, &a, c->dev->number) && w->server.up)
         w->asked.n--; /* nothing was done; where the power went the log will say */
+}
+
+static int revoke_device(struct sim *w, void *ctx, struct tz_err *err)
+{
+    const struct sim_client *c = ctx;
+    return tz_store_device_revoke(w->server.store, c->dev->number, err);
+}
+
+void sim_grants_revoke(struct sim_client *c)
+{
+    if (!c->w->server.up || c->dev->raw || c->shut_out)
+        return;
+    sim_trace(c->w, "  %s is shut out", c->dev->name);
+    (void)sim_server_admin(c->w, revoke_device, c, c->dev->number);
+}
+
+struct settling {
+    struct sim *w;
+    struct sim_rng *r;
+    const struct sim_client *only; /* NULL: anybody */
+    struct tz_backlog_entry found;
+    size_t n;
+    bool judge;
+};
+
+/** Not what is held of copies: that has a way of its own. */
+static int note_entry(void *ctx, const struct tz_backlog_entry *e)
+{
+    struct settling *x = ctx;
+    const struct sim_client *c = sim_client_of(x->w, e->device);
+    bool fits = c && (!x->only || x->only == c) && (e->outcome == TZ_OUT_WAITING || c->shut_out);
+    if (fits && sim_below(x->r, ++x->n) == 0)
+        x->found = *e;
+    return 1;
+}
+
+static int settle(struct sim *w, void *ctx, struct tz_err *err)
+{
+    const struct settling *x = ctx;
+    enum tz_outcome out;
+    return tz_store_backlog_settle(w->server.store, x->found.device, x->found.seq, x->judge, "simulated", &out, err);
+}
+
+bool sim_grants_settle(struct sim *w, struct sim_client *c, struct sim_rng *r)
+{
+    struct settling x = {.w = w, .r = r, .only = c, .judge = sim_chance(r, 70)};
+    struct tz_err err = {0};
+    if (!w->server.up)
+        return false;
+    if (tz_store_backlog(w->server.store, note_entry, &x, &err))
+        sim_fail(w, "backlog: %d %s", err.code, err.trail);
+    if (x.n == 0 || w->failed)
+        return false;
+    sim_trace(w, "  %u/%llu is %s", x.found.device, (unsigned long long)x.found.seq, x.judge ? "applied" : "discarded");
+    (void)sim_server_admin(w, settle, &x, 0);
+    return true;
+}
+
+bool sim_grants_left(struct sim_client *c)
+{
+    struct sim_rng r = sim_rng_of(c->w->opt.seed, 200 + (uint64_t)c->w->now_ms);
+    bool wiped = sim_number(c->w, "SELECT wiped_ms > 0 FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0);
+    return c->erased && wiped && !sim_grants_settle(c->w, c, &r);
 }
 
 /* ---- what the log says of it ---- */
@@ -335,6 +400,16 @@ void sim_grants_changed(struct sim *w, struct tz_bytes name)
     user_follows(w, c, &d->user, &had, &a);
     fed_anew(c, now_of(&d->device));
     w->n.grants_changed++;
+}
+
+void sim_grants_revoked(struct sim *w, struct tz_bytes name)
+{
+    struct sim_client *c = NULL;
+    if (!named(w, name, &c))
+        return;
+    c->shut_out = true;
+    fed_anew(c, NULL);
+    w->n.revoked++;
 }
 
 /** The device says that up to @ver nothing is left there. */

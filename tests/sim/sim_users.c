@@ -617,7 +617,7 @@ static void act_again(struct sim_client *c)
 
 void sim_user_act(struct sim_client *c, struct sim_rng *r)
 {
-    if (!c->up || c->damaged || c->area[0] == '\0') /* nothing is granted: there is nothing to work on */
+    if (!c->up || c->damaged || c->erased || c->area[0] == '\0') /* nothing is granted: there is nothing to work on */
         return;
     if (tz_catalogue_role(c->w->cat, c->role)->supervises && sim_chance(r, 30)) {
         if (sim_chance(r, 60))
