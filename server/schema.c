@@ -260,8 +260,44 @@ static const char STEP_13[] =
     "DROP INDEX lost_offer_device;"
     "CREATE INDEX lost_offer_device ON lost_offer(device, length(body));";
 
+static const char STEP_14[] =
+    /* older versions, out of commit_log: see store_commit.c */
+    "CREATE TABLE commit_author("
+    " n INTEGER PRIMARY KEY,"
+    " device INTEGER NOT NULL, incarnation INTEGER NOT NULL, user BLOB NOT NULL,"
+    " UNIQUE(device, incarnation, user)) STRICT;"
+    "CREATE TABLE commit_pack("
+    " first INTEGER PRIMARY KEY, last INTEGER NOT NULL," /* versions */
+    " body BLOB NOT NULL) STRICT;";                      /* packed: commit_pack.c */
+
+/** Of every record table: the version that a record was made in becomes how long before `_ver` that was, which takes
+ * half the bytes. */
+static int born_to_age(struct tz_db *db, void *ctx, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    struct tz_buf sql;
+    (void)ctx;
+    tz_buf_init(&sql, 1 << 20);
+    int rc = tz_db_prepare(db, &st,
+                           "SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c"
+                           " WHERE m.type='table' AND c.name='_born' ORDER BY m.name",
+                           err);
+    while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
+        const char *name = tz_stmt_text(&st, 0);
+        rc = tz_buf_printf(&sql, "ALTER TABLE \"%s\" RENAME COLUMN _born TO _age; UPDATE \"%s\" SET _age=_ver-_age;",
+                           name, name);
+    }
+    tz_stmt_finalize(&st);
+    if (!rc)
+        rc = tz_buf_putc(&sql, 0);
+    if (!rc)
+        rc = tz_db_exec(db, (const char *)sql.p, err);
+    tz_buf_deinit(&sql);
+    return rc;
+}
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
-    {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL}, {STEP_5, tz_history_backfill},
-    {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL}, {STEP_10, NULL},
-    {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL},
+    {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL},         {STEP_5, tz_history_backfill},
+    {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL},         {STEP_10, NULL},
+    {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL}, {STEP_14, born_to_age},
 };

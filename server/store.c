@@ -4,10 +4,10 @@
  *
  * Invariants
  *  1. head, eff_max and the audit head move only after COMMIT; inside a group their group_ twins run ahead.
- *  2. Every version has one row in commit_log, also those that the server makes itself (device 0).
+ *  2. Every version is in the commit table (store_commit.c) once, also those that the server makes itself (device 0).
  *  3. The journal is told before COMMIT: it may hold a change that never happened, it never misses one that did.
  */
-#include "store_int.h"
+#include "commit_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,78 +90,6 @@ int tz_store_meta_put(struct tz_store *s, const char *key, struct tz_value v, st
     tz_stmt_bind_text(st, 1, key);
     tz_stmt_bind_value(st, 2, v);
     return tz_stmt_run(st, err);
-}
-
-/* ---- commits ---- */
-
-struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver)
-{
-    struct tz_commit c = {0};
-    struct tz_err err = {0};
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_GET, &err);
-    if (st)
-        tz_stmt_bind_int(st, 1, (int64_t)ver);
-    int rc = st ? tz_stmt_step(st, &err) : TZ_E_DB;
-    if (rc < 0) {
-        s->read_err = err;
-        s->read_err.code = rc;
-    }
-    if (st && rc != 1)
-        tz_stmt_reset(st);
-    if (rc != 1)
-        return c;
-    c.ver = ver;
-    c.device = (uint32_t)tz_stmt_int(st, 0);
-    c.incarnation = (uint32_t)tz_stmt_int(st, 1);
-    c.seq = (uint64_t)tz_stmt_int(st, 2);
-    tz_stmt_id(st, 3, &c.user);
-    c.effective = (tz_hlc)tz_stmt_int(st, 4);
-    c.old_ver = (tz_ver)tz_stmt_int(st, 5);
-    tz_stmt_reset(st);
-    return c;
-}
-
-int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,
-                        int64_t received_ms, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err)
-{
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_PUT, err);
-    if (!st)
-        return TZ_E_DB;
-    if (c->effective > s->group_eff_max)
-        s->group_eff_max = c->effective;
-    tz_stmt_bind_int(st, 1, (int64_t)c->ver);
-    tz_stmt_bind_int(st, 2, c->device);
-    tz_stmt_bind_int(st, 3, c->incarnation);
-    tz_stmt_bind_int(st, 4, (int64_t)c->seq);
-    tz_stmt_bind_id(st, 5, &c->user);
-    tz_stmt_bind_int(st, 6, (int64_t)claimed);
-    tz_stmt_bind_int(st, 7, offset_ms);
-    tz_stmt_bind_int(st, 8, (int64_t)c->effective);
-    tz_stmt_bind_int(st, 9, (int64_t)s->group_eff_max);
-    tz_stmt_bind_int(st, 10, received_ms);
-    tz_stmt_bind_int(st, 11, TZ_RULES_VERSION);
-    tz_stmt_bind_int(st, 12, s->cat->version);
-    tz_stmt_bind_blob(st, 13, hash, TZ_HASH_BYTES);
-    tz_stmt_bind_int(st, 14, (int64_t)c->old_ver);
-    int rc = tz_stmt_run(st, err);
-    if (!rc)
-        s->group_head = c->ver;
-    return rc;
-}
-
-int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err)
-{
-    return tz_store_own_commit_as(s, 0, ver, err);
-}
-
-int tz_store_own_commit_as(struct tz_store *s, tz_ver old_ver, tz_ver *ver, struct tz_err *err)
-{
-    static const uint8_t none[TZ_HASH_BYTES];
-    struct tz_wall now = tz_clock_wall(&s->clock);
-    tz_hlc t = tz_hlc_tick(s->group_eff_max, now);
-    struct tz_commit c = {.ver = s->group_head + 1, .effective = t, .old_ver = old_ver};
-    *ver = c.ver;
-    return tz_store_commit_row(s, &c, t, 0, now.ms, none, err);
 }
 
 /* ---- shipped rows ---- */
@@ -259,6 +187,7 @@ static int load_state(struct tz_store *s, struct tz_err *err)
     int64_t epoch = 0;
     int64_t head = 0;
     int64_t eff = 0;
+    int64_t rows = 0;
     int rc = tz_store_meta_int(s, "epoch", &epoch, err);
     if (!rc)
         rc = meta_blob(s, "mac_key", s->mac_key, err);
@@ -272,6 +201,9 @@ static int load_state(struct tz_store *s, struct tz_err *err)
         rc = tz_store_audit_head(s, &s->audit_n, s->audit_hash, err);
     if (!rc)
         rc = tz_lost_load(s, err);
+    if (!rc)
+        rc = tz_db_query_int(s->db, "SELECT count(*) FROM commit_log", &rows, err);
+    s->commit_rows = (size_t)rows;
     s->epoch = (uint32_t)epoch;
     s->head = (tz_ver)head > (tz_ver)epoch << TZ_VER_COUNTER_BITS ? (tz_ver)head : (tz_ver)epoch << TZ_VER_COUNTER_BITS;
     s->eff_max = (tz_hlc)eff;
@@ -292,6 +224,7 @@ static int store_new(const char *path, enum tz_db_mode mode, const struct tz_sto
     s->readonly = o->readonly;
     s->rows_frame_bytes =
         o->rows_frame_bytes && o->rows_frame_bytes < TZ_ROWS_FRAME_BYTES ? o->rows_frame_bytes : TZ_ROWS_FRAME_BYTES;
+    s->commits_kept = o->commits_kept;
     s->journal = o->journal;
     s->journal_ctx = o->journal_ctx;
     tz_buf_init(&s->entries, JOURNAL_LINE_BYTES_MAX);
@@ -422,6 +355,7 @@ void tz_store_close(struct tz_store *s)
     tz_secret_zero(s->mac_key, sizeof s->mac_key);
     tz_secret_zero(s->claim_key, sizeof s->claim_key);
     tz_buf_deinit(&s->entries);
+    free(s->packed);
     free(s->lost);
     free(s);
 }
@@ -458,6 +392,8 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 {
     int rc = s->group_audit_n == s->audit_n ? 0 : tz_audit_head_save(s, err);
     if (!rc)
+        rc = tz_commit_tidy(s, err);
+    if (!rc)
         rc = tz_journal_flush(s, err);
     if (!rc)
         rc = tz_db_commit(s->db, err);
@@ -476,6 +412,7 @@ int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 void tz_store_group_rollback(struct tz_store *s)
 {
     s->ndistricts = 0;
+    tz_commit_forget(s);
     s->release_left = true; /* what the group released is freed again */
     for (size_t i = 0; i < TZ_SQL_COUNT; i++)
         tz_stmt_reset(&s->stmts[i]);

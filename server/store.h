@@ -36,6 +36,7 @@ struct tz_store_options {
     void (*random)(void *ctx, uint8_t *p, size_t n); /* NULL: the system's; simulations inject theirs */
     void *random_ctx;
     bool readonly;
+    size_t commits_kept;     /* newest commits that are never packed; 0 = 64. Tests keep fewer */
     size_t rows_frame_bytes; /* a frame of rows is closed at this size; 0 = TZ_ROWS_FRAME_BYTES, also the greatest */
     /**
      * The journal: who-changes of a group as one line with its line feed, to be made durable before this returns 0.

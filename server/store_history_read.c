@@ -11,6 +11,7 @@
  * OUT_BYTES_MAX written: however often a record was changed, one question costs the same.
  *  4. An erased body is an entry without ops: that somebody changed something then is known, what is not.
  */
+#include "commit_int.h"
 #include "history_int.h"
 
 #include <string.h>
@@ -293,18 +294,14 @@ static int take_device(struct page *p, struct tz_history_entry *e)
 /** What the commit table knows of a changeset that wrote something. */
 static int take_commit(struct page *p, struct tz_history_entry *e)
 {
-    struct tz_stmt *st = e->ver ? tz_store_sql(p->s, TZ_SQL_HISTORY_COMMIT, p->err) : NULL;
-    if (!st)
-        return e->ver ? TZ_E_DB : 0;
-    tz_stmt_bind_int(st, 1, (int64_t)e->ver);
-    int rc = tz_stmt_step(st, p->err);
+    struct tz_commit_entry c;
+    int rc = e->ver ? tz_commit_find(p->s, e->ver, &c, p->err) : 0;
     if (rc == 1) {
-        tz_stmt_id(st, 0, &e->user);
-        e->claimed = (tz_hlc)tz_stmt_int(st, 1);
-        e->offset_ms = tz_stmt_int(st, 2);
-        e->effective = (tz_hlc)tz_stmt_int(st, 3);
+        e->user = c.c.user;
+        e->claimed = c.claimed;
+        e->offset_ms = c.offset_ms;
+        e->effective = c.c.effective;
     }
-    tz_stmt_reset(st);
     return rc < 0 ? rc : 0;
 }
 

@@ -20,6 +20,7 @@
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
  *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
+ *   store_commit.c  who wrote a version; commit_pack.c  many of them in few bytes
  *   store.c  open, groups, seeding
  */
 
@@ -28,7 +29,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 13, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 14, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 
@@ -37,6 +38,10 @@ struct tz_child_ref {
     const struct tz_type *type;
     const struct tz_field *field;
 };
+
+/** What read_row in store_commit.c reads, in its order. */
+#define TZ_COMMIT_COLUMNS \
+    "ver,device,incarnation,seq,user,claimed,offset_ms,effective,eff_max,received_ms,rules,catalogue,old_ver"
 
 /** What read_device in store_who.c reads, in its order. */
 #define TZ_DEVICE_COLUMNS                                                                                              \
@@ -62,6 +67,7 @@ struct tz_purge_walk {
     struct tz_purge_at records, leaving;
 };
 
+struct tz_commit_run;
 enum { TZ_NUMBERED_MAX = 16 };
 /** A session in which a copy was found out. */
 enum { TZ_FORKS_KEPT = 64 };
@@ -109,6 +115,10 @@ struct tz_store {
     bool journal_ahead;         /* it was told of a group that is not committed */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
+    size_t commits_kept;                 /* see tz_store_options */
+    size_t commit_rows;                  /* rows of commit_log, at least as many as there are */
+    struct tz_commit_run *packed;        /* the pack that was read last; owned, NULL before the first */
+    tz_ver packed_first, packed_last;    /* what it holds; 0 nothing */
     struct tz_fork forks[TZ_FORKS_KEPT]; /* a ring */
     size_t nforks;
     struct tz_stmt stmts[TZ_SQL_COUNT];
@@ -509,15 +519,18 @@ TZ_MUST_USE int tz_store_open_bare(const char *path, const struct tz_store_optio
 TZ_MUST_USE int tz_store_meta_put(struct tz_store *s, const char *key, struct tz_value v, struct tz_err *err);
 /** 0 when there is none. */
 TZ_MUST_USE int tz_store_meta_int(struct tz_store *s, const char *key, int64_t *out, struct tz_err *err);
+void tz_store_random(struct tz_store *s, void *p, size_t n);
+/** Fixed id, maker 0: SHA-256 of the parts, version 8. */
+struct tz_id tz_store_fixed_id(const char *type, struct tz_bytes code);
+
+/* store_commit.c */
 /** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */
 TZ_MUST_USE int tz_store_own_commit(struct tz_store *s, tz_ver *ver, struct tz_err *err);
 /** What it writes was there before a restore as version @old_ver: who had seen that has seen it. */
 TZ_MUST_USE int tz_store_own_commit_as(struct tz_store *s, tz_ver old_ver, tz_ver *ver, struct tz_err *err);
 TZ_MUST_USE int tz_store_commit_row(struct tz_store *s, const struct tz_commit *c, tz_hlc claimed, int64_t offset_ms,
                                     int64_t received_ms, const uint8_t hash[TZ_HASH_BYTES], struct tz_err *err);
+/** All zero: nobody's. What could not be read is in s->read_err. */
 struct tz_commit tz_store_commit_of(struct tz_store *s, tz_ver ver);
-void tz_store_random(struct tz_store *s, void *p, size_t n);
-/** Fixed id, maker 0: SHA-256 of the parts, version 8. */
-struct tz_id tz_store_fixed_id(const char *type, struct tz_bytes code);
 
 #endif

@@ -21,6 +21,7 @@
  *  6. How old a version is is asked anew by today's clock and rules: one that was taken for old by a clock that ran
  * ahead, or by a shorter purge_days, is young again.
  */
+#include "commit_int.h"
 #include "log.h"
 #include "planted.h"
 #include "purge_int.h"
@@ -55,15 +56,11 @@ static int lowest_in_lease(struct tz_store *s, const struct tz_purge_rules *r, t
  * 1, 0, negative. */
 static int still_aged(struct tz_store *s, tz_ver ver, int64_t now, int64_t purge_ms, struct tz_err *err)
 {
-    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_COMMIT_UPTO, err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)ver);
-    tz_stmt_bind_int(st, 2, now + DAY_MS);
-    int rc = tz_stmt_step(st, err);
-    bool young = rc == 1 && tz_stmt_int(st, 0) > now - purge_ms;
-    tz_stmt_reset(st);
-    return rc < 0 ? rc : !young;
+    struct tz_commit_entry e;
+    int rc = tz_commit_upto(s, ver, &e, err);
+    while (rc == 1 && e.received_ms > now + DAY_MS)
+        rc = tz_commit_upto(s, e.c.ver - 1, &e, err);
+    return rc == 1 ? e.received_ms <= now - purge_ms : rc < 0 ? rc : 1;
 }
 
 /** Move on over commits that are old enough. A time of receipt in the future says nothing: the clock was wrong. */
@@ -71,23 +68,18 @@ static int age(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *aged,
 {
     int64_t now = tz_clock_wall(&s->clock).ms;
     int64_t was = 0;
+    struct tz_commit_entry e;
     int n = 0;
     int rc = tz_store_meta_int(s, "purge_aged", &was, err);
     int still = rc || was == 0 ? 1 : still_aged(s, (tz_ver)was, now, r->purge_ms, err);
-    struct tz_stmt *st = rc || still < 0 ? NULL : tz_store_sql(s, TZ_SQL_COMMIT_AFTER, err);
-    if (!st)
-        return rc ? rc : still < 0 ? still : TZ_E_DB;
+    if (rc || still < 0)
+        return rc ? rc : still;
     *aged = still ? (tz_ver)was : 0;
-    tz_stmt_bind_int(st, 1, (int64_t)*aged);
-    tz_stmt_bind_int(st, 2, AGED_MAX);
-    while ((rc = tz_stmt_step(st, err)) == 1) {
-        int64_t received = tz_stmt_int(st, 1);
-        if (received > now - r->purge_ms && received <= now + DAY_MS)
+    for (; n < AGED_MAX && (rc = tz_commit_above(s, *aged, &e, err)) == 1; n++) {
+        if (e.received_ms > now - r->purge_ms && e.received_ms <= now + DAY_MS)
             break;
-        *aged = (tz_ver)tz_stmt_int(st, 0);
-        n++;
+        *aged = e.c.ver;
     }
-    tz_stmt_reset(st);
     *more = n == AGED_MAX;
     if (rc >= 0 && *aged != (tz_ver)was)
         rc = tz_store_meta_put(s, "purge_aged", tz_value_int((int64_t)*aged), err);

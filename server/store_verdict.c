@@ -4,6 +4,7 @@
  * gone, of when it was made. All of it in savepoints: what is refused leaves nothing in the records.
  */
 #include "apply_int.h"
+#include "commit_int.h"
 #include "log.h"
 #include "planted.h"
 #include "reason.h"
@@ -46,17 +47,12 @@ static int load_author(struct apply *p)
     return p->res.args[0] ? 1 : TZ_E_NOMEM;
 }
 
+/** The greatest effective time of all that there was up to @ver. */
 static int eff_max_at(struct apply *p, tz_ver ver, tz_hlc *out)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_COMMIT_EFF_MAX, p->err);
-    *out = 0;
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, (int64_t)ver);
-    int rc = tz_stmt_step(st, p->err);
-    if (rc == 1)
-        *out = (tz_hlc)tz_stmt_int(st, 0);
-    tz_stmt_reset(st);
+    struct tz_commit_entry e;
+    int rc = tz_commit_upto(p->s, ver, &e, p->err);
+    *out = rc == 1 ? e.eff_max : 0;
     return rc < 0 ? rc : 0;
 }
 

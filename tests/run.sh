@@ -69,12 +69,12 @@ cmake --preset asan >/dev/null
 cmake --build --preset asan -j "$jobs"
 say "build the simulator at full speed, with the planted bugs it must find"
 cmake --preset sim >/dev/null
-cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle
+cmake --build --preset sim -j "$jobs" --target tz_sim test_oracle bench_stamps
 
 # What the tests measured, out of ctest's log: figures a reader wants to see even when everything passed.
 figures() {
     say "figures"
-    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: |same data: ' \
+    grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: |same data: |stamps and commits: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
 }
 

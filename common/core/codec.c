@@ -110,6 +110,12 @@ int tz_wire_next(struct tz_wire_iter *it, struct tz_wire_field *out)
     return next_field(&it->rest, out, &minimal);
 }
 
+int tz_wire_take_varint(struct tz_bytes *in, uint64_t *v)
+{
+    bool minimal;
+    return take_varint(in, v, &minimal) ? 0 : TZ_E_FORMAT;
+}
+
 /* ---- writing ---- */
 
 int tz_wire_put_varint(struct tz_buf *out, uint64_t v)

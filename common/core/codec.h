@@ -53,6 +53,8 @@ bool tz_utf8_valid(struct tz_bytes b);
 
 /** Primitive writers, minimal varints. */
 TZ_MUST_USE int tz_wire_put_varint(struct tz_buf *out, uint64_t v);
+/** Take one off the front of @in. TZ_E_FORMAT: cut off, or more than 64 bits. */
+TZ_MUST_USE int tz_wire_take_varint(struct tz_bytes *in, uint64_t *v);
 TZ_MUST_USE int tz_wire_put_key(struct tz_buf *out, uint32_t number, unsigned wire_type);
 TZ_MUST_USE int tz_wire_put_bytes(struct tz_buf *out, uint32_t number, struct tz_bytes b);
 static inline uint64_t tz_zigzag(int64_t v)

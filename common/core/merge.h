@@ -12,7 +12,7 @@
 /** In `field` of a stamp beside the field's own: whose word the value is, where a merge of records wrote it there. */
 #define TZ_STAMP_SAID (UINT32_C(1) << 30)
 
-/** When one field (or one set element) was last written. Absent = `_born`. */
+/** When one field (or one set element) was last written. Absent = the version it was made in, `born`. */
 struct tz_stamp {
     uint32_t field;   /* or TZ_FIELD_DELETED; with TZ_STAMP_SAID see there */
     uint32_t element; /* FNV-1a of a set element, 0 for the field itself */
@@ -20,7 +20,7 @@ struct tz_stamp {
     bool resolved; /* written by RESOLVE: an edit that did not see it never wins */
 };
 
-/** Packed: per stamp varint field<<1|resolved, fixed32 element, varint ver; ascending (field, element). */
+/** Ascending (field, element). Layout of the packed form: stamps.c. */
 struct tz_stamps {
     struct tz_stamp *v;
     size_t n;

@@ -65,7 +65,7 @@ static int create_table(struct tz_replica *r, const struct tz_type *t, struct tz
     if (!rc)
         rc = tz_buf_puts(&sql, ",_ver INTEGER NOT NULL,_district TEXT NOT NULL,_street TEXT NOT NULL,_extra BLOB");
     if (!rc && r->side == TZ_SIDE_SERVER)
-        rc = tz_buf_puts(&sql, ",_born INTEGER NOT NULL,_stamps BLOB");
+        rc = tz_buf_puts(&sql, ",_age INTEGER NOT NULL,_stamps BLOB");
     if (!rc)
         rc = tz_buf_puts(&sql, ") STRICT, WITHOUT ROWID");
     rc = sql_exec(r, &sql, rc, err);
@@ -136,7 +136,7 @@ static int add_columns(struct tz_replica *r, const struct tz_type *t, struct tz_
 
 static int put_columns(struct tz_buf *sql, const struct tz_replica *r, const struct tz_type *t, const char *format)
 {
-    static const char *const system[] = {"_ver", "_district", "_street", "_extra", "_born", "_stamps"};
+    static const char *const system[] = {"_ver", "_district", "_street", "_extra", "_age", "_stamps"};
     size_t n = r->side == TZ_SIDE_SERVER ? 6 : 4;
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++) {
@@ -246,7 +246,7 @@ static int read_row(struct tz_replica *r, const struct tz_type *t, struct tz_stm
     col += 2;
     out->rec.extra = tz_stmt_blob(st, col++);
     if (r->side == TZ_SIDE_SERVER) {
-        out->born = (tz_ver)tz_stmt_int(st, col++);
+        out->born = out->ver - (tz_ver)tz_stmt_int(st, col++);
         out->stamps = tz_stmt_blob(st, col++);
     }
     for (size_t i = 0; i < t->nfields; i++) {
@@ -392,7 +392,7 @@ static int put_live(struct tz_replica *r, const struct tz_row *row, struct tz_er
         tz_stmt_bind_blob(st, p, row->rec.extra.p, row->rec.extra.n);
     p++;
     if (r->side == TZ_SIDE_SERVER) {
-        tz_stmt_bind_int(st, p++, (int64_t)row->born);
+        tz_stmt_bind_int(st, p++, (int64_t)(row->ver - row->born));
         if (row->stamps.n)
             tz_stmt_bind_blob(st, p, row->stamps.p, row->stamps.n);
         p++;

@@ -5,8 +5,9 @@
 /*
  * Records as SQL tables: one STRICT table per record type with one typed column per field, made from the catalogue and
  * shared by server and client. Any SQL tool reads them. Columns: _id, the fields, _ver, _district, _street, _extra; on
- * the server also _born and _stamps. A type's table holds its live records only, so that plain SQL counts what people
- * count; deleted records are kept, whole, in `_tombstone`, and get/put here hide the difference.
+ * the server also _stamps and _age (`_ver` - `_age` is the version that the record was made in). A type's table holds
+ * its live records only, so that plain SQL counts what people count; deleted records are kept, whole, in `_tombstone`,
+ * and get/put here hide the difference.
  *
  * Not thread-safe; one per connection. Transactions are the caller's.
  */

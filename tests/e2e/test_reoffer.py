@@ -10,7 +10,7 @@ import time
 import compare_data
 import world as w
 
-SYSTEM = {"_ver", "_born", "_stamps", "_extra"}  # versions are new, by design
+SYSTEM = {"_ver", "_age", "_stamps", "_extra"}  # versions are new, by design
 
 
 def office(folder, name, server, role="D_CLERK", area="120101"):

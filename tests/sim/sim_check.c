@@ -4,6 +4,7 @@
  * the bytes the devices saved; then outcomes, changed rows and cases are compared. From the rows a history is kept, so
  * that a client's checkpoint can be compared with the server's state of that version.
  */
+#include "commit_int.h"
 #include "sim_check_int.h"
 
 #include <inttypes.h>
@@ -331,9 +332,19 @@ int64_t sim_number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t
     return out;
 }
 
+/** What the server keeps of a version, wherever it keeps it. */
+static struct tz_commit_entry commit_at(struct sim *w, tz_ver ver)
+{
+    struct tz_err err = {0};
+    struct tz_commit_entry e = {0};
+    if (tz_commit_find(w->server.store, ver, &e, &err) != 1)
+        sim_fail(w, "the server does not know who wrote version %" PRIu64 ": %s", ver, err.trail);
+    return e;
+}
+
 tz_hlc sim_eff_max(struct sim *w, tz_ver ver)
 {
-    return (tz_hlc)sim_number(w, "SELECT eff_max FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)ver, 0, 0);
+    return commit_at(w, ver).eff_max;
 }
 
 /** One that was saved as number @seq, and its author. NULL: it never was. */
@@ -358,8 +369,7 @@ static struct tz_changeset *brought(struct sim *w, struct sim_client *c, uint64_
             continue;
         who.received_ms = e->v[i].received_ms;
         if (e->v[i].ver)
-            who.offset_ms =
-                sim_number(w, "SELECT offset_ms FROM commit_log WHERE ver=?1 AND ?2=?2", (int64_t)e->v[i].ver, 0, 0);
+            who.offset_ms = commit_at(w, e->v[i].ver).offset_ms;
     }
     sim_grants_author(w, c, cs, &who);
     *out = who;
@@ -696,9 +706,10 @@ static void first_look(struct sim *w)
     w->history->seeded = true;
     w->server.ver_seen = tz_store_head(w->server.store);
     w->server.audit_seen = (uint64_t)sim_number(w, "SELECT max(n) FROM audit WHERE ?1=?1 AND ?2=?2", 0, 0, 0);
-    for (int64_t ver = 0; /* what an edit saw may be any of them */
-         (ver = sim_number(w, "SELECT min(ver) FROM commit_log WHERE ver>?1 AND ?2=?2", ver, 0, 0)) != 0;)
-        oracle_head(w->oracle, (tz_ver)ver, sim_eff_max(w, (tz_ver)ver));
+    struct tz_commit_entry e = {0};
+    struct tz_err err = {0};
+    while (tz_commit_above(w->server.store, e.c.ver, &e, &err) == 1) /* what an edit saw may be any of them */
+        oracle_head(w->oracle, e.c.ver, e.eff_max);
 }
 
 void sim_check_commits(struct sim *w)

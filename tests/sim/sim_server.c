@@ -214,6 +214,7 @@ int sim_server_start(struct sim *w)
                                  .clock = sim_server_clock(w),
                                  .random = machine_random,
                                  .random_ctx = w,
+                                 .commits_kept = 1 + w->opt.seed % 7 * 2,
                                  .rows_frame_bytes =
                                      FRAME_BYTES[w->opt.seed % (sizeof FRAME_BYTES / sizeof *FRAME_BYTES)]};
     int rc = tz_store_open(tz_memdisk_path(v->disk, "server.db", path, sizeof path), &o, &v->store, &err);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "catalogue_dir.h"
+#include "commit_int.h"
 #include "store_fixture.h"
 
 #include <sqlite3.h>
@@ -51,7 +52,8 @@ struct tz_store_options sx_options(struct sx *f)
                                      .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true},
                                      .clock = tz_clock_fake(&f->clock),
                                      .random = store_random,
-                                     .random_ctx = f};
+                                     .random_ctx = f,
+                                     .commits_kept = f->commits_kept};
 }
 
 void sx_group(struct sx *f)
@@ -114,6 +116,7 @@ int sx_group_setup(void **state)
     tz_memvfs_register();
     tz_memvfs_seed(1);
     base->clock.wall.ms = INT64_C(1700000000000);
+    base->commits_kept = 1;
     base->disk = tz_memdisk_new();
     tz_memdisk_path(base->disk, "central.db", base->path, sizeof base->path);
     check(base, tz_catalogue_load_dir(TZ_SOURCE_DIR "/common/catalogue", &base->cat, &base->err));
@@ -631,17 +634,82 @@ static void digest_table(struct sx *f, struct tz_sha256 *h, const char *table)
     sqlite3_finalize(st);
 }
 
-void sx_digest(struct sx *f, uint8_t out[32])
+static void digest(struct sx *f, const char *const *own, size_t n, uint8_t out[32])
 {
-    static const char *const own[] = {"change", "left_area", "claim", "case_head", "commit_log", "_tombstone"};
     struct tz_sha256 h = {0};
     assert_int_equal(tz_sha256_init(&h), 0);
     for (size_t i = 0; i < base->cat.ntypes; i++)
         digest_table(f, &h, base->cat.types[i].name);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    for (size_t i = 0; i < n; i++)
         digest_table(f, &h, own[i]);
     assert_int_equal(tz_sha256_final(&h, out), 0);
     tz_sha256_deinit(&h);
+}
+
+static const char *const own_tables[] = {"change",     "left_area",  "claim",      "case_head",
+                                         "_tombstone", "commit_log", "commit_pack"};
+
+void sx_digest(struct sx *f, uint8_t out[32])
+{
+    digest(f, own_tables, 7, out);
+}
+
+void sx_digest_records(struct sx *f, uint8_t out[32])
+{
+    digest(f, own_tables, 5, out);
+}
+
+/** Packed versions are rows again. */
+static void unpack_commits(struct sx *f)
+{
+    struct tz_commit_entry e;
+    tz_ver newest = (tz_ver)sx_query(f, "SELECT coalesce(max(last),0) FROM commit_pack");
+    for (tz_ver at = 0; at < newest; at = e.c.ver) {
+        char sql[512];
+        assert_int_equal(tz_commit_above(f->s, at, &e, &f->err), 1);
+        (void)snprintf(
+            sql, sizeof sql,
+            "INSERT INTO commit_log(ver,device,incarnation,seq,user,claimed,offset_ms,effective,eff_max,"
+            "received_ms,rules,catalogue,hash,old_ver) VALUES(%llu,%u,%u,%llu,x'%s',%llu,%lld,%llu,%llu,%lld,"
+            "%u,%u,zeroblob(32),%llu)",
+            (unsigned long long)e.c.ver, e.c.device, e.c.incarnation, (unsigned long long)e.c.seq, sx_hex(f, e.c.user),
+            (unsigned long long)e.claimed, (long long)e.offset_ms, (unsigned long long)e.c.effective,
+            (unsigned long long)e.eff_max, (long long)e.received_ms, e.rules, e.catalogue,
+            (unsigned long long)e.c.old_ver);
+        sx_exec(f, sql);
+    }
+}
+
+/** One line a step, oldest last where that matters. */
+static const char undo_from_step_5[] =
+    "DROP TABLE commit_pack; DROP TABLE commit_author;"
+    "DROP TABLE history;"
+    "ALTER TABLE device DROP COLUMN acked_ms;"
+    "DROP TABLE numbering;"
+    "DROP INDEX backlog_recover; ALTER TABLE backlog DROP COLUMN was; ALTER TABLE backlog DROP COLUMN recover;"
+    "ALTER TABLE commit_log DROP COLUMN old_ver;"
+    "DROP TABLE grant_past; DROP TABLE area_past; DROP TABLE late_new;"
+    "ALTER TABLE device DROP COLUMN grant_since; ALTER TABLE device DROP COLUMN until_ms;"
+    "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"
+    "ALTER TABLE user_grant DROP COLUMN grant_since;"
+    "DROP TABLE installation; DROP TABLE former;"
+    "DROP TABLE reoffered; DROP TABLE lost_offer;"
+    "DROP INDEX alias_survivor; DROP INDEX merged_survivor; DROP INDEX merge_link_of;"
+    "ALTER TABLE merged DROP COLUMN turn; ALTER TABLE merged DROP COLUMN after;"
+    "ALTER TABLE merged DROP COLUMN before; ALTER TABLE merge_link DROP COLUMN before;";
+
+void sx_undo_from_step_5(struct sx *f)
+{
+    char sql[256];
+    unpack_commits(f);
+    for (size_t i = 0; i < base->cat.ntypes; i++) {
+        const char *name = base->cat.types[i].name;
+        (void)snprintf(sql, sizeof sql,
+                       "ALTER TABLE \"%s\" RENAME COLUMN _age TO _born; UPDATE \"%s\" SET _born=_ver-_born", name,
+                       name);
+        sx_exec(f, sql);
+    }
+    sx_exec(f, undo_from_step_5);
 }
 
 void sx_fatten(struct sx *f, struct tz_id org, size_t n)

@@ -50,6 +50,8 @@ struct sx {
     struct tz_catalogue cat;
     struct tz_clock_fake clock;
     uint64_t random;
+    size_t commits_kept; /* see tz_store_options: 1 unless a test says otherwise, so that what is asked of a version is
+                            asked of a packed one */
     struct tz_memdisk *disk;
     char path[64];
     struct tz_store *s;
@@ -140,24 +142,12 @@ const char *sx_hex(struct sx *f, struct tz_id id);                    /* 32 digi
 const char *sx_ref(struct sx *f, const char *field, struct tz_id id); /* "field=hex" */
 /** Digest over records, feed, claims, cases and the commit log: what a refused changeset must leave as it was. */
 void sx_digest(struct sx *f, uint8_t out[32]);
+/** The same without the commit log. */
+void sx_digest_records(struct sx *f, uint8_t out[32]);
 int64_t sx_query(struct sx *f, const char *sql);
 void sx_exec(struct sx *f, const char *sql);
-/** SQL that takes back the schema's steps from the fifth on, one line a step: as an older program left it. */
-#define SX_UNDO_FROM_STEP_5                                                                                     \
-    "DROP TABLE history;"                                                                                       \
-    "ALTER TABLE device DROP COLUMN acked_ms;"                                                                  \
-    "DROP TABLE numbering;"                                                                                     \
-    "DROP INDEX backlog_recover; ALTER TABLE backlog DROP COLUMN was; ALTER TABLE backlog DROP COLUMN recover;" \
-    "ALTER TABLE commit_log DROP COLUMN old_ver;"                                                               \
-    "DROP TABLE grant_past; DROP TABLE area_past; DROP TABLE late_new;"                                         \
-    "ALTER TABLE device DROP COLUMN grant_since; ALTER TABLE device DROP COLUMN until_ms;"                      \
-    "ALTER TABLE device DROP COLUMN unsent; ALTER TABLE device DROP COLUMN wiped_ms;"                           \
-    "ALTER TABLE user_grant DROP COLUMN grant_since;"                                                           \
-    "DROP TABLE installation; DROP TABLE former;"                                                               \
-    "DROP TABLE reoffered; DROP TABLE lost_offer;"                                                              \
-    "DROP INDEX alias_survivor; DROP INDEX merged_survivor; DROP INDEX merge_link_of;"                          \
-    "ALTER TABLE merged DROP COLUMN turn; ALTER TABLE merged DROP COLUMN after;"                                \
-    "ALTER TABLE merged DROP COLUMN before; ALTER TABLE merge_link DROP COLUMN before;"
+/** Take back the schema's steps from the fifth on, as an older program left it. The caller sets user_version. */
+void sx_undo_from_step_5(struct sx *f);
 /** The organisation holds one field of a newer catalogue, @n bytes with its head, as if an upgrade had been undone. */
 void sx_fatten(struct sx *f, struct tz_id org, size_t n);
 

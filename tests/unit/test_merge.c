@@ -568,6 +568,61 @@ static void stamps_survive_the_packed_form(void **state)
     tz_buf_deinit(&b);
 }
 
+static void stamps_of_an_older_program_are_read(void **state)
+{
+    struct m *m = *state;
+    static const uint8_t old[] = {2,    0, 0, 0, 0, 0x83, 1,    3,    0,    0,    0,    7,    9,   0xA0,
+                                  0x99, 2, 0, 0, 0, 0,    0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40};
+    struct tz_bytes in = tz_bytes_of(old, sizeof old);
+    assert_int_equal(tz_stamps_decode(&m->stamps, in), 0);
+    assert_int_equal(m->stamps.n, 3);
+    assert_int_equal(tz_stamps_get(&m->stamps, 1, 0, 0).ver, 131);
+    assert_true(tz_stamps_get(&m->stamps, 1, 7, 0).resolved);
+    assert_int_equal(tz_stamps_get(&m->stamps, 1, 7, 0).ver, 9);
+    assert_int_equal(tz_stamps_get(&m->stamps, 18000, 0, 0).ver, UINT64_C(1) << 48 | 1);
+}
+
+/** A year of edits: what stands beside a row is some bytes a stamp, not a version each. */
+static void stamps_are_small(void **state)
+{
+    struct m *m = *state;
+    struct tz_buf b;
+    const tz_ver epoch = UINT64_C(1) << TZ_VER_COUNTER_BITS;
+    const struct tz_stamp in[] = {{20, 0, epoch | 20000, false}, {21, 0, epoch | 20000, false},
+                                  {9, 0, epoch | 70000, false},  {22, 0, epoch | 71000, false},
+                                  {28, 0, epoch | 71000, false}, {29, 0, epoch | 71100, false}};
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++)
+        assert_int_equal(tz_stamps_set(&m->stamps, in[i]), 0);
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_stamps_encode(&m->stamps, &b), 0);
+    assert_int_equal(b.len, 2 + (1 + 3) + 1 + (1 + 3) + (1 + 2) + 1 + (1 + 1));
+    tz_buf_deinit(&b);
+}
+
+/** A word that a merge of records brought keeps who said it, whichever of the two versions comes first. */
+static void who_said_it_survives_the_packed_form(void **state)
+{
+    struct m *m = *state;
+    struct tz_stamps back;
+    struct tz_buf b;
+    const struct tz_stamp in[] = {{3, 0, 50, true}, {4, 0, 60, false}};
+    static const tz_ver said[] = {20, 80};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(tz_stamps_set(&m->stamps, in[i]), 0);
+        assert_int_equal(tz_stamps_say(&m->stamps, in[i].field, said[i]), 0);
+    }
+    tz_buf_init(&b, 4096);
+    assert_int_equal(tz_stamps_encode(&m->stamps, &b), 0);
+    tz_stamps_init(&back, &m->a);
+    assert_int_equal(tz_stamps_decode(&back, tz_buf_unread(&b)), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(tz_stamps_get(&back, in[i].field, 0, 1).ver, in[i].ver);
+        assert_int_equal(tz_stamps_get(&back, in[i].field, 0, 1).resolved, in[i].resolved);
+        assert_int_equal(tz_stamps_said(&back, in[i].field, 1), said[i]);
+    }
+    tz_buf_deinit(&b);
+}
+
 static void element_hash_is_never_the_fields_own(void **state)
 {
     (void)state;
@@ -594,6 +649,9 @@ int main(void)
         T(word_of_before_the_log_is_nobodys),
         T(writing_one_field_never_changes_anothers_stamp),
         T(stamps_survive_the_packed_form),
+        T(stamps_of_an_older_program_are_read),
+        T(stamps_are_small),
+        T(who_said_it_survives_the_packed_form),
         T(element_hash_is_never_the_fields_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,9 +314,14 @@ static void a_backup_of_an_older_program_is_looked_at_and_restored(void **state)
     struct tz_store_options o = sx_options(f);
     char path[64];
     sx_org(f, "甲公司");
+    struct tz_id id = sx_org(f, "乙公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=二路", NULL));
     tz_ver head = tz_store_head(f->s);
-    sx_exec(f, SX_UNDO_FROM_STEP_5 "DROP TABLE merged; DROP TABLE merge_link; DROP TABLE lost_range; ALTER TABLE "
-                                   "device DROP COLUMN forgotten_seq; PRAGMA user_version=2");
+    tz_ver born = sx_row(f, "organisation", id)->born;
+    assert_int_equal(born, head - 1);
+    sx_undo_from_step_5(f);
+    sx_exec(f, "DROP TABLE merged; DROP TABLE merge_link; DROP TABLE lost_range; ALTER TABLE device DROP COLUMN "
+               "forgotten_seq; PRAGMA user_version=2");
     struct tz_memdisk *b = backup(f);
     tz_memdisk_path(b, "central.db", path, sizeof path);
     assert_int_equal(tz_store_inspect(path, &o, &facts, &f->err), 0);
@@ -324,7 +329,9 @@ static void a_backup_of_an_older_program_is_looked_at_and_restored(void **state)
     assert_int_equal(facts.head, head);
     restore_to(f, b, 2, 0);
     assert_int_equal(tz_lost_floor(f->s, head + 1), head);
-    assert_int_equal(sx_query(f, "SELECT count(*) FROM organisation"), 1);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM organisation"), 2);
+    assert_int_equal(sx_row(f, "organisation", id)->born, born);
+    assert_int_equal(tz_store_commit_of(f->s, born).device, f->d1.d.number);
 }
 
 int main(void)

@@ -192,8 +192,8 @@ static void keys_come_in_pages_and_none_is_missing(void **state)
         char sql[400];
         (void)snprintf(sql, sizeof sql,
                        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<899)"
-                       " INSERT INTO \"%s\"(_id,name,_ver,_district,_street,_born)"
-                       " SELECT randomblob(16),'x',1,'120101','120101'||printf('%%03d',i),1 FROM n",
+                       " INSERT INTO \"%s\"(_id,name,_ver,_district,_street,_age)"
+                       " SELECT randomblob(16),'x',1,'120101','120101'||printf('%%03d',i),0 FROM n",
                        types[i]);
         sx_exec(f, sql);
     }

@@ -410,7 +410,7 @@ static void the_step_that_adds_the_index_fills_it_from_the_audit_log(void **stat
     whatever_happens(f);
     sx_exec(f, "CREATE TABLE kept AS SELECT * FROM history");
     assert_int_equal(sx_query(f, "SELECT count(*) FROM kept WHERE only>0"), 3); /* refused twice, held once */
-    sx_exec(f, SX_UNDO_FROM_STEP_5);
+    sx_undo_from_step_5(f);
     sx_exec(f, "PRAGMA user_version=4");
     sx_reopen(f);
     assert_int_equal(rows_of(f, "history"), rows_of(f, "kept"));
