@@ -87,6 +87,9 @@ TZ_MUST_USE int tz_case_put_words(struct tz_judge *j, const struct tz_type *t, c
 /** Open a case about @s or join the open one. @cand is taken. */
 TZ_MUST_USE int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
                              const char *kind, const char *rule, json_t *cand);
+/** The same of several, in order; none opens nothing. @words is taken. */
+TZ_MUST_USE int tz_case_join_all(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s,
+                                 const char *kind, const char *rule, json_t *words);
 /** Fill standing of @c from @row. Returns 1 when it changed, 0 when not, negative. */
 TZ_MUST_USE int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const struct tz_row *row,
                                      const struct tz_case_subject *s);

@@ -36,6 +36,18 @@ bool tz_judge_in_area(const struct tz_judge *j, const struct tz_area *record)
     return j->city || tz_area_covers(&j->area, record) || TZ_PLANTED(AREA_UNCHECKED);
 }
 
+int tz_judge_apart(struct tz_judge *j, int (*fn)(struct tz_judge *j, void *ctx), void *ctx)
+{
+    struct tz_arena *const outer = j->a;
+    struct tz_arena a;
+    tz_arena_init(&a, outer->budget_bytes);
+    j->a = &a;
+    int rc = tz_rows_code(&a, fn(j, ctx));
+    j->a = outer;
+    tz_arena_deinit(&a);
+    return rc;
+}
+
 struct tz_commit tz_judge_commit_of(void *judge, tz_ver ver)
 {
     struct tz_judge *j = judge;
@@ -255,17 +267,16 @@ static int check_ref(struct tz_judge *j, const struct tz_record *rec, const stru
     return tz_judge_revive(j, row, &stamps, 0);
 }
 
-/** In memory of its own: a list may name a thousand records. */
-static int check_ref_apart(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f, struct tz_id id)
+struct one_ref {
+    const struct tz_record *rec;
+    const struct tz_field *f;
+    struct tz_id id;
+};
+
+static int check_one_ref(struct tz_judge *j, void *ctx)
 {
-    struct tz_arena *const outer = j->a;
-    struct tz_arena a;
-    tz_arena_init(&a, 8 * 1024 * 1024);
-    j->a = &a;
-    int rc = tz_rows_code(&a, check_ref(j, rec, f, id));
-    j->a = outer;
-    tz_arena_deinit(&a);
-    return rc;
+    const struct one_ref *r = ctx;
+    return check_ref(j, r->rec, r->f, r->id);
 }
 
 static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, const struct tz_field *f,
@@ -279,7 +290,7 @@ static int check_refs_list(struct tz_judge *j, const struct tz_record *rec, cons
         hex[TZ_ID_HEX] = '\0';
         if (tz_id_parse(hex, &id))
             return tz_judge_refuse(j, TZ_E_VALUE, f->name, NULL), 1;
-        int rc = check_ref_apart(j, rec, f, id);
+        int rc = tz_judge_apart(j, check_one_ref, &(struct one_ref){rec, f, id});
         if (rc)
             return rc;
     }
@@ -524,7 +535,7 @@ static int check_element_refs(struct tz_judge *j, const struct tz_op *op, const 
         char hex[TZ_ID_HEX + 1] = "";
         struct tz_id id;
         memcpy(hex, op->elements[i].p, TZ_ID_HEX);
-        rc = tz_id_parse(hex, &id) ? TZ_E_INTERNAL : check_ref_apart(j, rec, f, id);
+        rc = tz_id_parse(hex, &id) ? TZ_E_INTERNAL : tz_judge_apart(j, check_one_ref, &(struct one_ref){rec, f, id});
     }
     return rc;
 }

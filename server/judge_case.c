@@ -382,43 +382,69 @@ static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, j
         tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
 }
 
-int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, const char *kind,
-                 const char *rule, json_t *cand)
+/** Words on their way into one case. */
+struct joining {
+    const struct tz_row *row;
+    const struct tz_case_subject *s;
+    const char *kind, *rule;
+    const json_t *words;
+};
+
+static int add_word(struct tz_judge *j, const struct joining *in, struct tz_row *c, json_t *cand)
 {
+    json_t *list = tz_case_words(j, in->row->rec.type, in->s, c);
+    candidates_add(j, c, list, cand);
+    int rc = tz_case_put_words(j, in->row->rec.type, in->s, c, list);
+    json_decref(list);
+    if (rc != TZ_E_TOO_LONG)
+        return rc;
+    /* what was there stays; this word is in the audit log and is counted */
+    tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
+    return 0;
+}
+
+static int join(struct tz_judge *j, void *ctx)
+{
+    const struct joining *in = ctx;
+    const struct tz_case_subject *s = in->s;
     struct tz_case_head h;
     struct tz_row *c = NULL;
-    if (!cand)
-        return TZ_E_NOMEM;
-    int rc = tz_case_head_get(j, row, s->name, &h);
+    int rc = tz_case_head_get(j, in->row, s->name, &h);
     if (!rc && h.open)
         rc = tz_case_load(j, h.case_id, &c);
     else if (!rc)
-        rc = case_new(j, row, s, h.generation + 1, kind, rule, &c);
-    if (!rc && strcmp(kind, TZ_CASE_LATE) == 0) { /* whoever may decide about this word decides about all of it */
-        tz_case_put_text(j, c, "kind", kind);
-        tz_case_place(j, c, row);
+        rc = case_new(j, in->row, s, h.generation + 1, in->kind, in->rule, &c);
+    if (!rc && strcmp(in->kind, TZ_CASE_LATE) == 0) { /* whoever may decide about this word decides about all of it */
+        tz_case_put_text(j, c, "kind", in->kind);
+        tz_case_place(j, c, in->row);
     }
+    for (size_t i = 0; i < json_array_size(in->words) && !rc; i++)
+        rc = add_word(j, in, c, json_array_get(in->words, i));
     if (!rc) {
-        json_t *list = tz_case_words(j, row->rec.type, s, c);
-        candidates_add(j, c, list, cand);
-        rc = tz_case_put_words(j, row->rec.type, s, c, list);
-        if (rc == TZ_E_TOO_LONG) { /* what was there stays; this word is in the audit log and is counted */
-            tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
-            rc = 0;
-        }
-        json_decref(list);
-    }
-    if (!rc) {
-        rc = s->whole ? 0 : tz_case_set_standing(j, c, row, s);
+        rc = s->whole ? 0 : tz_case_set_standing(j, c, in->row, s);
         rc = rc < 0 ? rc : tz_case_store(j, c);
     }
-    json_decref(cand);
     if (rc)
         return rc;
     tz_case_note(j, c->id);
     return tz_case_head_put(
-        j, row, s->name,
+        j, in->row, s->name,
         &(struct tz_case_head){.generation = h.open ? h.generation : h.generation + 1, .open = true, .case_id = c->id});
+}
+
+int tz_case_join_all(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, const char *kind,
+                     const char *rule, json_t *words)
+{
+    struct joining in = {row, s, kind, rule, words};
+    int rc = !words ? TZ_E_NOMEM : json_array_size(words) ? tz_judge_apart(j, join, &in) : 0;
+    json_decref(words);
+    return rc;
+}
+
+int tz_case_join(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s, const char *kind,
+                 const char *rule, json_t *cand)
+{
+    return tz_case_join_all(j, row, s, kind, rule, cand ? json_pack("[o]", cand) : NULL);
 }
 
 /* ---- from merges ---- */
@@ -531,18 +557,27 @@ int tz_case_about(struct tz_judge *j, const struct tz_row *row, bool open, struc
     return rc < 0 ? rc : 0;
 }
 
+struct refreshing {
+    const struct tz_row *row;
+    const struct tz_case_ref *ref;
+};
+
+static int refresh_one(struct tz_judge *j, void *ctx)
+{
+    const struct refreshing *r = ctx;
+    struct tz_row *c = NULL;
+    int rc = tz_case_load(j, r->ref->id, &c);
+    if (!rc)
+        rc = tz_case_set_standing(j, c, r->row, &r->ref->s);
+    return rc == 1 ? tz_case_store(j, c) : rc;
+}
+
 int tz_case_refresh(struct tz_judge *j, const struct tz_row *row)
 {
     struct tz_case_ref open[TZ_CASE_SUBJECTS_MAX];
     size_t n = 0;
     int rc = tz_case_about(j, row, true, open, &n);
-    for (size_t i = 0; i < n && rc >= 0; i++) {
-        struct tz_row *c = NULL;
-        rc = tz_case_load(j, open[i].id, &c);
-        if (!rc)
-            rc = tz_case_set_standing(j, c, row, &open[i].s);
-        if (rc == 1)
-            rc = tz_case_store(j, c);
-    }
-    return rc < 0 ? rc : 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = tz_judge_apart(j, refresh_one, &(struct refreshing){row, &open[i]});
+    return rc;
 }

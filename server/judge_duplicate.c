@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAGE = 64, PROCESS_BYTES = 8 * 1024 * 1024 };
+enum { PAGE = 64 };
 static const char PREFIX[] = "duplicate:";
 
 static void subject_of(struct tz_id other, char out[TZ_NAME_MAX + 1])
@@ -238,19 +238,6 @@ static int close_case(struct tz_judge *j, struct tz_id id, const char *choice)
     return rc ? rc : heads_put(j, target, other, &h);
 }
 
-/** Run @fn in memory of its own: there may be thousands of its kind. */
-static int apart(struct tz_judge *j, int (*fn)(struct tz_judge *j, void *ctx), void *ctx)
-{
-    struct tz_arena *const outer = j->a;
-    struct tz_arena a;
-    tz_arena_init(&a, PROCESS_BYTES);
-    j->a = &a;
-    int rc = tz_rows_code(&a, fn(j, ctx));
-    j->a = outer;
-    tz_arena_deinit(&a);
-    return rc;
-}
-
 struct open_pair {
     const struct tz_row *row;
     char subject[TZ_NAME_MAX + 1];
@@ -306,7 +293,7 @@ static int close_gone(struct tz_judge *j, const struct tz_row *row)
     for (size_t n = PAGE; n == PAGE && !rc;) {
         rc = open_pairs(j, row, after, page, &n);
         for (size_t i = 0; i < n && !rc; i++)
-            rc = apart(j, close_if_gone, &page[i]);
+            rc = tz_judge_apart(j, close_if_gone, &page[i]);
         after = n ? tz_arena_strdup(j->a, page[n - 1].subject) : after;
         rc = rc ? rc : after ? 0 : TZ_E_NOMEM;
     }
@@ -345,7 +332,7 @@ static int become_one(struct tz_judge *j, struct meeting *m)
     int rc = tz_db_savepoint(j->s->db, j->err);
     if (rc)
         return rc;
-    rc = apart(j, merge_two, m);
+    rc = tz_judge_apart(j, merge_two, m);
     if (!rc) {
         rc = tz_db_release(j->s->db, j->err);
         return rc ? rc : 1;
@@ -485,7 +472,7 @@ int tz_duplicate_check(struct tz_judge *j)
     j->target_type = NULL;                                  /* what follows is not the author's own doing */
     for (j->checked = 0; j->checked < j->nclaims && !rc;) { /* the list grows while it is worked off */
         struct tz_claimed c = next_claim(j);
-        rc = apart(j, check_one, &c);
+        rc = tz_judge_apart(j, check_one, &c);
     }
     j->nclaims = j->checked = 0;
     return rc;

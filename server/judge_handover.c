@@ -5,11 +5,20 @@
  * What was said of the one that goes joins the cases of the survivor under its name (`of`), and its own cases close,
  * `gone`. When it comes out they open again, and what was said of it leaves the survivor's cases; so does the
  * survivor's own word that only the merge had made a loser. A case without words closes.
+ *
+ * Each case is seen to in memory of its own: a record may have as many as it has fields, and each as many words.
  */
 #include "case_int.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/** One case of a record that goes or comes out, and the survivor. */
+struct handover {
+    const struct tz_row *gone, *keep;
+    const struct tz_case_ref *ref;
+    tz_ver since; /* apart: of the merge */
+};
 
 /* ---- together ---- */
 
@@ -18,14 +27,18 @@ static int hand_over_words(struct tz_judge *j, const struct tz_row *gone, const 
                            const struct tz_case_subject *s, const struct tz_row *c)
 {
     json_t *list = tz_case_words(j, keep->rec.type, s, c);
-    int rc = list ? 0 : TZ_E_NOMEM;
+    json_t *again = json_array();
+    int rc = list && again ? 0 : TZ_E_NOMEM;
     for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
         json_t *cand = tz_case_again(j, json_array_get(list, i));
         if (!json_object_get(cand, "of"))
             cand = tz_case_said_of(cand, gone->id);
-        rc = tz_case_join(j, keep, s, tz_case_late_kind(j, c) ? TZ_CASE_LATE : "conflict", "merged", cand);
+        rc = json_array_append_new(again, cand) ? TZ_E_NOMEM : 0;
     }
     json_decref(list);
+    if (!rc)
+        return tz_case_join_all(j, keep, s, tz_case_late_kind(j, c) ? TZ_CASE_LATE : "conflict", "merged", again);
+    json_decref(again);
     return rc;
 }
 
@@ -43,19 +56,24 @@ static int close_as_gone(struct tz_judge *j, const struct tz_row *row, const str
     return rc ? rc : tz_case_head_put(j, row, s->name, &h);
 }
 
+static int hand_over_one(struct tz_judge *j, void *ctx)
+{
+    const struct handover *h = ctx;
+    const struct tz_case_subject *s = &h->ref->s;
+    struct tz_row *c = NULL;
+    int rc = tz_case_load(j, h->ref->id, &c);
+    if (!rc && !s->life) /* whether it lives is no question any more, and says nothing about the survivor */
+        rc = hand_over_words(j, h->gone, h->keep, s, c);
+    return rc ? rc : close_as_gone(j, h->gone, s, c);
+}
+
 int tz_case_hand_over(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep)
 {
     struct tz_case_ref open[TZ_CASE_SUBJECTS_MAX];
     size_t n = 0;
     int rc = tz_case_about(j, gone, true, open, &n);
-    for (size_t i = 0; i < n && !rc; i++) {
-        struct tz_row *c = NULL;
-        rc = tz_case_load(j, open[i].id, &c);
-        if (!rc && !open[i].s.life) /* whether it lives is no question any more, and says nothing about the survivor */
-            rc = hand_over_words(j, gone, keep, &open[i].s, c);
-        if (!rc)
-            rc = close_as_gone(j, gone, &open[i].s, c);
-    }
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = tz_judge_apart(j, hand_over_one, &(struct handover){gone, keep, &open[i], 0});
     return rc;
 }
 
@@ -79,22 +97,30 @@ static int reopen(struct tz_judge *j, const struct tz_row *row, const struct tz_
     return rc;
 }
 
+static int reopen_one(struct tz_judge *j, void *ctx)
+{
+    const struct handover *h = ctx;
+    const struct tz_row *back = h->gone;
+    struct tz_row *c = tz_arena_alloc(j->a, sizeof *c);
+    int rc = c ? tz_replica_get(j->s->rep, j->s->case_type, h->ref->id, j->a, c, j->err) : TZ_E_NOMEM;
+    if (rc <= 0)
+        return rc;
+    json_t *words = tz_case_words(j, back->rec.type, &h->ref->s, c);
+    bool gone = !c->deleted && tz_value_is_text(c->rec.v[tz_case_field(j, "choice")->index], "gone");
+    bool has_words = json_array_size(words) || tz_case_get_int(j, c, "hidden_count") != 0;
+    rc = gone && has_words ? reopen(j, back, &h->ref->s, c) : 0;
+    json_decref(words);
+    return rc;
+}
+
 /** The newest cases of the returning record that the merge has closed. */
 static int reopen_gone(struct tz_judge *j, const struct tz_row *back)
 {
     struct tz_case_ref shut[TZ_CASE_SUBJECTS_MAX];
     size_t n = 0;
     int rc = tz_case_about(j, back, false, shut, &n);
-    for (size_t i = 0; i < n && !rc; i++) {
-        struct tz_row *c = tz_arena_alloc(j->a, sizeof *c);
-        rc = c ? tz_replica_get(j->s->rep, j->s->case_type, shut[i].id, j->a, c, j->err) : TZ_E_NOMEM;
-        if (rc <= 0)
-            continue;
-        json_t *words = tz_case_words(j, back->rec.type, &shut[i].s, c);
-        bool gone = !c->deleted && tz_value_is_text(c->rec.v[tz_case_field(j, "choice")->index], "gone");
-        rc = gone && json_array_size(words) ? reopen(j, back, &shut[i].s, c) : 0;
-        json_decref(words);
-    }
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = tz_judge_apart(j, reopen_one, &(struct handover){back, NULL, &shut[i], 0});
     return rc;
 }
 
@@ -133,16 +159,21 @@ static bool stands_again(const struct tz_row *keep, const json_t *word, tz_ver s
 }
 
 /** What is left of one open case of the survivor. */
-static int thin_out(struct tz_judge *j, const struct tz_row *keep, const struct tz_row *back,
-                    const struct tz_case_subject *s, struct tz_row *c, tz_ver since)
+static int thin_out(struct tz_judge *j, void *ctx)
 {
+    const struct handover *h = ctx;
+    const struct tz_row *keep = h->keep;
+    const struct tz_case_subject *s = &h->ref->s;
+    struct tz_row *c = NULL;
+    int rc = tz_case_load(j, h->ref->id, &c);
+    if (rc)
+        return rc;
     json_t *words = tz_case_words(j, keep->rec.type, s, c);
     size_t had = json_array_size(words);
-    int rc = 0;
     for (size_t i = had; i > 0 && rc >= 0; i--) {
         const json_t *word = json_array_get(words, i - 1);
-        rc = said_of_it(j, back, word);
-        if (rc == 1 || (rc == 0 && stands_again(keep, word, since)))
+        rc = said_of_it(j, h->gone, word);
+        if (rc == 1 || (rc == 0 && stands_again(keep, word, h->since)))
             json_array_remove(words, i - 1);
     }
     size_t left = json_array_size(words);
@@ -161,11 +192,7 @@ int tz_case_hand_back(struct tz_judge *j, const struct tz_row *keep, const struc
     int rc = reopen_gone(j, back);
     if (!rc)
         rc = tz_case_about(j, keep, true, open, &n);
-    for (size_t i = 0; i < n && !rc; i++) {
-        struct tz_row *c = NULL;
-        rc = tz_case_load(j, open[i].id, &c);
-        if (!rc)
-            rc = thin_out(j, keep, back, &open[i].s, c, since);
-    }
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = tz_judge_apart(j, thin_out, &(struct handover){back, keep, &open[i], since});
     return rc;
 }

@@ -10,12 +10,11 @@
 #include <string.h>
 
 enum {
-    LINKS_MAX = 8192,
+    LINKS_MAX = TZ_CHANGESET_ROW_BYTES_MAX / 64, /* more than one changeset may write, however small they are */
     CHILD_REFS_MAX = 256,
-    LINK_BYTES = 4 * 1024 * 1024,
     PARENTS_MAX = 64,
     PAGE = 512,
-    ALIASES_MAX = 64
+    ALIASES = 64 /* a page of them */
 };
 
 /* ---- aliases ---- */
@@ -47,8 +46,8 @@ int tz_alias_run(struct tz_judge *j, enum tz_sql which, const struct tz_type *t,
     return tz_stmt_run(st, j->err);
 }
 
-/** The ids of all that became part of @row, at most @max. */
-static int aliases_of(struct tz_judge *j, const struct tz_row *row, struct tz_id *out, size_t max, size_t *n)
+/** The ids behind @after of what became part of @row, ascending, a page of them. */
+static int aliases_of(struct tz_judge *j, const struct tz_row *row, struct tz_id after, struct tz_id *out, size_t *n)
 {
     struct tz_stmt *st = tz_store_sql(j->s, TZ_SQL_ALIAS_OF, j->err);
     *n = 0;
@@ -56,35 +55,57 @@ static int aliases_of(struct tz_judge *j, const struct tz_row *row, struct tz_id
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, row->rec.type->id);
     tz_stmt_bind_id(st, 2, &row->id);
+    tz_stmt_bind_id(st, 3, &after);
     int rc;
-    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < max)
+    while ((rc = tz_stmt_step(st, j->err)) == 1 && *n < ALIASES)
         *n += tz_stmt_id(st, 0, &out[*n]);
     tz_stmt_reset(st);
     return rc < 0 ? rc : 0;
 }
 
+/** Did this one say it? */
+struct speaker {
+    const struct tz_type *t;
+    struct tz_id id;
+    size_t field;
+    struct tz_value value;
+    tz_ver said;
+};
+
+/** 1, 0, negative. */
+static int it_said(struct tz_judge *j, void *ctx)
+{
+    const struct speaker *p = ctx;
+    struct tz_row *gone = tz_arena_alloc(j->a, sizeof *gone);
+    struct tz_stamps stamps;
+    int rc = gone ? tz_replica_get(j->s->rep, p->t, p->id, j->a, gone, j->err) : TZ_E_NOMEM;
+    if (rc <= 0)
+        return rc;
+    tz_stamps_init(&stamps, j->a);
+    rc = tz_stamps_decode(&stamps, gone->stamps);
+    return rc ? rc
+              : tz_value_eq(gone->rec.v[p->field], p->value) &&
+                    tz_stamps_said(&stamps, p->t->fields[p->field].id, gone->born) == p->said;
+}
+
 int tz_alias_speaker(struct tz_judge *j, const struct tz_row *row, size_t i, struct tz_value value, tz_ver said,
                      struct tz_id *of)
 {
-    struct tz_id ids[ALIASES_MAX];
-    struct tz_row *gone = tz_arena_alloc(j->a, sizeof *gone);
-    struct tz_stamps stamps;
-    size_t n = 0;
-    int rc = gone ? aliases_of(j, row, ids, ALIASES_MAX, &n) : TZ_E_NOMEM;
+    struct tz_id ids[ALIASES];
+    struct tz_id after = {{0}};
+    size_t n = ALIASES;
+    int rc = 0;
     *of = (struct tz_id){{0}};
-    for (size_t k = 0; k < n && !rc; k++) {
-        rc = tz_replica_get(j->s->rep, row->rec.type, ids[k], j->a, gone, j->err);
-        if (rc <= 0)
-            continue;
-        tz_stamps_init(&stamps, j->a);
-        rc = tz_stamps_decode(&stamps, gone->stamps);
-        if (!rc && tz_value_eq(gone->rec.v[i], value) &&
-            tz_stamps_said(&stamps, row->rec.type->fields[i].id, gone->born) == said) {
-            *of = ids[k];
-            return 0;
+    while (n == ALIASES && !rc) {
+        rc = aliases_of(j, row, after, ids, &n);
+        for (size_t k = 0; k < n && !rc; k++) {
+            rc = tz_judge_apart(j, it_said, &(struct speaker){row->rec.type, ids[k], i, value, said});
+            if (rc == 1)
+                *of = ids[k];
+            after = ids[k];
         }
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static struct tz_id alias_id(const struct tz_type *t, struct tz_id id)
@@ -233,9 +254,18 @@ static int link_follows(struct tz_judge *j, const struct turn *u, struct tz_id i
     return tz_stmt_run(st, j->err);
 }
 
-/** The record @id, if it refers so. It stays the word of whoever said it, under a new stamp. */
-static int link_turn(struct tz_judge *j, const struct turn *u, struct tz_id id)
+/** One record, in memory of its own. */
+struct turning {
+    const struct turn *u;
+    struct tz_id id;
+};
+
+/** The record, if it refers so. It stays the word of whoever said it, under a new stamp. */
+static int link_turn(struct tz_judge *j, void *ctx)
 {
+    const struct turning *one = ctx;
+    const struct turn *u = one->u;
+    const struct tz_id id = one->id;
     const struct tz_field *f = u->f;
     struct tz_row *row = tz_arena_alloc(j->a, sizeof *row);
     uint8_t *value = tz_arena_dup(j->a, u->to.b, TZ_ID_BYTES);
@@ -271,23 +301,23 @@ static int link_turn(struct tz_judge *j, const struct turn *u, struct tz_id id)
     return rc || u->t != j->s->redirect_type ? rc : alias_turned(j, row, u->to);
 }
 
-/** In memory of its own: there may be thousands. */
-static int link_turn_apart(struct tz_judge *j, const struct turn *u, struct tz_id id)
-{
-    struct tz_arena *const outer = j->a;
-    struct tz_arena a;
-    tz_arena_init(&a, LINK_BYTES);
-    j->a = &a;
-    int rc = tz_rows_code(&a, link_turn(j, u, id));
-    j->a = outer;
-    tz_arena_deinit(&a);
-    return rc;
-}
-
 /** Cases stay with the record they are about; lists of references keep what was written. */
 static bool link_moves(const struct tz_judge *j, const struct tz_child_ref *ref)
 {
     return ref->type != j->s->case_type && (ref->field->ftype == TZ_FT_REF || ref->field->ftype == TZ_FT_REF_ANY);
+}
+
+/** All that refer by one field. */
+static int links_of_field(struct tz_judge *j, void *ctx)
+{
+    const struct turn *u = ctx;
+    struct links l = {.a = j->a};
+    int rc = tz_replica_find(j->s->rep, u->f, u->t, tz_value_blob(u->from.b, TZ_ID_BYTES), collect, &l, j->err);
+    if (!rc && u->t != j->s->redirect_type) /* a deleted redirect says nothing any more */
+        rc = collect_deleted(j, u->t, u->from, &l);
+    for (size_t k = 0; k < l.n && !rc; k++)
+        rc = tz_judge_apart(j, link_turn, &(struct turning){u, l.ids[k]});
+    return rc;
 }
 
 int tz_links_move(struct tz_judge *j, const struct tz_row *gone, const struct tz_row *keep)
@@ -296,15 +326,9 @@ int tz_links_move(struct tz_judge *j, const struct tz_row *gone, const struct tz
     size_t n = tz_rows_child_refs(j->s->cat, gone->rec.type, refs, CHILD_REFS_MAX);
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++) {
-        struct links l = {.a = j->a};
         struct turn u = {refs[i].type, refs[i].field, gone->rec.type, gone->id, keep->id, 0, 0};
-        if (!link_moves(j, &refs[i]))
-            continue;
-        rc = tz_replica_find(j->s->rep, u.f, u.t, tz_value_blob(gone->id.b, TZ_ID_BYTES), collect, &l, j->err);
-        if (!rc && u.t != j->s->redirect_type) /* a deleted redirect says nothing any more */
-            rc = collect_deleted(j, u.t, gone->id, &l);
-        for (size_t k = 0; k < l.n && !rc; k++)
-            rc = link_turn_apart(j, &u, l.ids[k]);
+        if (link_moves(j, &refs[i]))
+            rc = tz_judge_apart(j, links_of_field, &u);
     }
     return rc;
 }
@@ -363,7 +387,8 @@ int tz_links_give_back(struct tz_judge *j, const struct tz_type *t, struct tz_id
         for (size_t i = 0; i < n && !rc; i++) {
             const struct tz_type *lt = tz_catalogue_type_id(j->s->cat, l[i].type);
             const struct tz_field *f = lt ? tz_type_field_id(lt, l[i].field) : NULL;
-            rc = f ? link_turn_apart(j, &(struct turn){lt, f, t, keep, gone, l[i].ver, l[i].before}, l[i].id) : 0;
+            struct turn u = {lt, f, t, keep, gone, l[i].ver, l[i].before};
+            rc = f ? tz_judge_apart(j, link_turn, &(struct turning){&u, l[i].id}) : 0;
             last = l[i];
         }
     }

@@ -121,6 +121,11 @@ size_t tz_rows_bytes(const struct tz_record *rec)
     return n;
 }
 
+static size_t bytes_of(const struct tz_row *row)
+{
+    return ROW_HEAD_BYTES + tz_rows_bytes(&row->rec);
+}
+
 int tz_rows_code(const struct tz_arena *a, int rc)
 {
     return rc == TZ_E_NOMEM && a->exhausted ? TZ_E_LIMIT : rc;
@@ -427,7 +432,9 @@ static int rows_put(struct tz_store *s, struct tz_row *row, const struct tz_row 
 {
     bool moved = old && !tz_area_eq(&old->area, &row->area);
     row->ver = ver;
-    s->row_bytes += ROW_HEAD_BYTES + tz_rows_bytes(&row->rec);
+    if (old && old->ver == ver) /* a version has each row once, as it is in the end */
+        s->row_bytes -= bytes_of(old) < s->row_bytes ? bytes_of(old) : s->row_bytes;
+    s->row_bytes += bytes_of(row);
     if (s->row_bytes_max && s->row_bytes > s->row_bytes_max) /* whoever pulls must take a version in one piece */
         return tz_err_set(err, TZ_E_LIMIT, row->rec.type->name, NULL, NULL, NULL);
     if (row->rec.type == s->division_type)

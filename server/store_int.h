@@ -225,6 +225,9 @@ bool tz_judge_last(const struct tz_changeset *cs, const struct tz_op *op);
 bool tz_judge_draft(const struct tz_row *row);
 /** May what another record says of this field become a word of @row by the author's doing? */
 bool tz_judge_may_merge(const struct tz_judge *j, const struct tz_row *row, const struct tz_field *f);
+/** Run @fn in memory of its own, of the same budget: there may be thousands of its kind. What does not do with that is
+ * TZ_E_LIMIT. */
+int tz_judge_apart(struct tz_judge *j, int (*fn)(struct tz_judge *j, void *ctx), void *ctx);
 /** Write row and stamps as of this commit. */
 TZ_MUST_USE int tz_judge_put(struct tz_judge *j, struct tz_row *row, const struct tz_stamps *stamps);
 /** Every reference the named fields make resolves for the author; deleted targets are revived or refused. 0 goes on. 1:

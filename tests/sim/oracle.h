@@ -71,6 +71,7 @@ struct oracle_case {
     struct tz_area area; /* of a case about a record that does not exist */
     struct oracle_candidate *cand;
     size_t ncand, cap;
+    uint64_t hidden; /* words past the cap, which are only counted */
     unsigned journal;
 };
 

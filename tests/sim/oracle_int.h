@@ -56,7 +56,8 @@ struct oalias {
     size_t nel_before, nel_after;
     struct olink *links;
     size_t nlinks, links_cap;
-    uint64_t behind; /* aliases that pointed here, by number */
+    size_t *behind; /* aliases that pointed here, by number */
+    size_t nbehind;
 };
 
 /** Where a record was, up to and without a version. */

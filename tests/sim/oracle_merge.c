@@ -240,6 +240,8 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
     }
     if (c->ncand < 64)
         c->cand[c->ncand++] = cand;
+    else
+        c->hidden++;
 }
 
 void ora_case_close(struct oracle *o, struct oracle_case *c)

@@ -273,7 +273,7 @@ static void hand_back_cases(struct oracle *o, const struct oalias *a, const stru
             if (!his && !stands_again(o, keep, &c->cand[k], a))
                 c->cand[c->ncand++] = c->cand[k];
         }
-        if (c->ncand == 0 && had)
+        if (c->ncand == 0 && had && !c->hidden)
             ora_case_close(o, c);
     }
 }
@@ -377,11 +377,12 @@ void ora_become_one(struct oracle *o, struct oracle_row *keep, struct oracle_row
     gone->deleted = true;
     gone->life = (struct oracle_stamp){.ver = o->me.ver};
     ora_wrote(o, gone);
+    a.behind = tz_arena_calloc(&o->arena, o->naliases + 1, sizeof *a.behind);
     for (size_t i = 0; i < o->naliases; i++) /* flat */
         if (o->aliases[i].type == keep->type && tz_id_eq(o->aliases[i].survivor, gone->id) &&
             o->aliases[i].until > o->me.ver) {
             o->aliases[i].survivor = keep->id;
-            a.behind |= UINT64_C(1) << (i & 63);
+            a.behind[a.nbehind++] = i;
         }
     o->aliases[o->naliases++] = a;
 }
@@ -598,9 +599,9 @@ static int op_unmerge(struct oracle *o, const struct tz_op *op, const struct tz_
     if (earlier)
         own_after(o, earlier, t->nfields);
     give_back_links(o, a, keep, back);
-    for (size_t i = 0; i < o->naliases; i++)
-        if (&o->aliases[i] != a && (a->behind >> (i & 63) & 1) && tz_id_eq(o->aliases[i].survivor, keep->id))
-            o->aliases[i].survivor = back->id;
+    for (size_t i = 0; i < a->nbehind; i++)
+        if (tz_id_eq(o->aliases[a->behind[i]].survivor, keep->id))
+            o->aliases[a->behind[i]].survivor = back->id;
     memset(all, true, sizeof all);
     a->was = tz_arena_dup(&o->arena, a->was, t->nfields * sizeof *a->was);
     ora_redirect(o, t, a->was, all);

@@ -395,6 +395,72 @@ static void words_of_the_others_stay(void **state)
     assert_false(is_open(f, sx_case(f, t.b, "name", 1)));
 }
 
+enum { WORDY = 50 };
+
+/** A firm of which everything is said otherwise than of the others. */
+static struct tz_id wordy_firm(struct sx *f, unsigned i)
+{
+    static const char *const SAID[] = {"name=公司",      "former_names=原名",  "grid_no=",     "address=路",
+                                       "registrar=机关", "status_reason=因为", "employees=10", "activists=1"};
+    enum { N = sizeof SAID / sizeof *SAID };
+    char w[N][64];
+    for (size_t k = 0; k < N; k++)
+        (void)snprintf(w[k], sizeof w[k], "%s%u", SAID[k], i);
+    f->clock.wall.ms += 10;
+    return sx_create(&f->d1, "organisation", "district_code=120101", w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7],
+                     NULL);
+}
+
+/** What is handed over is not bounded by what one piece of scratch memory holds. */
+static void records_of_very_many_words_become_one_and_come_apart(void **state)
+{
+    static const char *const SUBJECTS[] = {"name",      "former_names",  "grid_no",   "address",
+                                           "registrar", "status_reason", "headcount", "members"};
+    struct sx *f = *state;
+    struct tz_id a = wordy_firm(f, 0);
+    struct sx_dev super = SUPER(f);
+    for (unsigned i = 1; i <= WORDY; i++)
+        sx_applied(join(&super, "organisation", a, wordy_firm(f, i)));
+    struct tz_id b = wordy_firm(f, WORDY + 1);
+    sx_applied(join(&super, "organisation", b, a));
+    for (size_t i = 0; i < sizeof SUBJECTS / sizeof *SUBJECTS; i++) {
+        assert_int_equal(sx_ncandidates(f, sx_case(f, b, SUBJECTS[i], 1)), WORDY + 1);
+        assert_false(is_open(f, sx_case(f, a, SUBJECTS[i], 1)));
+    }
+    sx_applied(part(&super, "organisation", b, a));
+    for (size_t i = 0; i < sizeof SUBJECTS / sizeof *SUBJECTS; i++) {
+        assert_true(is_open(f, sx_case(f, a, SUBJECTS[i], 1)));
+        assert_int_equal(sx_ncandidates(f, sx_case(f, a, SUBJECTS[i], 1)), WORDY);
+        assert_false(is_open(f, sx_case(f, b, SUBJECTS[i], 1)));
+    }
+}
+
+/** Past the cap nobody knows any more whose they were: a case that has only such stays, and comes back with its record.
+ */
+static void words_that_are_only_counted_keep_their_case_open(void **state)
+{
+    enum { SHOWN = 64, MORE = 2 };
+    struct sx *f = *state;
+    struct tz_id one[SHOWN + MORE];
+    struct tz_id a = wordy_firm(f, 0);
+    struct sx_dev super = SUPER(f);
+    for (unsigned i = 0; i < SHOWN + MORE; i++) {
+        one[i] = wordy_firm(f, i + 1);
+        sx_applied(join(&super, "organisation", a, one[i]));
+    }
+    for (unsigned i = SHOWN + MORE; i > 0; i--)
+        sx_applied(part(&super, "organisation", a, one[i - 1]));
+    sx_text_is(f, "organisation", a, "address", "路0");
+    const struct tz_row *c = sx_case(f, a, "address", 1);
+    assert_true(is_open(f, c));
+    assert_int_equal(sx_ncandidates(f, c), 0);
+    assert_string_equal(sx_case_text(f, c, "hidden_count"), "2");
+    sx_applied(join(&super, "organisation", one[0], a));
+    assert_false(is_open(f, sx_case(f, a, "address", 1)));
+    sx_applied(part(&super, "organisation", one[0], a));
+    assert_true(is_open(f, sx_case(f, a, "address", 1)));
+}
+
 /* ---- what stands afterwards ---- */
 
 static void coming_apart_makes_no_circle(void **state)
@@ -478,6 +544,8 @@ int main(void)
         T(every_link_goes_back),
         T(cases_go_back_with_their_words),
         T(words_of_the_others_stay),
+        T(records_of_very_many_words_become_one_and_come_apart),
+        T(words_that_are_only_counted_keep_their_case_open),
         T(coming_apart_makes_no_circle),
         T(parent_of_the_returning_record_returns_with_it),
         T(what_is_given_back_leads_to_what_is_there_now),
