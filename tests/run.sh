@@ -16,7 +16,7 @@ jobs=${TZ_JOBS:-$(nproc)}
 long=0
 tsan=0
 mutants=0
-declare -a only=()
+declare -a only=() sim_too=()
 while [ $# -gt 0 ]; do
     case $1 in
     --long) long=1 ;;
@@ -76,6 +76,9 @@ figures() {
     say "figures"
     grep -hE 'CPU-s each|planted bug .* found|stored seeds|same rows|hostile connections|server kills|client kills|acknowledged|beside them|edits: |pairs: |triples: |crash points: |same data: |stamps and commits: ' \
         build/*/Testing/Temporary/LastTest.log | sort -u || true
+    awk '/CPU-s each/ { seeds += $1; ops += $(NF - 1) }
+         END { printf "%d operations in all over %d runs of seeds at full speed\n", ops, seeds }' \
+        build/sim/Testing/Temporary/LastTest.log
 }
 
 status=0
@@ -83,7 +86,8 @@ say "tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 run_tests asan "${only[@]}" || status=1
 if [ ${#only[@]} -eq 0 ]; then
     say "simulator"
-    run_tests sim -L sim || status=1
+    [ "$long" = 0 ] || sim_too=(-C Long) # more seeds and one large world
+    run_tests sim -L sim "${sim_too[@]}" || status=1
     say "promises broken on purpose"
     ./tests/mutants.sh || status=1
     figures

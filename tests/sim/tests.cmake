@@ -52,6 +52,13 @@ foreach(part ${tz_sim_parts})
   add_test(NAME sim_seeds_${part} COMMAND tz_sim --seeds ${part} --keep ${CMAKE_CURRENT_BINARY_DIR}/kept)
   set_tests_properties(sim_seeds_${part} PROPERTIES LABELS sim TIMEOUT 900 FIXTURES_SETUP sim_kept)
 endforeach()
+# For tests/run.sh --long: as many seeds again, and one large world. Only with ctest -C Long.
+foreach(part 5001-7500 7501-10000)
+  add_test(NAME sim_seeds_${part} CONFIGURATIONS Long COMMAND tz_sim --seeds ${part})
+  set_tests_properties(sim_seeds_${part} PROPERTIES LABELS sim TIMEOUT 1800)
+endforeach()
+add_test(NAME sim_large_world CONFIGURATIONS Long COMMAND tz_sim --seed 4 --clients 40 --ops 50000)
+set_tests_properties(sim_large_world PROPERTIES LABELS sim TIMEOUT 7200 COST 10000)
 # What the kept seeds left on their disks, compared by a tool that shares no code with the product.
 find_program(TZ_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
 if(TZ_PYTHON)
