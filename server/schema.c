@@ -296,8 +296,17 @@ static int born_to_age(struct tz_db *db, void *ctx, struct tz_err *err)
     return rc;
 }
 
+/** The record tables have an index by area from here on. */
+static int index_areas(struct tz_db *db, void *store, struct tz_err *err)
+{
+    const struct tz_store *s = store;
+    return tz_replica_index_areas(db, s->cat, err);
+}
+
+static const char STEP_15[] = "";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL},         {STEP_5, tz_history_backfill},
     {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL},         {STEP_10, NULL},
-    {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL}, {STEP_14, born_to_age},
+    {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL}, {STEP_14, born_to_age}, {STEP_15, index_areas},
 };

@@ -6,7 +6,8 @@
  *  1. Every answer is one read snapshot and says for which versions it holds: from `since`, when something of the
  * reader's areas last changed, to `ver`. So commits of others disturb nobody's comparison.
  *  2. What an answer holds is bounded by its frame: the least keys, the ranges of a few keys, rows until the frame is
- * full. What it reads is bounded too: the scope once for keys, each named key once for ranges and rows.
+ * full. What it reads is bounded too, and what others have is none of it: the scope once for keys, each named key once
+ * for ranges, for rows from where the last page ended. An index by area leads there.
  *  3. Rows leave projected, and a key is answered only if the grant covers it. The area of a row is compared whole, so
  * the district's own rows are never part of a street's key.
  */
@@ -118,13 +119,26 @@ static const struct tz_type *next_type(const struct tz_catalogue *cat, uint32_t 
     return best;
 }
 
+enum { AREAS_ONE_BY_ONE = 4 }; /* a reader of more reads nearly everything */
+
+/** What a reader of few areas may read is found by area, not among everybody's. */
+static int add_type(struct work *w, const struct tz_type *t)
+{
+    int rc = 0;
+    if (w->g->nareas > AREAS_ONE_BY_ONE)
+        return tz_replica_each(w->s->rep, t, area_row, w, w->err);
+    for (size_t i = 0; i < w->g->nareas && !rc; i++) /* none lies in another */
+        rc = tz_replica_each_of(w->s->rep, t, &w->g->areas[i], area_row, w, w->err);
+    return rc;
+}
+
 static int answer_areas(struct work *w)
 {
     uint32_t from = w->ask->after.type ? w->ask->after.type - 1 : 0;
     int rc = tz_bucket_table_init(&w->table, TZ_MSG_DIGEST_AREAS_MAX, &w->ask->after);
     const struct tz_type *t = next_type(w->s->cat, from);
     for (; t && !rc && !tz_bucket_table_done(&w->table, t->id); t = next_type(w->s->cat, t->id))
-        rc = tz_replica_each(w->s->rep, t, area_row, w, w->err);
+        rc = add_type(w, t);
     w->m.entries = w->table.v;
     w->m.nentries = w->table.n;
     w->m.more = w->table.cut;

@@ -84,8 +84,34 @@ static bool wants_index(const struct tz_type *t, const struct tz_field *f)
     return false;
 }
 
+/** Records by where they lie: what a reader of one area compares must not cost a walk over everybody's. */
+static int index_area(struct tz_db *db, const struct tz_type *t, struct tz_err *err)
+{
+    char sql[3 * TZ_NAME_MAX + 96];
+    (void)snprintf(sql, sizeof sql, "CREATE INDEX IF NOT EXISTS \"_a_%s\" ON \"%s\"(_district,_street)", t->name,
+                   t->name);
+    return tz_db_exec(db, sql, err);
+}
+
+int tz_replica_index_areas(struct tz_db *db, const struct tz_catalogue *cat, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(db, &st, "SELECT 1 FROM sqlite_schema WHERE type='table' AND name=?", err);
+    for (size_t i = 0; i < cat->ntypes && !rc; i++) {
+        tz_stmt_bind_text(&st, 1, cat->types[i].name);
+        int there = tz_stmt_step(&st, err);
+        tz_stmt_reset(&st);
+        rc = there < 0 ? there : there ? index_area(db, &cat->types[i], err) : 0;
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
 static int create_indexes(struct tz_replica *r, const struct tz_type *t, struct tz_err *err)
 {
+    int area = r->side == TZ_SIDE_SERVER ? index_area(r->db, t, err) : 0;
+    if (area)
+        return area;
     for (size_t i = 0; i < t->nfields; i++) {
         const char *f = t->fields[i].name;
         if (!wants_index(t, &t->fields[i]))
@@ -461,6 +487,22 @@ int tz_replica_each_in(struct tz_replica *r, const struct tz_type *t, const stru
     tz_stmt_bind_text(&st, 1, area->district);
     tz_stmt_bind_text(&st, 2, area->street);
     tz_stmt_bind_id(&st, 3, &after);
+    rc = run_rows(r, t, &st, cb, ctx, err);
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
+int tz_replica_each_of(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area, tz_row_cb cb,
+                       void *ctx, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    bool street = area->street[0] != '\0';
+    int rc = prepare_select(r, t, street ? "WHERE _district=? AND _street=?" : "WHERE _district=?", &st, err);
+    if (rc)
+        return rc;
+    tz_stmt_bind_text(&st, 1, area->district);
+    if (street)
+        tz_stmt_bind_text(&st, 2, area->street);
     rc = run_rows(r, t, &st, cb, ctx, err);
     tz_stmt_finalize(&st);
     return rc;

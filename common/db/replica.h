@@ -37,6 +37,8 @@ struct tz_row {
  */
 TZ_MUST_USE int tz_replica_open(struct tz_db *db, const struct tz_catalogue *cat, enum tz_side side, bool write,
                                 struct tz_replica **out, struct tz_err *err);
+/** Of a server's database from before there was one: the index by area, for the tables that there are. */
+TZ_MUST_USE int tz_replica_index_areas(struct tz_db *db, const struct tz_catalogue *cat, struct tz_err *err);
 void tz_replica_close(struct tz_replica *r);
 const struct tz_catalogue *tz_replica_catalogue(const struct tz_replica *r);
 /** Catalogue version the data has. */
@@ -55,7 +57,10 @@ typedef int (*tz_row_cb)(void *ctx, const struct tz_row *row);
 /** Every live record of @t in id order. */
 TZ_MUST_USE int tz_replica_each(struct tz_replica *r, const struct tz_type *t, tz_row_cb cb, void *ctx,
                                 struct tz_err *err);
-/** Live records of exactly @area with an id above @after, in id order. */
+/** Live records in @area, in no order: a district with all its streets, or one street. */
+TZ_MUST_USE int tz_replica_each_of(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area,
+                                   tz_row_cb cb, void *ctx, struct tz_err *err);
+/** Live records of exactly @area with an id above @after, in id order. On the server an index leads there. */
 TZ_MUST_USE int tz_replica_each_in(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area,
                                    struct tz_id after, tz_row_cb cb, void *ctx, struct tz_err *err);
 /** Live records of @t whose field equals @v, in id order; An index exists for refs and business keys. */

@@ -233,6 +233,32 @@ static void rows_come_in_pages_in_the_order_of_their_ids(void **state)
     assert_int_equal(pages, 3);
 }
 
+/** The plan of @sql: an index by area, and nothing to sort. */
+static void is_found_by_area(struct sx *f, const char *sql)
+{
+    char explain[512];
+    struct tz_stmt st = {0};
+    (void)snprintf(explain, sizeof explain, "EXPLAIN QUERY PLAN %s", sql);
+    assert_int_equal(tz_db_prepare(f->s->db, &st, explain, &f->err), 0);
+    assert_int_equal(tz_stmt_step(&st, &f->err), 1);
+    assert_non_null(strstr(tz_stmt_text(&st, 3), "USING INDEX _a_organisation"));
+    assert_int_equal(tz_stmt_step(&st, &f->err), 0);
+    tz_stmt_finalize(&st);
+}
+
+static void what_others_have_costs_a_question_nothing(void **state)
+{
+    struct sx *f = *state;
+    static const char page[] = "SELECT * FROM organisation WHERE _district='120101' AND _street='120101001'"
+                               " AND _id>x'00' ORDER BY _id";
+    is_found_by_area(f, page);
+    is_found_by_area(f, "SELECT * FROM organisation WHERE _district='120101'");
+    /* and in a database of before */
+    sx_exec(f, "DROP INDEX _a_organisation; PRAGMA user_version=14");
+    sx_reopen(f);
+    is_found_by_area(f, page);
+}
+
 /* ---- incidents ---- */
 
 static struct tz_area damage(struct sx_dev *d, bool want_noted)
@@ -315,6 +341,7 @@ int main(void)
         T(answer_holds_from_the_last_change_of_the_reader_s_areas),
         T(keys_come_in_pages_and_none_is_missing),
         T(rows_come_in_pages_in_the_order_of_their_ids),
+        T(what_others_have_costs_a_question_nothing),
         T(incident_is_of_the_device_and_its_district),
         T(incidents_of_a_device_and_day_are_few),
         T(incident_that_everybody_reads_names_no_area),
