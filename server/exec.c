@@ -14,17 +14,21 @@
  *  3. fsync failed: what the disk holds is unknown and asking again would lie (the kernel forgets the error). The
  * process ends.
  *  4. Readers stop before the writer, so that it can empty the WAL.
+ *  5. Of the jobs that walk through a device's whole scope one at a time is run, by one reader, and devices take turns:
+ * however often one asks, others' downloads have the other readers, and others' questions come next.
  */
 #include "exec.h"
 
 #include "dbthread.h"
 #include "log.h"
+#include "turns.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { WRITER_JOBS_MAX = 16384, READER_JOBS_MAX = 16384, BATCH_MAX = 512, READER_BATCH = 16, READERS_MAX = 4 };
+enum { WALKS_WAITING_MAX = 8 }; /* of one device: its sessions may have gone since they asked */
 
 struct node;
 
@@ -35,11 +39,13 @@ struct work {
     void (*done)(struct tz_exec *e, struct node *n);
 };
 
-/** First member of every job; fits the room that tz_sjob_node promises (two pointers). */
+/** First member of every job; fits the room that tz_sjob_node promises (five pointers). */
 struct node {
     struct tz_job job;
     const struct work *work;
+    struct tz_turn turn; /* of one that walks, until it is its turn */
 };
+_Static_assert(sizeof(struct node) <= 5 * sizeof(void *), "room in struct tz_sjob");
 
 struct tz_admin_job {
     struct node node;
@@ -68,6 +74,8 @@ struct tz_exec {
     int64_t recovery_until_ms; /* the loop's */
     struct reader readers[READERS_MAX];
     unsigned nreaders, running_readers;
+    struct tz_turns walks;   /* jobs that wait for their turn; the loop's */
+    struct tz_sjob *walking; /* at the last reader */
 };
 
 /* ---- kinds of work ---- */
@@ -264,10 +272,17 @@ static void reader_batch(void *ctx, struct tz_job *head)
     }
 }
 
+static void walk_next(struct tz_exec *e);
+
 static void reader_done(void *ctx, struct tz_job *job)
 {
     struct reader *r = ctx;
-    r->e->cb.sjob_done(r->e->ctx, (struct tz_sjob *)(void *)job);
+    struct tz_exec *e = r->e;
+    if (e->walking == (struct tz_sjob *)(void *)job) {
+        e->walking = NULL;
+        walk_next(e);
+    }
+    e->cb.sjob_done(e->ctx, (struct tz_sjob *)(void *)job);
 }
 
 static void reader_finish(void *ctx)
@@ -281,20 +296,56 @@ static const struct tz_dbthread_ops READER = {reader_batch, reader_done, reader_
 
 /* ---- submitting ---- */
 
+/** Not the one that walks, where there is another. */
 static struct reader *least_busy(struct tz_exec *e)
 {
+    unsigned n = e->walking && e->nreaders > 1 ? e->nreaders - 1 : e->nreaders;
     struct reader *best = &e->readers[0];
-    for (unsigned i = 1; i < e->nreaders; i++)
+    for (unsigned i = 1; i < n; i++)
         if (tz_dbthread_pending(e->readers[i].thread) < tz_dbthread_pending(best->thread))
             best = &e->readers[i];
     return best;
 }
 
+/** One that cannot be run is answered so. */
+static void give_back(struct tz_exec *e, struct tz_sjob *job, int code)
+{
+    tz_sjob_settle(job, code);
+    e->cb.sjob_done(e->ctx, job);
+}
+
+static void walk_next(struct tz_exec *e)
+{
+    struct tz_turn *turn;
+    while (!e->walking && (turn = tz_turns_next(&e->walks)) != NULL) {
+        struct node *n = TZ_LIST_ENTRY(turn, struct node, turn);
+        struct tz_sjob *job = (struct tz_sjob *)(void *)n;
+        int rc = tz_dbthread_submit(e->readers[e->nreaders - 1].thread, &n->job);
+        e->walking = rc ? NULL : job;
+        if (rc)
+            give_back(e, job, rc);
+    }
+}
+
 int tz_exec_submit(struct tz_exec *e, struct tz_sjob *job)
 {
     struct node *n = tz_sjob_node(job);
+    uint32_t who = tz_sjob_walks(job);
     n->work = &SJOB;
-    return tz_dbthread_submit(tz_sjob_where(job) == TZ_JOB_WRITER ? e->writer : least_busy(e)->thread, &n->job);
+    if (who && e->walking) {
+        if (tz_turns_count(&e->walks, who) >= WALKS_WAITING_MAX)
+            return TZ_E_TOO_MANY;
+        tz_turns_put(&e->walks, &n->turn, who);
+        return 0;
+    }
+    if (tz_sjob_where(job) == TZ_JOB_WRITER)
+        return tz_dbthread_submit(e->writer, &n->job);
+    int rc = tz_dbthread_submit(who ? e->readers[e->nreaders - 1].thread : least_busy(e)->thread, &n->job);
+    if (!rc && who) {
+        e->walking = job;
+        e->walks.last = who;
+    }
+    return rc;
 }
 
 int tz_exec_admin(struct tz_exec *e, json_t *request, struct tz_control_token token)
@@ -413,6 +464,7 @@ int tz_exec_start(struct uv_loop_s *loop, const struct tz_exec_options *o, const
     e->ctx = ctx;
     e->env = o->env;
     e->metrics = o->metrics;
+    tz_turns_init(&e->walks);
     int rc = open_stores(e, o, err);
     if (rc) {
         close_stores(e);
@@ -451,6 +503,8 @@ static void on_reader_stopped(void *data)
 
 void tz_exec_stop(struct tz_exec *e)
 {
+    for (struct tz_turn *t; (t = tz_turns_next(&e->walks)) != NULL;)
+        give_back(e, (struct tz_sjob *)(void *)TZ_LIST_ENTRY(t, struct node, turn), TZ_E_DRAINING);
     if (e->running_readers == 0) {
         tz_dbthread_stop(e->writer, on_writer_stopped, e);
         return;

@@ -41,6 +41,9 @@ enum tz_job_where { TZ_JOB_WRITER, TZ_JOB_READER };
 
 struct tz_sjob; /* opaque; owned by the session until submitted, by the executor until handed back */
 enum tz_job_where tz_sjob_where(const struct tz_sjob *j);
+/** A reader's job that walks through all that its device may read: one at a time is enough. Its device; 0: it is not
+ * one of those. */
+uint32_t tz_sjob_walks(const struct tz_sjob *j);
 enum tz_job_kind tz_sjob_kind(const struct tz_sjob *j);
 uint64_t tz_sjob_session(const struct tz_sjob *j);
 void *tz_sjob_node(struct tz_sjob *j); /* room for the executor: the struct tz_job of dbthread.h, first member */

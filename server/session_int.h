@@ -16,7 +16,7 @@ struct frame_node {
 };
 
 struct tz_sjob {
-    void *executor[2]; /* first: the executor's list node */
+    void *executor[5]; /* first: the executor's list node */
     enum tz_job_kind kind;
     uint64_t session;
     struct tz_arena a;

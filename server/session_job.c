@@ -57,6 +57,11 @@ enum tz_job_where tz_sjob_where(const struct tz_sjob *j)
     return reads ? TZ_JOB_READER : TZ_JOB_WRITER;
 }
 
+uint32_t tz_sjob_walks(const struct tz_sjob *j)
+{
+    return (j->kind == TZ_JOB_VERIFY || j->kind == TZ_JOB_DIGEST) && j->grant ? j->grant->device : 0;
+}
+
 enum tz_job_kind tz_sjob_kind(const struct tz_sjob *j)
 {
     return j->kind;

@@ -20,11 +20,12 @@
 #include "exec.h"
 #include "loop.h"
 #include "memvfs.h"
+#include "session_int.h"
 
 #include <sqlite3.h>
 #include <uv.h>
 
-enum { JOBS = 40 };
+enum { JOBS = 40, KINDS_MAX = 32 };
 
 struct fixture {
     char dir[64], path[96];
@@ -37,6 +38,8 @@ struct fixture {
     struct tz_admin_env env;
     int code[JOBS]; /* by token; 1 = not answered */
     unsigned answered, stopped;
+    enum tz_job_kind kinds[KINDS_MAX]; /* of questions, as they were answered */
+    unsigned nkinds, refused;
 };
 
 static int setup_on(void **state, bool memory)
@@ -94,7 +97,9 @@ static int teardown(void **state)
 
 static void on_sjob(void *ctx, struct tz_sjob *job)
 {
-    (void)ctx;
+    struct fixture *f = ctx;
+    if (f->nkinds < KINDS_MAX)
+        f->kinds[f->nkinds++] = tz_sjob_kind(job);
     tz_sjob_free(job);
 }
 
@@ -226,6 +231,56 @@ static void full_disk_settles_all_and_later_works_again(void **state)
     assert_int_equal(users_stored(f), 3);
 }
 
+/** A session's question that walks, or a page of rows: as a session would make it. */
+static void ask(struct fixture *f, enum tz_job_kind kind, uint32_t device)
+{
+    struct tz_sjob *j = NULL;
+    assert_int_equal(tz_sjob_new(kind, 1, &j), 0);
+    j->grant = calloc(1, sizeof *j->grant);
+    assert_non_null(j->grant);
+    j->grant->device = device;
+    j->grant->nareas = 1;
+    j->buckets.round = TZ_DIGEST_AREAS;
+    int rc = tz_exec_submit(f->exec, j);
+    if (rc) {
+        assert_int_equal(rc, TZ_E_TOO_MANY);
+        f->refused++;
+        tz_sjob_free(j);
+    }
+}
+
+static void who_asks_often_is_in_nobodys_way(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 2);
+    for (int i = 0; i < 100; i++)
+        ask(f, TZ_JOB_VERIFY, 7);
+    ask(f, TZ_JOB_DIGEST, 8);
+    ask(f, TZ_JOB_PULL, 7);
+    assert_int_equal(f->refused, 100 - 1 - 8);
+    while (f->nkinds < 1 + 8 + 2)
+        (void)uv_run(tz_loop_uv(f->loop), UV_RUN_ONCE);
+    unsigned digest = 0;
+    for (unsigned i = 0; i < f->nkinds; i++)
+        digest = f->kinds[i] == TZ_JOB_DIGEST ? i : digest;
+    assert_in_range(digest, 1, 2); /* after the one under way; the page of rows may have been before both */
+    tz_exec_stop(f->exec);
+    tz_loop_run(f->loop);
+    assert_int_equal(f->stopped, 1);
+}
+
+static void questions_that_wait_are_answered_when_it_stops(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 1);
+    for (int i = 0; i < 5; i++)
+        ask(f, TZ_JOB_DIGEST, 7);
+    tz_exec_stop(f->exec);
+    tz_loop_run(f->loop);
+    assert_int_equal(f->nkinds, 5);
+    assert_int_equal(f->stopped, 1);
+}
+
 /** In a process of its own: it ends there. */
 static int serve_on_a_lying_disk(void)
 {
@@ -273,6 +328,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(good_jobs_share_groups, setup, teardown),
         cmocka_unit_test_setup_teardown(stopping_without_work_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(full_disk_settles_all_and_later_works_again, setup_memory, teardown),
+        cmocka_unit_test_setup_teardown(who_asks_often_is_in_nobodys_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(questions_that_wait_are_answered_when_it_stops, setup, teardown),
         cmocka_unit_test(failed_fsync_ends_the_process_without_an_answer),
         cmocka_unit_test_setup_teardown(missing_database_leaves_nothing_behind, setup, teardown),
     };

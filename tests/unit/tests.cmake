@@ -48,6 +48,7 @@ tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz
 tz_test(NAME test_store_feed LABEL unit SOURCES unit/test_store_feed.c LINK tz_store_fixture)
 tz_test(NAME test_store_sets LABEL unit SOURCES unit/test_store_sets.c LINK tz_store_fixture)
 tz_test(NAME test_ledger LABEL unit SOURCES unit/test_ledger.c LINK tz_store_fixture)
+tz_test(NAME test_turns LABEL unit SOURCES unit/test_turns.c LINK server_core)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
