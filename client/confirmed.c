@@ -47,6 +47,8 @@ int tz_office_read_confirmed(struct tz_office *o, const struct tz_type *t, struc
 
 /* ---- confirmed rows of one type ---- */
 
+static const struct tz_id first; /* of all ids */
+
 struct merge_walk {
     struct tz_office *o;
     const struct tz_type *t;
@@ -124,8 +126,8 @@ static int walk_row(void *ctx, const struct tz_row *row)
     return rc;
 }
 
-static int each_confirmed(struct tz_office *o, const struct tz_type *t, bool lenient, tz_row_cb cb, void *ctx,
-                          bool *stopped, struct tz_err *err)
+static int each_confirmed(struct tz_office *o, const struct tz_type *t, struct tz_id after, bool lenient, tz_row_cb cb,
+                          void *ctx, bool *stopped, struct tz_err *err)
 {
     struct merge_walk *w = calloc(1, sizeof *w);
     if (!w)
@@ -134,13 +136,17 @@ static int each_confirmed(struct tz_office *o, const struct tz_type *t, bool len
     tz_arena_init(&w->a, TZ_OFFICE_ARENA_BYTES);
     int rc =
         tz_db_prepare(o->db, &w->shadows,
-                      "SELECT id, state, ver, district, street, body FROM _shadow WHERE type = ? ORDER BY id", err);
+                      "SELECT id, state, ver, district, street, body FROM _shadow WHERE type = ?1 AND (id > ?2 OR ?2 ="
+                      " zeroblob(16)) ORDER BY id",
+                      err);
     if (!rc) {
         tz_stmt_bind_int(&w->shadows, 1, t->id);
+        tz_stmt_bind_id(&w->shadows, 2, &after);
         rc = next_shadow(w);
     }
     if (!rc)
-        rc = tz_replica_each(o->rep, t, walk_row, w, err);
+        rc = tz_id_is_zero(after) ? tz_replica_each(o->rep, t, walk_row, w, err)
+                                  : tz_replica_each_after(o->rep, t, after, walk_row, w, err);
     if (!rc && !w->stopped) {
         bool same;
         rc = shadows_before(w, NULL, &same);
@@ -154,10 +160,11 @@ static int each_confirmed(struct tz_office *o, const struct tz_type *t, bool len
     return rc;
 }
 
-int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, tz_row_cb cb, void *ctx, struct tz_err *err)
+int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, struct tz_id after, tz_row_cb cb, void *ctx,
+                      struct tz_err *err)
 {
     bool stopped;
-    return each_confirmed(o, t, true, cb, ctx, &stopped, err);
+    return each_confirmed(o, t, after, true, cb, ctx, &stopped, err);
 }
 
 int tz_confirmed_body(const struct tz_record *rec, struct tz_buf *b)
@@ -207,7 +214,7 @@ static int each_type(struct tz_office *o, bool view, tz_row_cb cb, void *ctx, st
         if (view)
             rc = tz_replica_each(o->rep, t, view_row, &w, err);
         else
-            rc = each_confirmed(o, t, false, cb, ctx, &w.stopped, err);
+            rc = each_confirmed(o, t, first, false, cb, ctx, &w.stopped, err);
         stopped = w.stopped;
     }
     return rc;
@@ -297,7 +304,7 @@ static int digest_all(struct tz_office *o, struct digest *d, struct tz_err *err)
         int rc = digest_raw(o, d, last, t ? t->id : UINT32_MAX, err);
         if (rc || !t)
             return rc;
-        rc = each_confirmed(o, t, true, digest_row, d, &stopped, err);
+        rc = each_confirmed(o, t, first, true, digest_row, d, &stopped, err);
         if (rc)
             return rc;
         last = t->id;

@@ -170,9 +170,10 @@ TZ_MUST_USE int tz_office_user_role(struct tz_office *o, struct tz_id user, char
 /* ---- confirmed.c ---- */
 /** One snapshot for several reads, and the state as of it; @mine: to be ended with tz_db_rollback. */
 TZ_MUST_USE int tz_office_snapshot(struct tz_office *o, bool *mine, struct tz_err *err);
-/** Confirmed live rows of a type in id order. One whose stored form is damaged comes without values. */
-TZ_MUST_USE int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, tz_row_cb cb, void *ctx,
-                                  struct tz_err *err);
+/** Confirmed live rows of a type with ids above @after (zero: all), in id order. One whose stored form is damaged comes
+ * without values. */
+TZ_MUST_USE int tz_confirmed_each(struct tz_office *o, const struct tz_type *t, struct tz_id after, tz_row_cb cb,
+                                  void *ctx, struct tz_err *err);
 /** Its body for a digest into @b; one that cannot be encoded is empty, which no record of the server is. */
 TZ_MUST_USE int tz_confirmed_body(const struct tz_record *rec, struct tz_buf *b);
 

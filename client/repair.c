@@ -277,6 +277,7 @@ static void count_bucket(struct tz_repair *r, const struct tz_repair_found *f)
 /** What stays as it is, each pass finds again: it counts once. */
 static void take_found(struct tz_repair *r, const struct tz_repair_step *st)
 {
+    r->report.looked += st->looked;
     for (size_t i = 0; i < st->nfound; i++) {
         enum tz_repair_what what = st->found[i].row.what;
         if (r->passes && (what == TZ_REPAIR_KEPT || what == TZ_REPAIR_UNFIT))

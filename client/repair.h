@@ -36,8 +36,9 @@ struct tz_repair_report {
     uint64_t n[TZ_REPAIR_WHATS]; /* rows, by what was found */
     struct tz_repair_row rows[TZ_REPAIR_ROWS_NAMED]; /* the first ones */
     size_t nrows;
-    tz_ver ver; /* newest version compared with */
-    bool noted; /* the server wrote an incident; it has enough of them otherwise */
+    uint64_t looked; /* own rows read to find them, in all pages */
+    tz_ver ver;      /* newest version compared with */
+    bool noted;      /* the server wrote an incident; it has enough of them otherwise */
 };
 
 /** Rows that were found, all kinds. */

@@ -45,6 +45,7 @@ struct tz_repair_step {
     uint8_t ranges[TZ_MSG_DIGEST_KEYS_MAX][TZ_BUCKET_MAP_BYTES]; /* RANGES: those that differ, by key */
     struct tz_repair_found *found;                               /* ROWS; owned */
     size_t nfound, found_cap;
+    uint64_t looked; /* ROWS: own rows read */
 };
 
 /** TZ_E_PROTOCOL when the answer does not fit the question. */

@@ -11,6 +11,7 @@
  *  3. Nothing goes without trace: a row the server does not have is set aside first. Own pending edits stay on top of
  * what is put, because under them it is the shadow that is put.
  *  4. What is held in memory is bounded: keys by the page, own rows by TZ_REPAIR_LOCAL_MAX (then the page ends there).
+ * A page reads the rows of its type from where the last one ended to where it ends itself.
  */
 #include "repair_int.h"
 #include "rowsum.h"
@@ -32,7 +33,9 @@ struct walk {
     struct tz_bucket_sum (*sums)[TZ_BUCKET_RANGES]; /* RANGES */
     struct own *own;                                /* ROWS */
     size_t nown;
-    bool cut; /* ROWS: more own rows than are held */
+    bool cut;                 /* ROWS: more own rows than are held */
+    struct tz_id after;       /* own rows begin behind it */
+    const struct tz_id *upto; /* ROWS: the page ends here; NULL: with the last row */
     struct tz_sha256 h;
     struct tz_buf body;
     struct tz_err *err;
@@ -69,12 +72,13 @@ static void read_area(const struct tz_stmt *s, int col, struct tz_area *out)
 static int each_raw(struct walk *w, uint32_t type, visit_fn fn)
 {
     struct tz_stmt *s = tz_office_sql(w->o, OS_RAW_BUCKET,
-                                      "SELECT id, ver, district, street, body FROM raw_row WHERE type = ? AND state = 0"
-                                      " ORDER BY id",
+                                      "SELECT id, ver, district, street, body FROM raw_row WHERE type = ?1 AND state = 0"
+                                      " AND (id > ?2 OR ?2 = zeroblob(16)) ORDER BY id",
                                       w->err);
     if (!s)
         return tz_office_code(w->err);
     tz_stmt_bind_int(s, 1, type);
+    tz_stmt_bind_id(s, 2, &w->after);
     int rc;
     while ((rc = tz_stmt_step(s, w->err)) == 1) {
         struct tz_id id;
@@ -93,7 +97,7 @@ static int each_of(struct walk *w, uint32_t type, visit_fn fn)
 {
     const struct tz_type *t = tz_catalogue_type_id(w->o->cat, type);
     struct visit v = {w, fn};
-    return t ? tz_confirmed_each(w->o, t, visit_row, &v, w->err) : each_raw(w, type, fn);
+    return t ? tz_confirmed_each(w->o, t, w->after, visit_row, &v, w->err) : each_raw(w, type, fn);
 }
 
 /** Least type id above @after of which anything may be here; 0: none. */
@@ -281,8 +285,11 @@ static int compare_ranges(struct walk *w, const struct tz_msg_digest *d)
 static int collect(struct walk *w, uint32_t type, struct tz_id id, tz_ver ver, const struct tz_area *area,
                    struct tz_bytes body)
 {
+    w->st->looked++;
     const struct tz_msg_digest_request *ask = &w->st->ask;
     struct own one = {.id = id, .ver = ver};
+    if (w->upto && tz_id_cmp(id, *w->upto) > 0)
+        return 0;
     if (tz_id_cmp(id, ask->after_id) <= 0 || !tz_area_eq(&ask->keys[0].area, area))
         return 1;
     int rc = tz_rowsum_range(&w->h, id, &one.range);
@@ -392,6 +399,8 @@ static int compare_rows(struct walk *w, const struct tz_msg_digest *d)
     w->own = calloc(TZ_REPAIR_LOCAL_MAX, sizeof *w->own);
     if (!w->own)
         return TZ_E_NOMEM;
+    w->after = st->ask.after_id;
+    w->upto = d->more ? &d->rows[d->nrows - 1].id : NULL;
     rc = each_of(w, st->ask.keys[0].type, collect);
     st->more = d->more || w->cut;
     if (d->more)

@@ -477,6 +477,19 @@ int tz_replica_each(struct tz_replica *r, const struct tz_type *t, tz_row_cb cb,
     return rc;
 }
 
+int tz_replica_each_after(struct tz_replica *r, const struct tz_type *t, struct tz_id after, tz_row_cb cb, void *ctx,
+                          struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = prepare_select(r, t, "WHERE _id>? ORDER BY _id", &st, err);
+    if (rc)
+        return rc;
+    tz_stmt_bind_id(&st, 1, &after);
+    rc = run_rows(r, t, &st, cb, ctx, err);
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
 int tz_replica_each_in(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area, struct tz_id after,
                        tz_row_cb cb, void *ctx, struct tz_err *err)
 {

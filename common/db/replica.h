@@ -57,6 +57,9 @@ typedef int (*tz_row_cb)(void *ctx, const struct tz_row *row);
 /** Every live record of @t in id order. */
 TZ_MUST_USE int tz_replica_each(struct tz_replica *r, const struct tz_type *t, tz_row_cb cb, void *ctx,
                                 struct tz_err *err);
+/** Those with an id above @after. */
+TZ_MUST_USE int tz_replica_each_after(struct tz_replica *r, const struct tz_type *t, struct tz_id after, tz_row_cb cb,
+                                      void *ctx, struct tz_err *err);
 /** Live records in @area, in no order: a district with all its streets, or one street. */
 TZ_MUST_USE int tz_replica_each_of(struct tz_replica *r, const struct tz_type *t, const struct tz_area *area,
                                    tz_row_cb cb, void *ctx, struct tz_err *err);

@@ -609,6 +609,22 @@ static void more_invented_rows_than_are_held_at_once_all_go(void **state)
     desk_free(d);
 }
 
+static void a_page_looks_at_no_more_than_its_own_rows(void **state)
+{
+    struct sx *f = *state;
+    enum { N = 30 };
+    for (int i = 0; i < N; i++)
+        sx_fatten(f, org(f, "甲", "120101001"), 60000);
+    struct desk *d = desk_new(&f->d1);
+    sql(d, "UPDATE organisation SET address='假'");
+    repair(d, false, N, 0, 0);
+    assert_same(d);
+    assert_true(d->sent[TZ_MSG_DIGEST_REQUEST] > 2 + 5); /* pages */
+    /* once each, and one more a page to see that it is over */
+    assert_in_range(d->report.looked, N, N + d->sent[TZ_MSG_DIGEST_REQUEST]);
+    desk_free(d);
+}
+
 /* ---- the server's word ---- */
 
 static void server_that_may_have_forgotten_keeps_what_only_we_have(void **state)
@@ -985,6 +1001,7 @@ int main(void)
         T(own_edits_survive_a_record_the_server_does_not_have),
         T(emptied_database_is_filled_again_in_pages),
         T(more_invented_rows_than_are_held_at_once_all_go),
+        T(a_page_looks_at_no_more_than_its_own_rows),
         T(server_that_may_have_forgotten_keeps_what_only_we_have),
         T(answer_that_the_checkpoint_has_passed_is_asked_for_again),
         T(old_row_never_takes_the_place_of_a_newer_one),
