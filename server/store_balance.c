@@ -8,12 +8,12 @@
  *   numbers   = every seq up to the greatest judged one has a result or was declared lost; of those that a restore
  *               forgot (device.forgotten_seq) nobody can say
  *
- * A changeset counts once, by (device, incarnation, seq, hash): it may have been judged again after it had waited, and
- * a copied installation has the same seqs. One that was held and came in again under a number of its own counts there.
+ * What was counted is kept on disk, not in memory. A changeset counts once, by (device, incarnation, seq, hash): it may
+ * have been judged again after it had waited, and a copied installation has the same seqs. One that was held and came
+ * in again under a number of its own counts there.
  */
 #include "history_int.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { CHANGESET_ARENA_BYTES = 64 * 1024 * 1024 };
@@ -58,32 +58,64 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
 
 /* ---- ops handed in ---- */
 
+enum { SCRATCH_KIB = 8192 };
+
+/** Changesets by their key, in a database of nobody's: there are as many as were ever made. */
+struct list {
+    struct tz_db *db;
+    struct tz_stmt put;
+};
+
 struct handed_in {
     uint32_t device, incarnation;
-    uint64_t seq;
-    uint8_t hash[TZ_HASH_BYTES]; /* a copied installation has the same seqs */
-    uint64_t nops;
+    uint64_t seq, nops;
 };
 
-struct list {
-    struct handed_in *v;
-    size_t n, cap;
-};
-
-static int list_add(struct list *l, struct handed_in one, struct tz_bytes hash)
+static int list_init(struct list *l, struct tz_err *err)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 256;
-        struct handed_in *v = realloc(l->v, cap * sizeof *v);
-        if (!v)
-            return TZ_E_NOMEM;
-        l->v = v;
-        l->cap = cap;
+    int rc = tz_db_scratch(SCRATCH_KIB, &l->db, err);
+    if (!rc)
+        rc = tz_db_exec(
+            l->db,
+            "CREATE TABLE handed_in(device INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,"
+            " hash BLOB NOT NULL, nops INTEGER NOT NULL, PRIMARY KEY(device, incarnation, seq, hash)) STRICT,"
+            " WITHOUT ROWID; BEGIN",
+            err);
+    return rc ? rc : tz_db_prepare(l->db, &l->put, "INSERT OR IGNORE INTO handed_in VALUES(?,?,?,?,?)", err);
+}
+
+static void list_deinit(struct list *l)
+{
+    tz_stmt_finalize(&l->put);
+    tz_db_close(l->db);
+}
+
+static int list_add(struct list *l, struct handed_in one, struct tz_bytes hash, struct tz_err *err)
+{
+    tz_stmt_bind_int(&l->put, 1, one.device);
+    tz_stmt_bind_int(&l->put, 2, one.incarnation);
+    tz_stmt_bind_int(&l->put, 3, (int64_t)one.seq);
+    tz_stmt_bind_blob(&l->put, 4, hash.n ? (const void *)hash.p : "",
+                      hash.n); /* a copied installation has the same seqs */
+    tz_stmt_bind_int(&l->put, 5, (int64_t)one.nops);
+    return tz_stmt_run(&l->put, err);
+}
+
+static int list_sums(struct list *l, tz_received_cb cb, void *ctx, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(
+        l->db, &st, "SELECT device,count(*),sum(nops) FROM handed_in WHERE device<>0 GROUP BY device ORDER BY device",
+        err);
+    while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
+        const struct tz_received sum = {.device = (uint32_t)tz_stmt_int(&st, 0),
+                                        .changesets = (uint64_t)tz_stmt_int(&st, 1),
+                                        .ops = (uint64_t)tz_stmt_int(&st, 2)};
+        cb(ctx, &sum);
+        rc = 0;
     }
-    if (hash.n == sizeof one.hash)
-        memcpy(one.hash, hash.p, sizeof one.hash);
-    l->v[l->n++] = one;
-    return 0;
+    tz_stmt_finalize(&st);
+    return rc;
 }
 
 /** Did it come in again under another number? 1, 0, negative. */
@@ -111,8 +143,8 @@ static int add_raw(struct tz_store *s, struct list *l, struct tz_bytes raw, stru
         rc = has_moved(s, cs.device, hash, err);
     if (rc == 1)
         return 0;
-    const struct handed_in one = {cs.device, cs.incarnation, cs.seq, {0}, cs.nops};
-    return rc ? rc : list_add(l, one, tz_bytes_of(hash, sizeof hash));
+    const struct handed_in one = {cs.device, cs.incarnation, cs.seq, cs.nops};
+    return rc ? rc : list_add(l, one, tz_bytes_of(hash, sizeof hash), err);
 }
 
 /** What there is without a body, by its number: columns hash, ops. */
@@ -123,8 +155,8 @@ static int add_rows(struct tz_stmt *st, const struct tz_audit_meta *m, struct li
     tz_stmt_bind_int(st, 2, m->incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)m->seq);
     while (!rc && (rc = tz_stmt_step(st, err)) == 1) {
-        const struct handed_in one = {m->device, m->incarnation, m->seq, {0}, (uint64_t)tz_stmt_int(st, 1)};
-        rc = list_add(l, one, tz_stmt_blob(st, 0));
+        const struct handed_in one = {m->device, m->incarnation, m->seq, (uint64_t)tz_stmt_int(st, 1)};
+        rc = list_add(l, one, tz_stmt_blob(st, 0), err);
     }
     tz_stmt_reset(st);
     return rc;
@@ -167,44 +199,19 @@ static int from_backlog(struct tz_store *s, struct list *l, struct tz_arena *a, 
     return rc;
 }
 
-static int by_key(const void *pa, const void *pb)
-{
-    const struct handed_in *a = pa;
-    const struct handed_in *b = pb;
-    if (a->device != b->device)
-        return a->device < b->device ? -1 : 1;
-    if (a->incarnation != b->incarnation)
-        return a->incarnation < b->incarnation ? -1 : 1;
-    if (a->seq != b->seq)
-        return a->seq < b->seq ? -1 : 1;
-    return memcmp(a->hash, b->hash, sizeof a->hash);
-}
-
 int tz_store_received(struct tz_store *s, tz_received_cb cb, void *ctx, struct tz_err *err)
 {
     struct list l = {0};
-    struct tz_received sum = {0};
     struct tz_arena a;
     tz_arena_init(&a, CHANGESET_ARENA_BYTES);
-    int rc = from_audit(s, &l, &a, err);
+    int rc = list_init(&l, err);
+    if (!rc)
+        rc = from_audit(s, &l, &a, err);
     if (!rc)
         rc = from_backlog(s, &l, &a, err);
+    if (!rc)
+        rc = list_sums(&l, cb, ctx, err);
     tz_arena_deinit(&a);
-    if (l.n)
-        qsort(l.v, l.n, sizeof *l.v, by_key);
-    for (size_t i = 0; i < l.n && !rc; i++) {
-        if (i && by_key(&l.v[i - 1], &l.v[i]) == 0)
-            continue;
-        if (sum.device && sum.device != l.v[i].device) {
-            cb(ctx, &sum);
-            sum = (struct tz_received){0};
-        }
-        sum.device = l.v[i].device;
-        sum.changesets++;
-        sum.ops += l.v[i].nops;
-    }
-    if (!rc && sum.device)
-        cb(ctx, &sum);
-    free(l.v);
+    list_deinit(&l);
     return rc;
 }

@@ -615,6 +615,31 @@ int tz_db_open(const char *path, enum tz_db_mode mode, const struct tz_db_option
     return 0;
 }
 
+int tz_db_scratch(uint32_t cache_kib, struct tz_db **out, struct tz_err *err)
+{
+    char sql[96];
+    struct tz_db *db = calloc(1, sizeof *db);
+    *out = NULL;
+    if (db)
+        db->path = strdup(""); /* SQLite's name for one that has none */
+    if (!db || !db->path) {
+        free(db);
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    }
+    int rc = sqlite3_open_v2("", &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    (void)snprintf(sql, sizeof sql, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-%u",
+                   cache_kib);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        rc = tz_err_setf(err, rc == SQLITE_NOMEM ? TZ_E_NOMEM : TZ_E_DB, "scratch: %s", sqlite3_errstr(rc));
+        tz_db_close(db);
+        return rc;
+    }
+    *out = db;
+    return 0;
+}
+
 void tz_db_close(struct tz_db *db)
 {
     if (!db)

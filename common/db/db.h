@@ -39,6 +39,8 @@ struct tz_db_options {
     uint32_t cache_kib; /**< page cache; 0 = 8192 */
 };
 
+/** A database of nobody's, for counting what memory might not hold: on disk past @cache_kib of it, gone when closed. */
+TZ_MUST_USE int tz_db_scratch(uint32_t cache_kib, struct tz_db **out, struct tz_err *err);
 /**
  * Open @path. @opt may be NULL. Sets and reads back: journal_mode=WAL, synchronous=FULL, foreign_keys,
  * busy_timeout=5000, trusted_schema=OFF, cell_size_check, temp_store=MEMORY, cache_size; a new file gets our
