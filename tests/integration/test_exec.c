@@ -241,6 +241,7 @@ static void ask(struct fixture *f, enum tz_job_kind kind, uint32_t device)
     j->grant->device = device;
     j->grant->nareas = 1;
     j->buckets.round = TZ_DIGEST_AREAS;
+    j->cursors = tz_arena_calloc(&j->a, 1, sizeof *j->cursors); /* none */
     int rc = tz_exec_submit(f->exec, j);
     if (rc) {
         assert_int_equal(rc, TZ_E_TOO_MANY);
