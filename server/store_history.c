@@ -125,28 +125,20 @@ int tz_history_outcomes(struct tz_store *s, const struct tz_changeset *cs, struc
                         enum tz_outcome *whole, struct tz_op_result **ops, struct tz_err *err)
 {
     uint8_t hash[TZ_HASH_BYTES];
-    struct tz_result r = {0};
+    struct tz_answer was = {0};
     int rc = tz_sha256(raw, hash);
     *whole = TZ_OUT_HELD;
     *ops = tz_arena_calloc(a, cs->nops ? cs->nops : 1, sizeof **ops);
-    struct tz_stmt *st = rc || !*ops ? NULL : tz_store_sql(s, TZ_SQL_RESULT_GET, err);
-    if (!st)
-        return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : *ops ? TZ_E_DB : TZ_E_NOMEM;
-    tz_stmt_bind_int(st, 1, cs->device);
-    tz_stmt_bind_int(st, 2, cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)cs->seq);
-    rc = tz_stmt_step(st, err);
-    if (rc == 1 && tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(hash, sizeof hash))) {
-        struct tz_bytes b = tz_stmt_blob(st, 2);
-        const void *copy = tz_arena_dup(a, b.p, b.n);
-        rc = copy ? tz_msg_read_result(tz_bytes_of(copy, b.n), a, &r, err) : TZ_E_NOMEM;
-        *whole = r.outcome;
-    }
-    tz_stmt_reset(st);
+    if (rc || !*ops)
+        return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : TZ_E_NOMEM;
+    rc = tz_answer_get(s, cs->device, cs->incarnation, cs->seq, a, &was, err);
+    bool same = rc == 1 && memcmp(was.r.hash, hash, sizeof hash) == 0;
+    if (same)
+        *whole = was.r.outcome;
     for (size_t i = 0; i < cs->nops && rc >= 0; i++) {
         (*ops)[i].outcome = *whole;
-        if (i < r.nops)
-            (*ops)[i] = r.ops[i];
+        if (same && i < was.r.nops)
+            (*ops)[i] = was.r.ops[i];
     }
     return rc < 0 ? rc : 0;
 }

@@ -186,28 +186,14 @@ int tz_former_get(struct apply *p, struct tz_bytes hash, uint32_t *incarnation, 
 /** The answer of (incarnation, seq), as one of p's. */
 static int answer_of(struct apply *p, uint32_t incarnation, uint64_t seq, struct tz_signed_result *out)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
-    struct tz_bytes raw = {0};
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)seq);
-    int rc = tz_stmt_step(st, p->err);
-    if (rc == 1)
-        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &raw);
-    else if (rc == 0)
-        rc = tz_err_set(p->err, TZ_E_DB_CORRUPT, "former", NULL, NULL, NULL);
-    tz_stmt_reset(st);
-    struct tz_result r;
-    if (!rc)
-        rc = tz_msg_read_result(raw, p->a, &r, p->err);
-    if (rc)
-        return rc;
-    r.incarnation = p->cs->incarnation;
-    r.seq = p->cs->seq;
-    memcpy(r.hash, p->hash, TZ_HASH_BYTES);
-    return tz_results_repeat(p->s, p->device, &r, p->a, out, p->err);
+    struct tz_answer was;
+    int rc = tz_answer_get(p->s, p->device, incarnation, seq, p->a, &was, p->err);
+    if (rc != 1)
+        return rc < 0 ? rc : tz_err_set(p->err, TZ_E_DB_CORRUPT, "former", NULL, NULL, NULL);
+    was.r.incarnation = p->cs->incarnation;
+    was.r.seq = p->cs->seq;
+    memcpy(was.r.hash, p->hash, TZ_HASH_BYTES);
+    return tz_results_repeat(p->s, p->device, &was.r, p->a, out, p->err);
 }
 
 int tz_former_answer(struct apply *p, struct tz_signed_result *out)

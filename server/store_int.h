@@ -20,6 +20,7 @@
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
  *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
+ *   store_answer.c  answers as they are kept
  *   store_commit.c  who wrote a version; commit_pack.c  many of them in few bytes
  *   store.c  open, groups, seeding
  */
@@ -507,6 +508,18 @@ TZ_MUST_USE int tz_history_note(struct tz_store *s, uint64_t n, const struct tz_
                                 const struct tz_op_result *results, struct tz_err *err);
 /** The step that adds the index: from the audit bodies there are. @store: a struct tz_store whose database is open. */
 TZ_MUST_USE int tz_history_backfill(struct tz_db *db, void *store, struct tz_err *err);
+
+/* store_answer.c */
+struct tz_answer {
+    struct tz_result r;     /* in the arena */
+    struct tz_bytes result; /* the same as it was sent */
+};
+/** What is kept of @r, whose serialised form is @full: into @out, in @a. */
+TZ_MUST_USE int tz_answer_keep(const struct tz_result *r, struct tz_bytes full, struct tz_arena *a,
+                               struct tz_bytes *out);
+/** The answer that stands under a number: 1, 0 there is none, negative. */
+int tz_answer_get(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq, struct tz_arena *a,
+                  struct tz_answer *out, struct tz_err *err);
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);

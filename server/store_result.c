@@ -116,7 +116,10 @@ static int store_counted(struct tz_store *s, uint32_t device, const struct tz_re
                          struct tz_arena *a, struct tz_signed_result *out, struct tz_err *err)
 {
     int64_t count[7] = {0};
+    struct tz_bytes kept = {0};
     int rc = sign_result(s, device, r, a, out);
+    if (!rc)
+        rc = tz_answer_keep(r, out->result, a, &kept);
     struct tz_stmt *st = rc ? NULL : tz_store_sql(s, TZ_SQL_RESULT_PUT, err);
     if (!st)
         return rc ? tz_err_set(err, rc, NULL, NULL, NULL, NULL) : TZ_E_DB;
@@ -128,10 +131,9 @@ static int store_counted(struct tz_store *s, uint32_t device, const struct tz_re
     tz_stmt_bind_blob(st, 4, r->hash, TZ_HASH_BYTES);
     tz_stmt_bind_int(st, 5, r->outcome);
     tz_stmt_bind_int(st, 6, (int64_t)r->ver);
-    tz_stmt_bind_blob(st, 7, out->result.p, out->result.n);
-    tz_stmt_bind_blob(st, 8, out->mac.p, out->mac.n);
+    tz_stmt_bind_blob(st, 7, kept.p, kept.n);
     for (int i = 0; i < 7; i++)
-        tz_stmt_bind_int(st, 9 + i, count[i]);
+        tz_stmt_bind_int(st, 8 + i, count[i]);
     return tz_stmt_run(st, err);
 }
 
@@ -281,27 +283,20 @@ static int passed_over(struct apply *p, struct tz_signed_result *out)
  * copy. */
 int tz_results_resend(struct apply *p, struct tz_signed_result *out)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
-    int rc = tz_stmt_step(st, p->err);
+    struct tz_answer was;
+    uint8_t mac[TZ_SHA256_BYTES];
+    int rc = tz_answer_get(p->s, p->device, p->cs->incarnation, p->cs->seq, p->a, &was, p->err);
     if (rc == 0 && !p->was && tz_fork_known(p->s, p->session, p->cs->incarnation))
         return hold_fork(p, out); /* of a copy: the number may be another one's */
     if (rc != 1)
         return rc < 0 || p->cs->seq > p->dev.last_seq ? rc : passed_over(p, out);
-    bool waits = tz_stmt_int(st, 1) == TZ_OUT_WAITING;
-    bool same = tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES)) && !TZ_PLANTED(RESEND_FORKS);
-    if (same) {
-        rc = tz_results_copy(p->a, tz_stmt_blob(st, 2), &out->result);
-        rc = rc ? rc : tz_results_copy(p->a, tz_stmt_blob(st, 3), &out->mac);
-        tz_stmt_reset(st);
-        if (!rc && waits && p->was)
-            rc = tz_reoffer_prove(p);
-        return rc ? rc : 1;
-    }
-    tz_stmt_reset(st);
-    return hold_fork(p, out);
+    if (memcmp(was.r.hash, p->hash, TZ_HASH_BYTES) != 0 || TZ_PLANTED(RESEND_FORKS))
+        return hold_fork(p, out);
+    out->result = was.result;
+    rc = tz_results_mac(p->s, p->device, was.result, mac);
+    if (!rc)
+        rc = tz_results_copy(p->a, tz_bytes_of(mac, sizeof mac), &out->mac);
+    if (!rc && was.r.outcome == TZ_OUT_WAITING && p->was)
+        rc = tz_reoffer_prove(p);
+    return rc ? rc : 1;
 }

@@ -320,16 +320,14 @@ static void measure(struct sx *f, struct sizes *z)
 static void print(struct bench *b, const struct sizes *z)
 {
     double row = (double)z->rows / 100;
-    printf(
-        "stamps and commits: %lld edits of %lld rows: stamps %lld B (%.1f %%) + commit table %lld B (%.1f %%, %lld "
-        "saves) = %.1f %% of %lld B in rows [pages: commits %lld B of %lld B]\n",
-        (long long)EDITS, (long long)sx_query(b->f, "SELECT count(*) FROM organisation"), (long long)z->stamps,
-        (double)z->stamps / row, (long long)z->commits, (double)z->commits / row,
-        (long long)sx_query(
-            b->f,
-            "SELECT count(DISTINCT ver) FROM (SELECT ver FROM reoffered UNION ALL SELECT ver FROM result WHERE ver>0)"),
-        (double)(z->stamps + z->commits) / row, (long long)z->rows, (long long)z->commit_pages,
-        (long long)z->row_pages);
+    int64_t answers = sx_query(b->f, "SELECT count(*) FROM result");
+    printf("stamps and commits: %lld edits of %lld rows: stamps %lld B (%.1f %%) + commit table %lld B (%.1f %%, %lld "
+           "versions) = %.1f %% of %lld B in rows [pages: commits %lld B of %lld B]; answers %.0f B each\n",
+           (long long)EDITS, (long long)sx_query(b->f, "SELECT count(*) FROM organisation"), (long long)z->stamps,
+           (double)z->stamps / row, (long long)z->commits, (double)z->commits / row,
+           (long long)sx_query(b->f, "SELECT count(DISTINCT ver) FROM result WHERE ver>0"),
+           (double)(z->stamps + z->commits) / row, (long long)z->rows, (long long)z->commit_pages,
+           (long long)z->row_pages, (double)stat(b->f, "payload", "result") / (double)answers);
 }
 
 static void stamps_and_commits_stay_small(void **state)

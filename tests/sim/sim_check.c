@@ -558,20 +558,14 @@ static void feed_oracle(struct sim *w)
 static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
 {
     struct tz_err err = {0};
-    struct tz_stmt st = {0};
-    struct tz_result r;
+    struct tz_answer was;
     const char *who = sim_client_of(w, o->device)->dev->name;
     if (oracle_outcome_of(w->oracle, o->device, o->incarnation, o->seq) != o)
         return; /* a later one of the same changeset follows */
-    int rc = tz_db_prepare(tz_store_db(w->server.store), &st,
-                           "SELECT result FROM result WHERE device=?1 AND incarnation=?2 AND seq=?3", &err);
-    tz_stmt_bind_int(&st, 1, o->device);
-    tz_stmt_bind_int(&st, 2, o->incarnation);
-    tz_stmt_bind_int(&st, 3, (int64_t)o->seq);
-    rc = rc ? rc : tz_stmt_step(&st, &err);
-    if (rc != 1 || tz_msg_read_result(tz_stmt_blob(&st, 0), &w->scratch, &r, &err)) {
+    if (tz_answer_get(w->server.store, o->device, o->incarnation, o->seq, &w->scratch, &was, &err) != 1) {
         sim_fail(w, "P1: no result of %s seq %" PRIu64, who, o->seq);
     } else {
+        struct tz_result r = was.r;
         for (size_t i = 0; i < o->nops && i < r.nops; i++)
             if (r.ops[i].outcome != o->ops[i])
                 sim_fail(w, "%s seq %" PRIu64 " op %zu: server %d (code %d %s) oracle %d (code %d)", who, o->seq, i,
@@ -591,8 +585,6 @@ static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
         w->n.refused += o->ops[i] == TZ_OUT_REFUSED;
         w->n.waiting += o->ops[i] == TZ_OUT_WAITING;
     }
-    tz_stmt_reset(&st);
-    tz_stmt_finalize(&st);
 }
 
 static void take_row(struct sim *w, const struct tz_row *row)

@@ -42,6 +42,7 @@ tz_test(NAME test_pairs LABEL unit TIMEOUT 300 SOURCES unit/test_pairs.c LINK tz
 tz_test(NAME test_triples LABEL unit TIMEOUT 300 SOURCES unit/test_triples.c LINK tz_pairs)
 tz_test(NAME test_store LABEL unit SOURCES unit/test_store.c LINK tz_store_fixture)
 tz_test(NAME test_commit_pack LABEL unit SOURCES unit/test_commit_pack.c LINK tz_store_fixture)
+tz_test(NAME test_store_answer LABEL unit SOURCES unit/test_store_answer.c LINK tz_store_fixture)
 tz_test(NAME test_store_order LABEL unit SOURCES unit/test_store_order.c LINK tz_store_fixture)
 tz_test(NAME test_store_life LABEL unit SOURCES unit/test_store_life.c LINK tz_store_fixture)
 tz_test(NAME test_store_cases LABEL unit SOURCES unit/test_store_cases.c LINK tz_store_fixture)
