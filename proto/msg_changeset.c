@@ -86,6 +86,7 @@ static const struct tz_wire_rule result_rules[] = {
     TZ_RULE_BYTES(9, TZ_HASH_BYTES),
     TZ_RULE_NUMBER(10),
     TZ_RULE_NUMBER(11),
+    TZ_RULE_NUMBER(12),
 };
 static const struct tz_wire_schema result_schema = TZ_SCHEMA("Result", result_rules);
 
@@ -264,6 +265,7 @@ int tz_msg_put_result(struct tz_buf *out, const struct tz_result *r)
     tz_msg_w_hash(&w, 9, r->hash);
     tz_msg_w_u64(&w, 10, r->effective);
     tz_msg_w_u64(&w, 11, tz_zigzag(r->received_ms));
+    tz_msg_w_u64(&w, 12, r->old_ver);
     if (tz_msg_w_open(&w) - w.start > TZ_MSG_RESULT_BYTES_MAX)
         tz_msg_fail(&w, TZ_E_LIMIT);
     return tz_msg_end(&w, &result_schema);
@@ -330,7 +332,8 @@ int tz_msg_read_result(struct tz_bytes in, struct tz_arena *a, struct tz_result 
                             .blocked_by = p->blocked_by,
                             .nargs = p->n_args,
                             .effective = p->effective,
-                            .received_ms = p->received_ms};
+                            .received_ms = p->received_ms,
+                            .old_ver = p->old_ver};
     for (size_t i = 0; i < p->n_args; i++)
         r->args[i] = p->args[i];
     rc = tz_msg_take_outcome(p->outcome, p->code, &r->outcome, &r->code, err);

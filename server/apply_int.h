@@ -30,7 +30,8 @@ struct apply {
     bool waited;                 /* it did */
     bool recovers;               /* it waits for what others may hand in again */
     const struct tz_result *was; /* handed in again after a restore: the answer it had, proved; NULL otherwise */
-    tz_ver old_ver;              /* the version it had, of a lost range; 0 none */
+    tz_ver old_ver;              /* the version it had at first, of a lost range; 0 none */
+    tz_ver again_ver;            /* and the one that it had when it had come in again, and was undone again; 0 none */
     struct tz_release_budget *budget;
     struct tz_arena *a; /* results */
     struct tz_err *err;

@@ -47,6 +47,13 @@ static int mac_holds(struct apply *p, const struct tz_signed_result *was)
     return diff == 0;
 }
 
+/** Its place in the old order: where it was made, however often it came in again since. 0: nowhere that was lost. */
+static tz_ver place_of(const struct apply *p, const struct tz_result *r)
+{
+    tz_ver first = r->old_ver ? r->old_ver : r->ver;
+    return tz_lost_is(p->s, first) ? first : 0;
+}
+
 /** Take over an answer that is known to be ours. */
 static int take(struct apply *p, struct tz_bytes result)
 {
@@ -58,7 +65,8 @@ static int take(struct apply *p, struct tz_bytes result)
         !is_final(r->outcome) || memcmp(r->hash, p->hash, TZ_HASH_BYTES) != 0)
         return 1;
     p->was = r;
-    p->old_ver = tz_lost_is(p->s, r->ver) ? r->ver : 0;
+    p->old_ver = place_of(p, r);
+    p->again_ver = p->old_ver != r->ver && tz_lost_is(p->s, r->ver) ? r->ver : 0;
     if (r->effective) {
         p->effective = r->effective;
         p->received.ms = r->received_ms;
@@ -217,7 +225,9 @@ int tz_reoffer_behind(struct apply *p)
 
 int tz_reoffer_done(struct apply *p)
 {
-    return p->old_ver && p->res.outcome != TZ_OUT_REFUSED ? tz_lost_came_back(p->s, p->old_ver, p->res.ver, p->err) : 0;
+    bool back = p->res.outcome != TZ_OUT_REFUSED;
+    int rc = back && p->old_ver ? tz_lost_came_back(p->s, p->old_ver, p->res.ver, p->err) : 0;
+    return rc || !back || !p->again_ver ? rc : tz_lost_came_back(p->s, p->again_ver, p->res.ver, p->err);
 }
 
 int tz_reoffer_wake(struct tz_store *s, uint32_t except, struct tz_err *err)

@@ -260,11 +260,14 @@ static int write_commit(struct apply *p)
 {
     const struct tz_edit *e = &p->j->edit;
     struct tz_commit c = {e->ver, e->device, e->incarnation, e->seq, e->user, e->effective, e->old_ver};
+    if (p->j->wrote || p->old_ver) { /* handed in again: its place in time, whatever became of it */
+        p->res.effective = e->effective;
+        p->res.received_ms = p->received.ms;
+        p->res.old_ver = p->old_ver;
+    }
     if (!p->j->wrote)
         return 0;
     p->res.ver = e->ver;
-    p->res.effective = e->effective;
-    p->res.received_ms = p->received.ms;
     return tz_store_commit_row(p->s, &c, p->cs->hlc, p->offset_ms, p->received.ms, p->hash, p->err);
 }
 

@@ -119,6 +119,7 @@ struct tz_result {
     uint8_t hash[TZ_HASH_BYTES];
     tz_hlc effective;    /* that it counted with; 0: none */
     int64_t received_ms; /* with the effective time */
+    tz_ver old_ver;      /* handed in again after a restore: the version it had at first; 0: it was not */
 };
 
 #endif

@@ -192,7 +192,8 @@ struct tz_result a_result(void)
                           .ops = op_results,
                           .nops = 2,
                           .effective = 12345,
-                          .received_ms = 678};
+                          .received_ms = 678,
+                          .old_ver = 9};
     fill_hash(r.hash, 9);
     return r;
 }

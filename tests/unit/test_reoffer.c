@@ -41,6 +41,15 @@ static const struct tz_result *hand_in(const struct kept *k)
     return &f->res;
 }
 
+/** @k, with the answer that it has got now. */
+static struct kept keep_answer(const struct kept *k)
+{
+    struct kept now = *k;
+    now.was = k->dev->f->all[0];
+    now.res = k->dev->f->res;
+    return now;
+}
+
 static void release_all(struct sx *f)
 {
     for (int i = 0; tz_store_release_left(f->s) && i < 100; i++) {
@@ -378,6 +387,67 @@ static void an_element_taken_out_by_who_saw_it_stays_out(void **state)
     assert_true(tz_value_is_text(row->rec.v[tz_type_field(row->rec.type, "categories")->index], "[\"support_weak\"]"));
 }
 
+/* ---- twice ---- */
+
+/** What was handed in again once has its place in time where it was made, not where it came in again. */
+static void after_a_second_restore_the_old_order_is_still_the_old_one(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_memdisk *again = tz_memdisk_clone(b);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "organisation", id, "name=第一", NULL));
+    struct kept first = keep(&f->d1);
+    sx_see(&f->d1b);
+    f->clock.wall.ms += 1000;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "name=第二", NULL));
+    struct kept second = keep(&f->d1b);
+    restore_with_window(f, b);
+    greet(&f->d1, f->d1.seq);
+    sx_applied(hand_in(&first));
+    tz_ver was = first.res.ver;
+    first = keep_answer(&first);
+    assert_int_equal(first.res.old_ver, was);
+    restore_to(f, again, 3, f->clock.wall.ms + WINDOW_MS);
+    greet(&f->d1b, f->d1b.seq);
+    sx_applied(hand_in(&second));
+    greet(&f->d1, f->d1.seq);
+    sx_applied(hand_in(&first));
+    assert_int_equal(f->res.old_ver, was);
+    sx_text_is(f, "organisation", id, "name", "第二");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\""), 0);
+}
+
+/** So has one that was history by then, and wrote nothing. */
+static void what_wrote_nothing_the_first_time_writes_nothing_the_second(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_memdisk *again = tz_memdisk_clone(b);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "organisation", id, "name=第一", NULL));
+    struct kept first = keep(&f->d1);
+    sx_see(&f->d1b);
+    f->clock.wall.ms += 1000;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "name=第二", NULL));
+    struct kept second = keep(&f->d1b);
+    for (int i = 0; i < 2; i++) {
+        restore_to(f, i ? again : b, 2 + (uint32_t)i, f->clock.wall.ms + WINDOW_MS);
+        greet(&f->d1b, f->d1b.seq);
+        sx_applied(hand_in(&second));
+        second = keep_answer(&second);
+        f->clock.wall.ms += 60000;
+        greet(&f->d1, f->d1.seq);
+        sx_applied(hand_in(&first));
+        assert_int_equal(f->res.effective, first.res.effective);
+        first = keep_answer(&first);
+        sx_text_is(f, "organisation", id, "name", "第二");
+    }
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\""), 0);
+}
+
 /* ---- under review ---- */
 
 /** Its value does not stand: whoever brings it is told, and so is the balance. */
@@ -650,6 +720,8 @@ int main(void)
         T(new_work_on_top_of_what_is_on_its_way_saw_it),
         T(a_deletion_that_had_seen_the_edit_stands),
         T(an_element_taken_out_by_who_saw_it_stays_out),
+        T(after_a_second_restore_the_old_order_is_still_the_old_one),
+        T(what_wrote_nothing_the_first_time_writes_nothing_the_second),
         T(what_goes_under_review_says_so),
         T(what_was_under_review_and_is_applied_waits_for_nobody),
         T(what_comes_before_its_record_waits_for_it),
