@@ -41,7 +41,12 @@ int tz_store_users_of(struct tz_store *s, const struct tz_device *d, struct tz_a
     *out = tz_arena_calloc(a, TZ_MSG_USERS_MAX, sizeof **out);
     if (!*out)
         return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
-    int rc = tz_db_prepare(s->db, &st, "SELECT user,code,role,area,active FROM user_grant ORDER BY code", err);
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT user,code,role,area,active FROM user_grant ORDER BY user<>(SELECT user FROM device"
+                           " WHERE number=?1), code", /* its own first: there may be more than fit */
+                           err);
+    if (!rc)
+        tz_stmt_bind_int(&st, 1, d->number);
     while (!rc && *n < TZ_MSG_USERS_MAX && (rc = tz_stmt_step(&st, err)) == 1)
         rc = may_use(s, &st, d) ? read_user(s, &st, a, &(*out)[(*n)++], err) : 0;
     tz_stmt_finalize(&st);

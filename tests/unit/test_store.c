@@ -543,6 +543,31 @@ static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state
     assert_int_equal(b.withdrawn, 1);
 }
 
+/** A Welcome has room for so many people; the one whose machine it is is among them. */
+static void a_device_is_told_of_its_own_user_whoever_else_there_is(void **state)
+{
+    struct sx *f = *state;
+    struct tz_session_user *users = NULL;
+    struct tz_arena a;
+    struct tz_id id;
+    char code[16];
+    size_t n = 0;
+    bool own = false;
+    sx_group(f);
+    for (int i = 0; i < TZ_MSG_USERS_MAX; i++) {
+        (void)snprintf(code, sizeof code, "a%03d", i);
+        assert_int_equal(tz_store_user_add(f->s, code, code, "D_CLERK", "120101", &id, &f->err), 0);
+    }
+    sx_commit(f);
+    tz_arena_init(&a, 64 * 1024 * 1024);
+    assert_int_equal(tz_store_users_of(f->s, &f->d1.d, &a, &users, &n, &f->err), 0);
+    assert_int_equal(n, TZ_MSG_USERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        own = own || tz_id_eq(users[i].id, f->d1.user);
+    assert_true(own);
+    tz_arena_deinit(&a);
+}
+
 static void append_records_never_change(void **state)
 {
     struct sx *f = *state;
@@ -765,6 +790,7 @@ int main(void)
         T(disabled_user_is_refused_and_the_seq_is_used),
         T(user_of_another_area_may_not_write_from_this_machine),
         T(revoked_device_is_held_and_judged_when_somebody_says_so),
+        T(a_device_is_told_of_its_own_user_whoever_else_there_is),
         T(append_records_never_change),
         T(state_of_a_type_with_events_is_not_set_by_hand),
         T(missing_required_field_refuses_a_create),
