@@ -11,7 +11,7 @@
 
 static bool is_step(int code)
 {
-    return code <= TZ_E_STEP_STALE && code >= TZ_E_NO_STEP;
+    return (code <= TZ_E_STEP_STALE && code >= TZ_E_NO_STEP) || code == TZ_E_STEP_FULL;
 }
 
 static const char *code_label(const struct tz_type *t, const char *code, enum tz_lang lang)

@@ -255,6 +255,10 @@ static int judge(struct tz_rule *r, const struct tz_event_ask *ask)
         return no_step(r, ask->action, state);
     r->out->step = s;
     rc = check_who(r, s);
+    if (!rc && s->to == TZ_STEP_SAME && r->trail->n >= TZ_EVENT_STEPS_MAX) {
+        const char *n = tz_rule_number(r, r->trail->n);
+        rc = n ? tz_rule_refuse(r, TZ_E_STEP_FULL, s->action, n, NULL) : tz_rule_no_memory(r);
+    }
     if (!rc)
         rc = check_said(r, s, ask);
     if (!rc)

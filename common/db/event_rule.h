@@ -12,6 +12,10 @@
 
 #include "replica.h"
 
+/** So many steps a record may have for one more that leads to no other state (a report). Those that do are taken beyond
+ * that: it must come to an end. */
+enum { TZ_EVENT_STEPS_MAX = 1000 };
+
 /** A step that was taken, or is proposed. */
 struct tz_event {
     const char *action;

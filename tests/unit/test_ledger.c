@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "event_rule.h"
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -543,6 +544,32 @@ static void a_clerks_machine_has_no_supervisors(void **state)
     tz_arena_deinit(&a);
 }
 
+/** Each step reads those before it, so one person's reports must not go on for ever; and the item can still be closed.
+ */
+static void steps_that_lead_nowhere_have_an_end(void **state)
+{
+    struct sx *f = *state;
+    struct office o;
+    office_open(&o, f);
+    struct tz_id id = item_in(&o, "rectifying", false);
+    uint64_t seq = 3;
+    while (seq < TZ_EVENT_STEPS_MAX) {
+        struct sx_cs *c = sx_begin(&f->d1b);
+        for (int i = 0; i < 500 && seq < TZ_EVENT_STEPS_MAX; i++)
+            sx_op_event(c, ITEM, id, "report", "rectifying", seq++, NULL, NULL, "progress_pct=4", NULL);
+        sx_applied(sx_push(c));
+    }
+    const struct tz_result *r = next(&f->d1b, id, "report");
+    sx_refused(r, TZ_E_STEP_FULL);
+    assert_string_equal(r->args[0], "report");
+    assert_string_equal(r->args[1], "1000");
+    sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
+    sx_applied(next(&f->d1b, id, "submit"));
+    sx_applied(next(&o.super, id, "verify"));
+    sx_applied(next(&o.super2, id, "write_off"));
+    state_is(f, id, "written_off");
+}
+
 /* ---- first come, chains, and what waits ---- */
 
 static void who_comes_second_is_told_what_stands(void **state)
@@ -894,6 +921,7 @@ int main(void)
         T(submitter_verifier_and_writer_off_are_three),
         T(people_of_one_machine_stay_apart_offline),
         T(a_clerks_machine_has_no_supervisors),
+        T(steps_that_lead_nowhere_have_an_end),
         T(who_comes_second_is_told_what_stands),
         T(the_same_state_at_another_step_is_stale_too),
         T(a_chain_waits_behind_its_refused_step),
