@@ -186,7 +186,7 @@ int tz_step_ask(const struct tz_type *t, const struct tz_op *op, struct tz_arena
     out->in = in;
     out->names = names;
     out->opinion = note->v[tz_type_field(e, "opinion")->index].kind != TZ_V_NULL;
-    out->evidence = note->v[tz_type_field(e, "evidence")->index].kind != TZ_V_NULL;
+    out->evidence = tz_event_evidence(note->v[tz_type_field(e, "evidence")->index]);
     return 0;
 }
 

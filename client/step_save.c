@@ -89,7 +89,7 @@ static int judge_here(struct tz_save *s, const struct tz_type *t, struct tz_id i
                                .in = said->in,
                                .names = said->names,
                                .opinion = said->opinion && *said->opinion,
-                               .evidence = said->evidence && *said->evidence};
+                               .evidence = tz_event_evidence(tz_value_text(said->evidence))};
     tz_clock_today(tz_office_now(s->o), ask.today);
     rc = tz_step_author(s->o, s->cs.user, &who, err);
     if (!rc)
@@ -129,6 +129,16 @@ static bool may_open(const struct tz_step *s, const struct tz_role *role, int st
     return false;
 }
 
+/** Fields that the step must say, as if they were said as they stand: what he would say is not asked yet. */
+static bool *must_say(const struct tz_type *t, int state, const char *action, struct tz_arena *a)
+{
+    bool *names = tz_arena_calloc(a, TZ_FIELDS_MAX, sizeof *names);
+    const struct tz_step *s = state >= 0 ? tz_type_step(t, state, action) : NULL;
+    for (size_t i = 0; names && s && i < s->ngives; i++)
+        names[s->gives[i].field] = s->gives[i].must;
+    return names;
+}
+
 int tz_step_may(struct tz_office *o, const struct tz_step_view *v, struct tz_id user, const char *action,
                 struct tz_err *err)
 {
@@ -143,18 +153,19 @@ int tz_step_may(struct tz_office *o, const struct tz_step_view *v, struct tz_id 
     struct tz_event_ask ask = {.action = action,
                                .expected_state = now,
                                .expected_seq = tz_trail_seq(&v->trail),
+                               .in = &v->row->rec,
+                               .names = must_say(t, tz_type_state(t, state), action, &a),
                                .opinion = true,
                                .evidence = true};
     tz_clock_today(tz_office_now(o), ask.today);
-    int rc =
-        row && now ? tz_step_author(o, tz_id_is_zero(user) ? o->st.id.user : user, &who, err) : tz_office_nomem(err);
+    int rc = row && now && ask.names ? tz_step_author(o, tz_id_is_zero(user) ? o->st.id.user : user, &who, err)
+                                     : tz_office_nomem(err);
     const struct tz_step *anew = tz_type_step_new(t);
     bool opens = anew && strcmp(anew->action, action) == 0; /* another record */
     if (!rc && !opens)
         rc = tz_event_judge(o->rep, &who, row, &v->trail, &ask, &a, &out, err);
-    /* what the person would have to say is not asked here */
     bool may = opens ? !rc && may_open(anew, who.role, tz_type_state(t, state))
-                     : !rc && (out.code == 0 || out.code == TZ_E_REQUIRED || out.code == TZ_E_STEP_NOT_LATER);
+                     : !rc && (out.code == 0 || out.code == TZ_E_STEP_NOT_LATER);
     tz_arena_deinit(&a);
     return rc ? rc : may;
 }

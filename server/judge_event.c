@@ -156,7 +156,7 @@ static int ask_rule(struct tz_judge *j, const struct tz_op *op, struct tz_row *r
                                .names = names};
     const struct tz_type *e = row->rec.type->event_type;
     ask.opinion = note->v[tz_type_field(e, "opinion")->index].kind != TZ_V_NULL;
-    ask.evidence = note->v[tz_type_field(e, "evidence")->index].kind != TZ_V_NULL;
+    ask.evidence = tz_event_evidence(note->v[tz_type_field(e, "evidence")->index]);
     day_of(j, ask.today);
     int rc = tz_trail_read(j->s->rep, row->rec.type, row->id, j->a, trail, j->err);
     return rc ? rc : tz_event_judge(j->s->rep, &who, row, trail, &ask, j->a, out, j->err);

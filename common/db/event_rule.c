@@ -181,6 +181,11 @@ static const struct tz_step_gives *gives(const struct tz_step *s, size_t field)
     return NULL;
 }
 
+bool tz_event_evidence(struct tz_value v)
+{
+    return v.kind == TZ_V_TEXT && v.n > 2 && memcmp(v.p, "[{", 2) == 0;
+}
+
 static int check_said(struct tz_rule *r, const struct tz_step *s, const struct tz_event_ask *ask)
 {
     for (size_t i = 0; i < r->t->nfields; i++) {

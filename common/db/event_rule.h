@@ -46,6 +46,9 @@ struct tz_event_author {
     bool decides; /* a supervisor lets in what somebody else said: whose the step is was asked of that one */
 };
 
+/** Does the note name a file at least? The field is canonical JSON: a list that begins with an object. */
+bool tz_event_evidence(struct tz_value v);
+
 /** What is asked for. */
 struct tz_event_ask {
     const char *action;

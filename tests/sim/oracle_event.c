@@ -5,6 +5,7 @@
  */
 #include "oracle_int.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -459,7 +460,11 @@ int ora_op_event(struct oracle *o, const struct tz_op *op, const struct tz_type 
         s->to == TZ_STEP_NEW)
         return TZ_E_STEP_STALE;
     day_of_ms((int64_t)tz_hlc_ms(o->me.effective), today);
-    struct taking x = {s, today, said[0].kind != TZ_V_NULL, said[1].kind != TZ_V_NULL};
+    json_t *files =
+        said[1].kind == TZ_V_TEXT ? json_loadb((const char *)said[1].p, said[1].n, JSON_DECODE_ANY, NULL) : NULL;
+    bool shown = json_is_array(files) && json_is_object(json_array_get(files, 0));
+    json_decref(files);
+    struct taking x = {s, today, said[0].kind != TZ_V_NULL, shown};
     int to = leads_to(o, r, s, state);
     if (!may_take(o, t, s, r->v, false) || !says_what_it_may(r, s, names, x.evidence) || to < 0)
         return TZ_E_STEP_ROLE;

@@ -32,6 +32,9 @@
 #include "store.h"
 #include "sync.h"
 
+/** A step's evidence: of one file. */
+#define SIM_EVIDENCE "[{\"name\":\"a\",\"sha256\":\"00\",\"size\":1}]"
+
 enum {
     SIM_DEVICES_USUAL = 14, /* what seeds choose from */
     SIM_DEVICES = 40,       /* with --clients; a bit each in sim_record.readers */

@@ -280,7 +280,8 @@ static bool make_ledger(struct making *m)
     if (sim_chance(m->r, 85))
         note->v[opinion->index] = sim_value(w, m->r, opinion, m->a, number);
     if (sim_chance(m->r, 80))
-        note->v[tz_type_field(t->event_type, "evidence")->index] = tz_value_text("[]");
+        note->v[tz_type_field(t->event_type, "evidence")->index] =
+            tz_value_text(number % 8 ? SIM_EVIDENCE : "[]");
     if (sim_chance(m->r, 2))
         note->v[tz_type_field(t->event_type, "seq")->index] = tz_value_int(7);
     m->ops[m->nops++] = (struct tz_op){.kind = TZ_OP_EVENT,

@@ -567,7 +567,7 @@ static void take_step(struct saving *x)
                                       .in = in,
                                       .names = names,
                                       .opinion = sim_chance(x->r, 90) ? opinion : NULL,
-                                      .evidence = sim_chance(x->r, 85) ? "[]" : NULL};
+                                      .evidence = sim_chance(x->r, 85) ? SIM_EVIDENCE : NULL};
     x->rc = tz_save_step(x->s, t, want.item->id, &said, &x->err);
 }
 

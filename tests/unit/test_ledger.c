@@ -544,6 +544,25 @@ static void a_clerks_machine_has_no_supervisors(void **state)
     tz_arena_deinit(&a);
 }
 
+/** An empty list is no evidence, whatever program sends it. */
+static void evidence_is_at_least_one_file(void **state)
+{
+    struct sx *f = *state;
+    static const char *const NONE[] = {"[]", "{}", "0"};
+    struct office o;
+    office_open(&o, f);
+    struct tz_id id = item_in(&o, "rectifying", false);
+    for (size_t i = 0; i < 3; i++) {
+        struct sx_cs *c = sx_begin(&f->d1b);
+        sx_op_event(c, ITEM, id, "submit", "rectifying", 3, NULL, NONE[i], "result=已清理", NULL);
+        sx_refused(sx_push(c), TZ_E_STEP_EVIDENCE);
+        sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
+    }
+    struct sx_cs *c = sx_begin(&f->d1b);
+    sx_op_event(c, ITEM, id, "submit", "rectifying", 3, NULL, FILES, "result=已清理", NULL);
+    sx_applied(sx_push(c));
+}
+
 /** Each step reads those before it, so one person's reports must not go on for ever; and the item can still be closed.
  */
 static void steps_that_lead_nowhere_have_an_end(void **state)
@@ -922,6 +941,7 @@ int main(void)
         T(people_of_one_machine_stay_apart_offline),
         T(a_clerks_machine_has_no_supervisors),
         T(steps_that_lead_nowhere_have_an_end),
+        T(evidence_is_at_least_one_file),
         T(who_comes_second_is_told_what_stands),
         T(the_same_state_at_another_step_is_stale_too),
         T(a_chain_waits_behind_its_refused_step),

@@ -145,7 +145,11 @@ static void a_chain_names_what_its_predecessor_leads_to(void **state)
     tz_record_init(&rec, item_type);
     fx_set(&rec, names, "result", tz_value_text("好了"));
     uint64_t one = step(f, "sign", NULL);
-    struct tz_step_said said = {.action = "submit", .in = &rec, .names = names, .opinion = "请核实", .evidence = "[]"};
+    struct tz_step_said said = {.action = "submit",
+                                .in = &rec,
+                                .names = names,
+                                .opinion = "请核实",
+                                .evidence = "[{\"name\":\"a.jpg\",\"sha256\":\"00\",\"size\":1}]"};
     uint64_t two = 0;
     assert_int_equal(try_step(f, &said, &two, &err), 0);
     struct tz_changeset cs = fx_changeset(f, one);
@@ -415,6 +419,23 @@ static void an_opening_is_judged_here_and_sent_as_it_was_said(void **state)
     assert_int_equal(tz_step_may(f->o, &v, (struct tz_id){{0}}, "hang", &err), 0);
 }
 
+/** What a step must say is asked when it is taken; whether there is anything to answer, before. */
+static void what_may_be_done_does_not_wait_for_what_must_be_said(void **state)
+{
+    struct fx *f = *state;
+    struct tz_err err;
+    fx_welcome(f, "D_SUPER", "120101", (const char *const[]){"120101"}, 1, 1);
+    give(f, "user", ME, 4, "", "code=u1", "name=一", "role=D_SUPER", "district_code=120101", "active=1", NULL);
+    assert_int_equal(fx_checkpoint(f, 4), 0);
+    struct tz_step_view v = view(f);
+    assert_int_equal(tz_step_may(f->o, &v, (struct tz_id){{0}}, "hang", &err), 1);  /* says until when */
+    assert_int_equal(tz_step_may(f->o, &v, (struct tz_id){{0}}, "grant", &err), 0); /* nobody has asked */
+    give_event(f, 5, 3, "action=ask_extension", "from_state=assigned", "to_state=assigned");
+    assert_int_equal(fx_checkpoint(f, 5), 0);
+    v = view(f);
+    assert_int_equal(tz_step_may(f->o, &v, (struct tz_id){{0}}, "grant", &err), 1);
+}
+
 static void items_are_not_merged(void **state)
 {
     struct fx *f = *state;
@@ -441,6 +462,7 @@ int main(void)
         T(what_stands_behind_comes_along),
         T(an_unsent_step_that_came_too_late_is_told),
         T(an_opening_is_judged_here_and_sent_as_it_was_said),
+        T(what_may_be_done_does_not_wait_for_what_must_be_said),
         T(items_are_not_merged),
     };
     return cmocka_run_group_tests_name("step", tests, NULL, NULL);
