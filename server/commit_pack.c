@@ -3,9 +3,10 @@
  * A run of commits as columns of small numbers (rice.h). Nearly all of a commit can be guessed from the one before it
  * and from the one before it of the same author; kept is by how much the guess was wrong.
  *
- *   byte 1, varint how many, byte 1 when effective times are guessed by the author's last one, 0 by the last one of
+ *   byte 2, varint how many, byte 1 when effective times are guessed by the author's last one, 0 by the last one of
  * all, varint: milliseconds of the first effective time, greatest effective time before the run, day of the first
- * receipt; authors in the order in which they first appear: varint author, varint seq; then the columns:
+ * receipt; authors in the order in which they first appear: varint author, varint seq; then the columns, and the first
+ * four bytes of the SHA-256 of all that:
  *
  *   version      how many are left out before it
  *   author       how many other authors were there since his last one; how many there were at all: a new one
@@ -19,17 +20,19 @@
  *   rules · catalogue   less the one before
  *
  * Differences may be negative and are kept as tz_zigzag of them, modulo 2^64. So whatever is put in comes out, guessed
- * well or not. The day of a receipt is the count of days since 1970 at its end (UTC): rounded up, so that nothing
- * becomes older than it is.
+ * well or not. Of damaged bytes nearly any would make sense, as somebody else's commits: so there is a sum. Byte 1, of
+ * before there was one, is the same without it. The day of a receipt is the count of days since 1970 at its end (UTC):
+ * rounded up, so that nothing becomes older than it is.
  */
 #include "codec.h"
 #include "commit_int.h"
+#include "hash.h"
 #include "rice.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT = 1 };
+enum { FORMAT_UNSUMMED = 1, FORMAT = 2, SUM_BYTES = 4 };
 static const int64_t DAY_MS = 24 * 3600 * 1000;
 
 enum column {
@@ -207,6 +210,15 @@ static int pack_as(struct work *w, const struct tz_commit_run *run, bool by_auth
     return rc;
 }
 
+static int put_summed(struct tz_bytes body, struct tz_buf *out)
+{
+    uint8_t sum[TZ_SHA256_BYTES];
+    int rc = tz_sha256(body, sum);
+    if (!rc)
+        rc = tz_buf_put(out, body.p, body.n);
+    return rc ? rc : tz_buf_put(out, sum, SUM_BYTES);
+}
+
 int tz_commit_pack(const struct tz_commit_run *run, struct tz_buf *out)
 {
     struct work *w = malloc(sizeof *w);
@@ -219,7 +231,7 @@ int tz_commit_pack(const struct tz_commit_run *run, struct tz_buf *out)
         rc = pack_as(w, run, true, &by_author);
     const struct tz_buf *least = by_author.len < by_all.len ? &by_author : &by_all;
     if (!rc)
-        rc = tz_buf_put(out, least->p, least->len);
+        rc = put_summed(tz_bytes_of(least->p, least->len), out);
     tz_buf_deinit(&by_all);
     tz_buf_deinit(&by_author);
     free(w);
@@ -248,7 +260,8 @@ static int unpack_one(struct work *w, size_t at, struct tz_bytes *authors, uint6
     for (size_t c = 0; c < C_COUNT; c++)
         v[c] = w->column[c][at];
     bool is_new = v[C_AUTHOR] == g->n;
-    if (v[C_AUTHOR] > g->n || v[C_COUNTER] > 0xFFFF || (is_new && take_author(authors, left, &fresh)))
+    if ((at == 0 && v[C_VER]) || v[C_VER] >= (uint64_t)INT64_MAX - g->ver || v[C_AUTHOR] > g->n ||
+        v[C_COUNTER] > 0xFFFF || (is_new && take_author(authors, left, &fresh)))
         return TZ_E_FORMAT;
     struct author *a = author_first(g, (size_t)v[C_AUTHOR], fresh);
     e->author = a->author;
@@ -275,8 +288,8 @@ static int unpack_all(struct work *w, tz_ver first, struct tz_bytes in, struct t
         rc = tz_wire_take_varint(&in, &head[i]);
     if (!rc)
         rc = tz_wire_take_varint(&in, &nauthors);
-    if (rc || head[H_FORMAT] != FORMAT || head[H_COUNT] == 0 || head[H_COUNT] > TZ_COMMIT_PACK_MAX ||
-        head[H_BY_AUTHOR] > 1 || nauthors > head[H_COUNT])
+    if (rc || head[H_FORMAT] < FORMAT_UNSUMMED || head[H_FORMAT] > FORMAT || head[H_COUNT] == 0 ||
+        head[H_COUNT] > TZ_COMMIT_PACK_MAX || head[H_BY_AUTHOR] > 1 || nauthors > head[H_COUNT])
         return TZ_E_FORMAT;
     guess_begin(&w->g, head);
     w->g.ver = first - 1;
@@ -292,11 +305,26 @@ static int unpack_all(struct work *w, tz_ver first, struct tz_bytes in, struct t
     return rc || in.n || nauthors ? TZ_E_FORMAT : 0;
 }
 
+/** Takes the sum off @packed, which must be right. */
+static int take_sum(struct tz_bytes *packed)
+{
+    uint8_t sum[TZ_SHA256_BYTES];
+    if (packed->n > 0 && packed->p[0] == FORMAT_UNSUMMED)
+        return 0;
+    if (packed->n <= SUM_BYTES)
+        return TZ_E_FORMAT;
+    packed->n -= SUM_BYTES;
+    int rc = tz_sha256(*packed, sum);
+    return rc ? rc : memcmp(sum, packed->p + packed->n, SUM_BYTES) != 0 ? TZ_E_FORMAT : 0;
+}
+
 int tz_commit_unpack(tz_ver first, struct tz_bytes packed, struct tz_commit_run *out)
 {
     struct work *w = malloc(sizeof *w);
     memset(out, 0, sizeof *out);
-    int rc = w ? unpack_all(w, first, packed, out) : TZ_E_NOMEM;
+    int rc = !w ? TZ_E_NOMEM : first < 1 || first > INT64_MAX ? TZ_E_FORMAT : take_sum(&packed);
+    if (!rc)
+        rc = unpack_all(w, first, packed, out);
     free(w);
     return rc;
 }
