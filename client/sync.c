@@ -272,7 +272,9 @@ static void take_frame(struct tz_sync *s, const struct tz_frame *f)
         tz_sync_on_wipe_order(s, f);
         return;
     }
-    if (s->state == SYNC_LEAVING && f->type == TZ_MSG_RESULTS && f->lane == TZ_LANE_UP) {
+    bool entering =
+        s->state == SYNC_ENTERING; /* unasked ones may be right behind the Welcome; their job is behind its */
+    if ((entering || s->state == SYNC_LEAVING) && f->type == TZ_MSG_RESULTS && f->lane == TZ_LANE_UP) {
         tz_sync_on_results(s, f);
         return;
     }

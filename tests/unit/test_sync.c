@@ -391,6 +391,25 @@ static void unasked_results_are_not_the_answer_to_a_push(void **state)
     peer_free(p);
 }
 
+/** The server may have judged what waited the moment it had said Welcome. */
+static void unasked_results_may_come_right_behind_the_welcome(void **state)
+{
+    struct fx *f = *state;
+    fx_new_org(f, "甲", NULL);
+    assert_int_equal(fx_result(f, 1, TZ_OUT_WAITING, 0, 0), 0);
+    struct peer *p = peer_new(f, 0);
+    run(p);
+    (void)expect(p, TZ_MSG_HELLO);
+    give_welcome(p, 1, 8);
+    give(p, &(struct answer){1, TZ_OUT_APPLIED, 5}, 1, true);
+    assert_false(p->closed);
+    run(p);
+    (void)expect(p, TZ_MSG_PULL);
+    (void)expect(p, TZ_MSG_PING);
+    assert_int_equal(tz_sync_counters(p->s)->applied, 1);
+    peer_free(p);
+}
+
 static void a_save_counts_as_applied_once_whatever_results_come(void **state)
 {
     struct fx *f = *state;
@@ -721,6 +740,7 @@ int main(void)
         T(pushes_without_results_are_bounded),
         T(results_of_released_changesets_are_taken_in),
         T(unasked_results_are_not_the_answer_to_a_push),
+        T(unasked_results_may_come_right_behind_the_welcome),
         T(a_save_counts_as_applied_once_whatever_results_come),
         T(result_of_other_bytes_costs_the_others_nothing),
         T(unanswered_changesets_go_out_again_in_the_next_session),
