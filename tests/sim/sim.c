@@ -153,7 +153,8 @@ static const struct {
     {SIM_ACT_OFFLINE, 70},     {SIM_ACT_PARTITION, 8},   {SIM_ACT_CLIENT_CRASH, 12}, {SIM_ACT_CLIENT_KILL, 10},
     {SIM_ACT_SERVER_CRASH, 7}, {SIM_ACT_SERVER_KILL, 6}, {SIM_ACT_CLOCK, 12},        {SIM_ACT_WITHDRAW, 15},
     {SIM_ACT_DAMAGE, 10},      {SIM_ACT_DISK_FULL, 6},   {SIM_ACT_PURGE, 4},         {SIM_ACT_ABSENCE, 6},
-    {SIM_ACT_GRANT, 5},        {SIM_ACT_REVOKE, 1},      {SIM_ACT_BACKLOG, 3},
+    {SIM_ACT_GRANT, 5},        {SIM_ACT_REVOKE, 1},      {SIM_ACT_BACKLOG, 3},       {SIM_ACT_BACKUP, 8},
+    {SIM_ACT_RESTORE, 4},
 };
 
 static bool is_fault(enum sim_action_kind kind)
@@ -371,6 +372,12 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_GRANT:
         sim_grants_act(c, &r);
         break;
+    case SIM_ACT_BACKUP:
+        sim_restore_backup(w);
+        break;
+    case SIM_ACT_RESTORE:
+        sim_restore_act(w, &r);
+        break;
     case SIM_ACT_REVOKE:
         sim_grants_revoke(c);
         break;
@@ -524,6 +531,9 @@ static int start(struct sim *w, struct sim_template *tpl, const struct sim_optio
     w->history = sim_history_new();
     w->oracle = oracle_new(w->cat);
     sim_grants_init(w);
+    struct sim_rng r = sim_rng_of(opt->seed, 4);
+    w->restores = sim_below(&r, 6) == 0;
+    w->epoch = 1;
     w->server.disk = tz_memdisk_clone(tpl->server);
     if (sim_server_start(w) || make_clients(w))
         return -1;
@@ -555,6 +565,10 @@ int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *o
     }
     drain(w);
     run_until_quiet(w);
+    if (w->nlost) {
+        sim_restore_settle(w);
+        run_until_quiet(w);
+    }
     if (!w->failed)
         sim_check_end(w, false);
     withdraw_all(w);
@@ -573,6 +587,7 @@ void sim_deinit(struct sim *w)
     tz_memdisk_free(w->server.disk);
     sim_history_free(w->history);
     sim_grants_deinit(w);
+    sim_restore_deinit(w);
     tz_arena_deinit(&w->scratch);
     oracle_free(w->oracle);
     free(w->clients);

@@ -18,6 +18,7 @@
  *   sim_damage.c  rows that change beside every rule, and their repair
  *   sim_purge.c   purging, and who was away meanwhile
  *   sim_grants.c  grants that change, and who had which when
+ *   sim_restore.c the server goes back to a backup
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
@@ -134,6 +135,8 @@ enum sim_action_kind {
     SIM_ACT_GRANT,
     SIM_ACT_REVOKE,
     SIM_ACT_BACKLOG,
+    SIM_ACT_BACKUP,
+    SIM_ACT_RESTORE,
     SIM_ACT_KINDS,
 };
 
@@ -208,6 +211,7 @@ struct sim_saved { /* one changeset as the device stored it */
     size_t n;
     bool acknowledged; /* the person was told "saved" */
     bool audited;      /* seen in the server's audit log */
+    uint64_t audit_n;  /* where */
     bool withdrawn;    /* the person took it back */
     bool taken_back;   /* the same, when it was held: nothing was ever judged of it */
 };
@@ -305,7 +309,7 @@ struct sim_asked { /* what the administrator asked for, and the log has not told
     X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
     X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) \
     X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
-    X(revoked) X(held) X(settled) X(erased)     X(late_scope) X(quiet_ms_max)
+    X(backups) X(restores) X(replayed) X(lost_saves) X(rows_blind) X(revoked) X(held) X(settled) X(erased)     X(late_scope) X(quiet_ms_max)
 /* clang-format on */
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
@@ -322,6 +326,27 @@ struct sim_record { /* every id anybody made */
     uint64_t readers; /* bit per client: the record was once in an area it may read */
     unsigned maker;   /* client */
     uint32_t next;    /* the next of the same slot, by number + 1 */
+};
+
+/* ---- backups and the journal ---- */
+enum { SIM_BACKUPS = 2, SIM_LOST = 8 };
+struct sim_backup {
+    struct tz_memdisk *disk;
+    tz_ver head, base; /* base: up to there it is surely the same as the present one */
+    uint64_t audit_n, base_n;
+};
+struct sim_line {
+    char *text;
+    size_t n;
+    uint32_t epoch;
+    uint64_t base_n, audit_n;
+};
+struct sim_book {
+    struct sim_line *v;
+    size_t n, cap;
+};
+struct sim_lost { /* versions that a restore undid: above, below upto */
+    tz_ver above, upto;
 };
 
 enum sim_mode {
@@ -375,6 +400,16 @@ struct sim {
         struct sim_asked *v;
         size_t n, cap;
     } asked;
+    bool restores;  /* in this seed there may be some */
+    bool blind;     /* the oracle is not followed any more */
+    bool taint_off; /* nor is it known whose words may be where */
+    uint32_t epoch;
+    bool renewed; /* by a restore, and not started since */
+    struct sim_backup backups[SIM_BACKUPS];
+    size_t nbackups, backup_turn;
+    struct sim_book book;
+    struct sim_lost lost[SIM_LOST];
+    size_t nlost;
     struct oracle *oracle;
     struct sim_history *history;
     struct tz_arena scratch; /* changesets fed to the oracle live here to the end */
@@ -420,6 +455,9 @@ void sim_net_deinit(struct sim *w);
 /* sim_server.c */
 int sim_server_start(struct sim *w);
 void sim_server_stop(struct sim *w);
+struct tz_store_options sim_server_options(struct sim *w);
+/** What is freed is judged. */
+void sim_server_release(struct sim *w);
 void sim_server_crash(struct sim *w, bool power);
 /** A job of nobody's, for the writer. Takes. */
 void sim_server_submit(struct sim *w, struct tz_sjob *job);
@@ -552,6 +590,22 @@ void sim_grants_revoked(struct sim *w, struct tz_bytes name);
 void sim_grants_wiped(struct sim *w, uint32_t device, tz_ver ver);
 /** The server was down: what is not in the log by now did not happen. */
 void sim_grants_forget_asked(struct sim *w);
+
+/* sim_restore.c */
+void sim_restore_backup(struct sim *w);
+void sim_restore_act(struct sim *w, struct sim_rng *r);
+/** Was the version undone? */
+bool sim_restore_lost(const struct sim *w, tz_ver ver);
+/** All is quiet: the recovery window closes, and what waited for it is judged. */
+void sim_restore_settle(struct sim *w);
+/** Nothing that the journal tells is forgotten. */
+void sim_restore_check(struct sim *w);
+void sim_restore_deinit(struct sim *w);
+/** tz_store_options.journal. */
+int sim_restore_note(void *ctx, struct tz_bytes line, struct tz_err *err);
+struct tz_journal_head sim_restore_known(const struct sim *w);
+/** Lines of groups that did not come to be go. */
+void sim_restore_prune(struct sim *w);
 
 /* sim_permute.c */
 /** Changesets that share nothing, committed in two orders, give the same rows. 0, or -1 with @why. */

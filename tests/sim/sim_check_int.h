@@ -44,6 +44,8 @@ struct past *sim_past_of(struct sim_history *h, const struct tz_type *t, struct 
 /** Newest snapshot up to @ver, NULL when the record was not there yet. */
 const struct snapshot *sim_at_version(const struct past *p, tz_ver ver);
 void sim_remember(struct sim *w, const struct tz_row *row);
+/** It is gone as of @ver. */
+void sim_forget_row(struct past *p, tz_ver ver);
 /** Whoever may read the record where it is now may hold its markers from now on. */
 void sim_note_readers(struct sim *w, const struct tz_row *row);
 /** The same of one that did not change, when somebody may read more than before. */

@@ -191,6 +191,7 @@ bool sim_grants_due(const struct sim_client *c)
 static void fed_anew(struct sim_client *c, const struct sim_span *now)
 {
     struct sim *w = c->w;
+    w->taint_off = w->taint_off || w->blind;
     memcpy(c->fed_before, c->fed, sizeof c->fed);
     c->nfed_before = c->nfed;
     c->nfed = now ? areas_of(w, now->role, now->area, c->fed) : 0;
@@ -341,12 +342,15 @@ void sim_grants_expired(struct sim *w, struct tz_bytes name)
     struct sim_client *c = NULL;
     struct sim_who *d = named(w, name, &c);
     struct sim_span *now = d ? now_of(&d->device) : NULL;
+    if (!now && w->blind) /* heard of before the restore */
+        return;
     if (!now) {
         sim_fail(w, "a grant ended that there was not");
         return;
     }
     if (d->until_ms == 0 || d->until_ms > sim_server_wall(w).ms)
-        sim_fail(w, "%s: a grant ended before its time", c->dev->name);
+        sim_fail(w, "%s: a grant ended before its time, %lld before %lld", c->dev->name,
+                 (long long)sim_server_wall(w).ms, (long long)d->until_ms);
     now->until = oracle_head_ver(w->oracle);
     own_commit(w);
     fed_anew(c, NULL);
@@ -384,6 +388,8 @@ void sim_grants_changed(struct sim *w, struct tz_bytes name)
             a = w->asked.v[i];
             memmove(&w->asked.v[i], &w->asked.v[i + 1], (--w->asked.n - i) * sizeof a);
         }
+    if (!a.device && w->blind) /* heard of before the restore */
+        return;
     if (!a.device) {
         sim_fail(w, "a grant that nobody asked for");
         return;

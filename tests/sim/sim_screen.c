@@ -121,7 +121,7 @@ static bool same_subject(const struct tz_field *a, const struct tz_field *b)
 void sim_screen_check(struct sim_client *c, const struct tz_row *row, const struct tz_seen *seen)
 {
     bool done[TZ_FIELDS_MAX] = {false};
-    if (c->saving) /* in the middle of a save, which shows itself */
+    if (c->saving || c->w->blind) /* in the middle of a save, which shows itself */
         return;
     for (size_t i = c->nwrites; i > 0 && !row->deleted && !c->w->failed; i--) {
         const struct sim_write *x = &c->writes[i - 1];
@@ -167,6 +167,8 @@ void sim_screen_check_base(struct sim_client *c, const struct tz_op *op, const s
     const struct tz_type *t = tz_catalogue_type_id(c->w->cat, op->type);
     struct tz_arena a;
     struct tz_err err = {0};
+    if (c->w->blind)
+        return;
     tz_arena_init(&a, 8 << 20);
     struct tz_record *in = tz_arena_alloc(&a, sizeof *in);
     if (op->kind == TZ_OP_SET && tz_record_decode(t, op->values, &a, in, &err) == 0) {

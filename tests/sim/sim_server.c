@@ -106,6 +106,11 @@ static void release_more(struct sim *w)
     submit_writer(w, j);
 }
 
+void sim_server_release(struct sim *w)
+{
+    release_more(w);
+}
+
 static void on_authenticated(void *ctx)
 {
     struct session_ctx *s = ctx;
@@ -204,19 +209,26 @@ static uint32_t disk_random(void *ctx)
     return (uint32_t)sim_rand(&((struct sim *)ctx)->machine);
 }
 
+struct tz_store_options sim_server_options(struct sim *w)
+{
+    return (struct tz_store_options){.catalogue = w->cat,
+                                     .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true, .cache_kib = 2048},
+                                     .clock = sim_server_clock(w),
+                                     .random = machine_random,
+                                     .random_ctx = w,
+                                     .rows_frame_bytes =
+                                         FRAME_BYTES[w->opt.seed % (sizeof FRAME_BYTES / sizeof *FRAME_BYTES)],
+                                     .journal = sim_restore_note,
+                                     .journal_ctx = w,
+                                     .known = sim_restore_known(w)};
+}
+
 int sim_server_start(struct sim *w)
 {
     struct sim_server *v = &w->server;
     struct tz_err err = {0};
     char path[128];
-    struct tz_store_options o = {.catalogue = w->cat,
-                                 .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true, .cache_kib = 2048},
-                                 .clock = sim_server_clock(w),
-                                 .random = machine_random,
-                                 .random_ctx = w,
-                                 .commits_kept = 1 + w->opt.seed % 7 * 2,
-                                 .rows_frame_bytes =
-                                     FRAME_BYTES[w->opt.seed % (sizeof FRAME_BYTES / sizeof *FRAME_BYTES)]};
+    struct tz_store_options o = sim_server_options(w);
     int rc = tz_store_open(tz_memdisk_path(v->disk, "server.db", path, sizeof path), &o, &v->store, &err);
     if (!rc)
         rc = tz_replica_open(tz_store_db(v->store), w->cat, TZ_SIDE_SERVER, false, &v->look, &err);
@@ -237,7 +249,9 @@ int sim_server_start(struct sim *w)
     }
     v->up = true;
     v->life++;
+    sim_restore_prune(w);
     sim_check_commits(w);
+    sim_restore_check(w);
     sim_grants_forget_asked(w);
     release_more(w);
     return w->failed ? -1 : 0;
@@ -421,6 +435,8 @@ static void run_writers(struct sim *w)
         power_lost(w);
         return;
     }
+    if (rc)
+        sim_restore_prune(w);
     sim_check_commits(w);
     for (size_t i = 0; i < n; i++) {
         tz_sjob_settle(group[i].job, rc);
@@ -450,6 +466,7 @@ int sim_server_admin(struct sim *w, int (*change)(struct sim *w, void *ctx, stru
         return TZ_E_IO;
     if (rc && !sim_full_explains(w, w->server.disk_full, rc))
         sim_fail(w, "the administrator was refused: %d %s %s", rc, err.nargs ? err.args[0] : "", err.trail);
+    sim_restore_prune(w);
     sim_check_commits(w);
     if (!rc)
         back_later(w, (struct sim_job){NULL, 0, cut});

@@ -23,6 +23,7 @@ add_executable(tz_sim
   sim/sim_damage.c
   sim/sim_purge.c
   sim/sim_grants.c
+  sim/sim_restore.c
   sim/sim_check.c
   sim/sim_check_end.c
   sim/sim_history.c
