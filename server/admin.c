@@ -85,7 +85,7 @@ static int device_revoke(struct tz_store *s, const struct tz_admin_env *env, con
     rc = d.revoked ? 0 : tz_store_device_revoke(s, d.number, err);
     if (rc)
         return rc;
-    out->revoked = d.number;
+    out->cut = d.number;
     out->reply = json_pack("{s:i,s:s,s:b}", "device", (int)d.number, "name", d.name, "revoked", 1);
     return 0;
 }
@@ -131,7 +131,7 @@ static int device_grant(struct tz_store *s, const struct tz_admin_env *env, cons
         rc = tz_store_device_by_number(s, d.number, &d, err);
     if (rc != 1)
         return rc;
-    out->regranted = d.number;
+    out->cut = d.number;
     out->rows = true;
     out->reply = json_pack("{s:i,s:s,s:s,s:s,s:I}", "device", (int)d.number, "name", d.name, "role", d.role, "area",
                            d.area, "until_ms", (json_int_t)d.until_ms);
@@ -260,6 +260,7 @@ static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struc
             counts[o]++;
     }
     out->rows = true;
+    out->cut = rc ? 0 : d.number;
     if (!rc)
         out->reply =
             json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", d.name, "applied",

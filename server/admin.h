@@ -31,10 +31,9 @@ struct tz_admin_env {
 };
 
 struct tz_admin_outcome {
-    json_t *reply;        /**< owned by the caller; NULL on errors */
-    uint32_t revoked;     /**< device to cut off, 0 = none */
-    uint32_t regranted;   /**< device whose grant is another: its sessions begin anew; 0 = none */
-    bool rows;            /**< records changed: wake the sessions */
+    json_t *reply; /**< owned by the caller; NULL on errors */
+    uint32_t cut;  /**< device whose sessions are to begin anew, since they are told then what changed; 0 = none */
+    bool rows;     /**< records changed: wake the sessions */
     bool recovery_closed; /**< the recovery window ended */
 };
 

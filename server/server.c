@@ -280,10 +280,9 @@ static void on_admin_done(void *ctx, struct tz_control_token token, struct tz_ad
                           const struct tz_err *err)
 {
     struct tz_server *s = ctx;
-    if (out->revoked)
-        cut_device(s, out->revoked, TZ_E_GRANT_CHANGED); /* it comes back and is told what to do */
-    if (out->regranted)
-        cut_device(s, out->regranted, TZ_E_GRANT_CHANGED);
+    if (out->cut)
+        cut_device(s, out->cut,
+                   TZ_E_GRANT_CHANGED); /* it comes back and is told what to do, and what became of its saves */
     if (out->rows)
         tz_server_wake(s, NULL, 0);
     tz_control_cmd_done(s, token, out, err);

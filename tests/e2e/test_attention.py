@@ -42,6 +42,29 @@ def rows_refused_in_an_import_are_named_and_put_aside():
             w.check(office.dump() == world.server.dump_as("office"), "dumps differ")
 
 
+def an_agent_hears_what_the_administrator_made_of_a_save():
+    """A save waits for one that was refused; its office stays connected and does nothing. The word comes by itself."""
+    with w.world() as folder:
+        world = catalogues.World(folder)
+        with w.running(world.server):
+            office = world.join("office")
+            office.catalogue(world.next)
+            rid = office.add("organisation", "name=甲公司")
+            office.sync()
+            office.edit("organisation", rid, "address=旧街3号", "slogan=新字段")
+            office.edit("organisation", rid, "address=新街2号")
+            agent = office.popen("agent")
+            try:
+                w.wait_for(lambda: (office.status()["refused"], office.status()["waiting"]) == (1, 1), 30, "one to wait", 0.2)
+                world.server.cli("backlog", "discard", "office", "--reason", "重复")
+                w.wait_for(lambda: office.status()["waiting"] == 0, 30, "the agent to hear of it", 0.2)
+                w.check(office.status()["agent"]["connected"], office.status())
+                w.check(office.show("organisation", rid)["fields"].get("address") is None, office.show("organisation", rid))
+            finally:
+                agent.terminate()
+                agent.wait(20)
+
+
 def what_cannot_be_taken_back_is_said():
     with w.world() as folder:
         server = w.Server(os.path.join(folder, "server"))
@@ -115,5 +138,5 @@ def a_killed_import_leaves_nothing_for_long():
 
 
 if __name__ == "__main__":
-    w.main(rows_refused_in_an_import_are_named_and_put_aside, what_cannot_be_taken_back_is_said,
+    w.main(rows_refused_in_an_import_are_named_and_put_aside, an_agent_hears_what_the_administrator_made_of_a_save, what_cannot_be_taken_back_is_said,
            only_files_of_a_sensible_size_are_imported, a_killed_import_leaves_nothing_for_long)

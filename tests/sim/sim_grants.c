@@ -306,7 +306,7 @@ bool sim_grants_settle(struct sim *w, struct sim_client *c, struct sim_rng *r)
     if (x.n == 0 || w->failed)
         return false;
     sim_trace(w, "  %u/%llu is %s", x.found.device, (unsigned long long)x.found.seq, x.judge ? "applied" : "discarded");
-    (void)sim_server_admin(w, settle, &x, 0);
+    (void)sim_server_admin(w, settle, &x, x.found.device);
     return true;
 }
 
