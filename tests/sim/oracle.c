@@ -344,7 +344,7 @@ static struct oracle_outcome *new_outcome(struct oracle *o)
 
 struct kept {
     size_t rows, cases, undo, lates, naliases, events;
-    struct oalias *aliases; /* as they were; what they point to is never changed in place */
+    struct oalias *aliases; /* as they were; what they point to is never changed in place. Owned: there may be many */
     bool wrote;
 };
 
@@ -352,9 +352,18 @@ static struct kept keep(struct oracle *o)
 {
     struct kept k = {o->nrows, o->ncases, o->nundo, o->nlates, o->naliases, o->nevents, NULL, o->wrote};
     o->mark++;
+    k.aliases = malloc((o->naliases + 1) * sizeof *o->aliases);
+    if (!k.aliases)
+        abort();
     if (o->naliases)
-        k.aliases = tz_arena_dup(&o->arena, o->aliases, o->naliases * sizeof *o->aliases);
+        memcpy(k.aliases, o->aliases, o->naliases * sizeof *o->aliases);
     return k;
+}
+
+static void keep_done(struct kept *k)
+{
+    free(k->aliases);
+    k->aliases = NULL;
 }
 
 static void go_back(struct oracle *o, struct kept k)
@@ -384,10 +393,12 @@ static void judge_one(struct oracle *o, struct oracle_outcome *x, size_t i)
     if (!x->codes[i])
         ora_own_claims(o);
     x->ops[i] = x->codes[i] ? TZ_OUT_REFUSED : o->superseded ? TZ_OUT_SUPERSEDED : TZ_OUT_APPLIED;
+    if (x->codes[i])
+        go_back(o, k);
+    keep_done(&k);
     if (!x->codes[i])
         return;
-    go_back(o, k);
-    (void)keep(o);
+    o->mark++;
     if (ora_late(o, op, x->codes[i]))
         x->ops[i] = TZ_OUT_UNDER_REVIEW;
 }
@@ -404,16 +415,19 @@ static void judge_all(struct oracle *o, struct oracle_outcome *x)
         if (x->ops[i] != TZ_OUT_REFUSED) {
             if (o->cs->independent || i + 1 == x->nops)
                 ora_check_claims(o);
+            keep_done(&k);
             continue;
         }
         refused++;
         if (!o->cs->independent)
             break;
         go_back(o, k);
+        keep_done(&k);
     }
     bool all = refused && (!o->cs->independent || refused == x->nops);
     if (all)
         go_back(o, whole);
+    keep_done(&whole);
     x->outcome = all ? TZ_OUT_REFUSED : TZ_OUT_APPLIED;
     for (size_t i = 0; i < x->nops; i++) {
         if (all)

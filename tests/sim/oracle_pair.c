@@ -540,6 +540,17 @@ static void give_back_set(struct oracle *o, const struct oalias *a, struct oalia
     keep->stamp[f].ver = o->me.ver;
 }
 
+/** Merge @x, an earlier one, finds the reference as it left it. A copy, since a refusal goes back to the old ones. */
+static void link_follows(struct oracle *o, struct oalias *x, const struct olink *back)
+{
+    for (size_t n = 0; n < x->nlinks; n++) {
+        if (x->links[n].row != back->row || x->links[n].field != back->field || x->links[n].ver != back->before)
+            continue;
+        x->links = tz_arena_dup(&o->arena, x->links, x->nlinks * sizeof *x->links);
+        x->links[n].ver = o->me.ver;
+    }
+}
+
 static void give_back_links(struct oracle *o, struct oalias *a, struct oracle_row *keep, struct oracle_row *back)
 {
     for (size_t i = 0; i < a->nlinks; i++) {
@@ -548,16 +559,9 @@ static void give_back_links(struct oracle *o, struct oalias *a, struct oracle_ro
         if (r->stamp[f].ver != a->links[i].ver || !points_at(o, r, f, keep) || ora_gone(o, r->type, r->id))
             continue;
         turn(o, r, f, back);
-        for (size_t k = 0; k < o->naliases; k++) { /* an earlier merge finds it as it left it */
-            struct oalias *x = &o->aliases[k];
-            struct olink *own = tz_arena_calloc(&o->arena, x->nlinks + 1, sizeof *own);
-            for (size_t n = 0; n < x->nlinks; n++) {
-                own[n] = x->links[n];
-                if (x != a && own[n].row == r && own[n].field == f && own[n].ver == a->links[i].before)
-                    own[n].ver = o->me.ver;
-            }
-            x->links = own;
-        }
+        for (size_t k = 0; k < o->naliases; k++)
+            if (&o->aliases[k] != a)
+                link_follows(o, &o->aliases[k], &a->links[i]);
     }
 }
 
