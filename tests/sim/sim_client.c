@@ -470,16 +470,20 @@ bool sim_client_quiet(struct sim_client *c)
         (void)snprintf(w->noise, sizeof w->noise, "%s shut out, erased %d", c->dev->name, c->erased);
         return sim_grants_left(c);
     }
+    bool wipe_due = false;
     bool idle = c->up && c->sync && !c->sync_closed && !c->njobs && !c->ndone && tz_sync_caught_up(c->sync);
     struct tz_office_status st = {0};
     struct tz_err err = {0};
     if (idle && !c->damaged && tz_office_status(c->office, &st, &err)) /* it counts every table: not before the rest */
         sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
+    if (idle && !c->damaged && tz_office_wipe_due(c->office, &wipe_due, &err))
+        sim_fail(w, "%s: wipe: %d %s", c->dev->name, err.code, err.trail);
     (void)snprintf(w->noise, sizeof w->noise,
-                   "%s up %d sync %d caught up %d jobs %zu damaged %d unsent %llu filling %d at %llu of %llu",
+                   "%s up %d sync %d caught up %d jobs %zu damaged %d unsent %llu filling %d wipe %d at %llu of %llu",
                    c->dev->name, c->up, c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs, c->damaged,
-                   (unsigned long long)st.unsent_changesets, st.filling, (unsigned long long)st.checkpoint & 0xFFFFFF,
+                   (unsigned long long)st.unsent_changesets, st.filling, wipe_due,
+                   (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);
-    return idle && !c->damaged && !sim_grants_due(c) && st.unsent_changesets == 0 && !st.filling &&
+    return idle && !c->damaged && !wipe_due && !sim_grants_due(c) && st.unsent_changesets == 0 && !st.filling &&
            sim_check_has_all(c, st.checkpoint);
 }

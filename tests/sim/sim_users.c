@@ -460,7 +460,8 @@ static int note_unsent(void *ctx, const struct tz_outbox_entry *e)
     return 1;
 }
 
-static void withdraw_one(struct sim_client *c, struct sim_rng *r, uint64_t seq)
+/** False: whoever sat there may not work on this machine any more. */
+static bool withdraw_one(struct sim_client *c, struct sim_rng *r, uint64_t seq)
 {
     struct saving x;
     begin(&x, c, r, false);
@@ -469,11 +470,12 @@ static void withdraw_one(struct sim_client *c, struct sim_rng *r, uint64_t seq)
     bool asked = !x.rc;
     bool saved = finish(&x);
     if (!c->up || !asked || x.rc)
-        return;
+        return x.rc != TZ_E_USER_DISABLED;
     c->saved[seq - 1].withdrawn = true;
     sim_client_emptied(c);
     c->w->n.withdrawn += saved;
     (void)sim_client_power(c);
+    return true;
 }
 
 /** The newest save, if it has not been handed out. */
@@ -484,7 +486,7 @@ static void withdraw_unsent(struct sim_client *c, struct sim_rng *r)
     if (tz_office_outbox_each(c->office, false, note_unsent, &seq, &err) && !sim_client_power(c))
         sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
     if (c->up && seq)
-        withdraw_one(c, r, seq);
+        (void)withdraw_one(c, r, seq);
 }
 
 struct attention {
@@ -513,7 +515,10 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
     if (tz_office_outbox_each(c->office, true, note_attention, &a, &err) && !sim_client_power(c))
         sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
     for (size_t i = 0; i < a.n && c->up; i++) {
-        withdraw_one(c, r, a.seqs[all ? i : sim_below(r, a.n)]);
+        enum { TRIES = 16 }; /* somebody else of that machine does it, if anybody may */
+        uint64_t seq = a.seqs[all ? i : sim_below(r, a.n)];
+        for (int k = 0; k < TRIES && !withdraw_one(c, r, seq) && all && c->up; k++)
+            ;
         if (!all)
             break;
     }
