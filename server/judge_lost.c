@@ -26,30 +26,61 @@ static const char RULE[] = "lost";
 
 /* ---- what is nowhere else ---- */
 
+/** Elements of a set, ascending. What is taken out needs no memory: of a record there may be any number of edits. */
+struct elements {
+    struct tz_bytes *v;
+    size_t n;
+};
+
 struct search {
     struct tz_store *s;
     const struct tz_row *was, *now;
     struct tz_lost_words *out;
-    struct tz_value *missing, *extra; /* of sets, by field: elements that the row has and the record has not; and the
+    struct elements *missing, *extra; /* of sets, by field: elements that the row has and the record has not; and the
                                          other way round */
     bool knowingly;                   /* somebody deleted it who had seen the row */
     struct tz_arena *a;
     struct tz_err *err;
 };
 
-static int less(struct search *w, struct tz_value *set, const struct tz_bytes *el, size_t n)
+static int elements_of(struct search *w, struct tz_value set, struct elements *out)
 {
-    return set->kind == TZ_V_NULL ? 0 : tz_set_put(*set, el, n, false, w->a, set);
+    struct tz_bytes rest = tz_bytes_of(set.p, set.kind == TZ_V_TEXT ? set.n : 0);
+    *out = (struct elements){.v = tz_arena_calloc(w->a, tz_set_count(set) + 1, sizeof *out->v)};
+    while (out->v && tz_set_next(&rest, &out->v[out->n]))
+        out->n++;
+    return out->v ? 0 : TZ_E_NOMEM;
 }
 
-static int less_of(struct search *w, struct tz_value *set, struct tz_value others)
+static void less_one(struct elements *set, struct tz_bytes el)
+{
+    size_t lo = 0;
+    size_t hi = set->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (tz_bytes_cmp(set->v[mid], el) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == set->n || !tz_bytes_eq(set->v[lo], el))
+        return;
+    set->n--;
+    memmove(&set->v[lo], &set->v[lo + 1], (set->n - lo) * sizeof *set->v);
+}
+
+static void less(struct elements *set, const struct tz_bytes *el, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        less_one(set, el[i]);
+}
+
+static void less_of(struct elements *set, struct tz_value others)
 {
     struct tz_bytes rest = tz_bytes_of(others.p, others.kind == TZ_V_TEXT ? others.n : 0);
     struct tz_bytes el;
-    int rc = 0;
-    while (!rc && tz_set_next(&rest, &el))
-        rc = less(w, set, &el, 1);
-    return rc;
+    while (tz_set_next(&rest, &el))
+        less_one(set, el);
 }
 
 /** Every field that differs, as if nothing had come in since. A secret value that the reader was not told says nothing.
@@ -66,10 +97,10 @@ static int find_differences(struct search *w)
         w->out->field[i] = !untold && !tz_value_eq(was, now);
         if (!w->out->field[i] || f->merge != TZ_MERGE_SET)
             continue;
-        w->missing[i] = was;
-        w->extra[i] = now;
-        rc = less_of(w, &w->missing[i], now);
-        rc = rc ? rc : less_of(w, &w->extra[i], was);
+        rc = elements_of(w, was, &w->missing[i]);
+        rc = rc ? rc : elements_of(w, now, &w->extra[i]);
+        less_of(&w->missing[i], now);
+        less_of(&w->extra[i], was);
     }
     w->out->life = w->was->deleted != w->now->deleted;
     return rc;
@@ -97,28 +128,28 @@ static int take_values(struct search *w, const struct tz_since *one, bool came, 
     int rc = in ? tz_record_decode(t, op->values, one->a, in, NULL) : TZ_E_NOMEM;
     if (rc)
         return rc == TZ_E_NOMEM ? rc : 0; /* it was judged by an older catalogue */
-    for (size_t i = 0; i < t->nfields && !rc; i++) {
+    for (size_t i = 0; i < t->nfields; i++) {
         bool named = in->v[i].kind != TZ_V_NULL;
         for (size_t k = 0; k < op->ncleared && !named; k++)
             named = op->cleared[k] == t->fields[i].id;
         if (made && came && t->fields[i].merge == TZ_MERGE_SET)
-            rc = less_of(w, &w->missing[i], in->v[i]);
+            less_of(&w->missing[i], in->v[i]);
         else if (named && (saw || (came && tz_value_eq(in->v[i], w->was->rec.v[i]))))
             w->out->field[i] = false;
     }
-    return rc;
+    return 0;
 }
 
-static int take_elements(struct search *w, const struct tz_op *op, bool came, bool saw)
+static void take_elements(struct search *w, const struct tz_op *op, bool came, bool saw)
 {
     const struct tz_field *f = tz_type_field_id(w->was->rec.type, op->field);
     bool add = op->kind == TZ_OP_ADD;
     if (!f || f->merge != TZ_MERGE_SET)
-        return 0;
-    int rc = saw || (add && came) ? less(w, &w->missing[f->index], op->elements, op->nelements) : 0;
-    if (!rc && (saw || came || add)) /* what somebody puts in now is no removal that was lost */
-        rc = less(w, &w->extra[f->index], op->elements, op->nelements);
-    return rc;
+        return;
+    if (saw || (add && came))
+        less(&w->missing[f->index], op->elements, op->nelements);
+    if (saw || came || add) /* what somebody puts in now is no removal that was lost */
+        less(&w->extra[f->index], op->elements, op->nelements);
 }
 
 static int take_op(void *ctx, const struct tz_since *one)
@@ -140,7 +171,8 @@ static int take_op(void *ctx, const struct tz_since *one)
         return 0;
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
-        return take_elements(w, op, came, saw);
+        take_elements(w, op, came, saw);
+        return 0;
     default:
         return take_values(w, one, came, saw);
     }
@@ -166,7 +198,7 @@ static int sum_up(struct search *w)
     w->out->life = w->out->life && !over && since == 0;
     for (size_t i = 0; i < t->nfields; i++) {
         bool set = t->fields[i].merge == TZ_MERGE_SET;
-        bool left = !set || w->missing[i].kind != TZ_V_NULL || w->extra[i].kind != TZ_V_NULL;
+        bool left = !set || w->missing[i].n || w->extra[i].n;
         w->out->field[i] = w->out->field[i] && left && !over;
         w->out->n += w->out->field[i];
     }

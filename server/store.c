@@ -414,6 +414,7 @@ void tz_store_group_rollback(struct tz_store *s)
     s->ndistricts = 0;
     tz_commit_forget(s);
     s->release_left = true; /* what the group released is freed again */
+    memset(&s->lost_after, 0, sizeof s->lost_after);
     for (size_t i = 0; i < TZ_SQL_COUNT; i++)
         tz_stmt_reset(&s->stmts[i]);
     tz_db_rollback(s->db);

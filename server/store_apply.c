@@ -152,22 +152,14 @@ static int check_seq(struct apply *p)
     return 0;
 }
 
-/** What runs ahead of the disk inside a group. */
-struct group_state {
-    tz_ver head;
-    tz_hlc eff_max;
-    uint64_t audit_n;
-    uint8_t audit_hash[TZ_HASH_BYTES];
-};
-
-static struct group_state group_save(const struct tz_store *s)
+struct tz_group_state tz_group_save(const struct tz_store *s)
 {
-    struct group_state g = {.head = s->group_head, .eff_max = s->group_eff_max, .audit_n = s->group_audit_n};
+    struct tz_group_state g = {.head = s->group_head, .eff_max = s->group_eff_max, .audit_n = s->group_audit_n};
     memcpy(g.audit_hash, s->group_audit_hash, sizeof g.audit_hash);
     return g;
 }
 
-static void group_restore(struct tz_store *s, const struct group_state *was)
+void tz_group_restore(struct tz_store *s, const struct tz_group_state *was)
 {
     s->group_head = was->head;
     s->group_eff_max = was->eff_max;
@@ -194,7 +186,7 @@ int tz_apply_withdraw_and_judge(struct apply *p, bool *freed, struct tz_results 
 
 int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_results *others)
 {
-    struct group_state before = group_save(p->s);
+    struct tz_group_state before = tz_group_save(p->s);
     size_t nothers = others->n;
     bool freed = false;
     int rc = tz_wait_find(p, blocker);
@@ -213,7 +205,7 @@ int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_r
         tz_reoffer_keep_outcomes(p);
         return tz_db_release(p->s->db, p->err);
     }
-    group_restore(p->s, &before); /* its withdrawals did not happen */
+    tz_group_restore(p->s, &before); /* its withdrawals did not happen */
     others->n = nothers;
     return tz_db_rollback_to(p->s->db, p->err);
 }
@@ -298,7 +290,7 @@ static int as_ours(struct apply *p, int rc)
 }
 
 /** An error leaves no trace: one peer's bad bytes must not undo the group. */
-static int apply_or_nothing(struct apply *p, struct tz_results *out, const struct group_state *was)
+static int apply_or_nothing(struct apply *p, struct tz_results *out, const struct tz_group_state *was)
 {
     int rc = as_ours(p, apply_checked(p, out));
     if (!rc)
@@ -306,7 +298,7 @@ static int apply_or_nothing(struct apply *p, struct tz_results *out, const struc
     struct tz_err ignored;
     if (tz_db_rollback_to(p->s->db, &ignored))
         return rc; /* the connection is beyond help; the group will be rolled back */
-    group_restore(p->s, was);
+    tz_group_restore(p->s, was);
     return rc;
 }
 
@@ -323,7 +315,7 @@ int tz_apply_begin(struct apply *p, struct tz_arena *scratch, struct tz_apply_ou
     return 0;
 }
 
-static void hand_over(struct tz_store *s, const struct tz_results *results, const struct group_state *was,
+static void hand_over(struct tz_store *s, const struct tz_results *results, const struct tz_group_state *was,
                       struct tz_apply_out *out)
 {
     out->results = results->v;
@@ -349,7 +341,7 @@ int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ctx, struct tz
                       .budget = ctx->budget ? ctx->budget : &own,
                       .a = a,
                       .err = err ? err : &local};
-    struct group_state was = group_save(s);
+    struct tz_group_state was = tz_group_save(s);
     int rc = tz_apply_begin(&p, &scratch, out);
     if (!rc)
         rc = tz_apply_init(&p, raw);
@@ -394,7 +386,7 @@ int tz_store_release(struct tz_store *s, struct tz_arena *a, uint32_t *device, s
     struct tz_results results = {.a = a};
     struct tz_release_budget budget = {0};
     struct apply p = {.s = s, .budget = &budget, .a = a, .err = err ? err : &local};
-    struct group_state was = group_save(s);
+    struct tz_group_state was = tz_group_save(s);
     int rc = tz_apply_begin(&p, &scratch, out);
     bool more = false;
     if (!rc)

@@ -116,6 +116,11 @@ struct tz_store {
     bool journal_ahead;         /* it was told of a group that is not committed */
     struct tz_lost_range *lost; /* ascending; owned */
     size_t nlost;
+    struct {
+        tz_ver ver;
+        uint32_t type;
+        struct tz_id id;
+    } lost_after;                        /* the offered row that was passed over last: see store_lost.c */
     size_t commits_kept;                 /* see tz_store_options */
     size_t commit_rows;                  /* rows of commit_log, at least as many as there are */
     struct tz_commit_run *packed;        /* the pack that was read last; owned, NULL before the first */
@@ -124,6 +129,16 @@ struct tz_store {
     size_t nforks;
     struct tz_stmt stmts[TZ_SQL_COUNT];
 };
+
+/** What runs ahead of the disk inside a group: goes back with a savepoint. */
+struct tz_group_state {
+    tz_ver head;
+    tz_hlc eff_max;
+    uint64_t audit_n;
+    uint8_t audit_hash[TZ_HASH_BYTES];
+};
+struct tz_group_state tz_group_save(const struct tz_store *s);
+void tz_group_restore(struct tz_store *s, const struct tz_group_state *was);
 
 /** The statement, reset and ready to bind; NULL with @err set when it cannot be prepared. */
 struct tz_stmt *tz_store_sql(struct tz_store *s, enum tz_sql which, struct tz_err *err);

@@ -14,7 +14,11 @@
  *  2. Only rows of the reader's own areas are taken, as he would have been sent them, of a bounded number and size. The
  * newest state counts, but nobody replaces a row of an area that he does not read.
  *  3. A row is answered for when the group is durable, and its copy is here or its change is.
+ *  4. A row that cannot be judged (what it is about is damaged, or takes more than there is) leaves nothing, stays and
+ * is passed over, so that others and the verdicts behind them need not wait. It is tried again when another is offered,
+ * and at each start.
  */
+#include "log.h"
 #include "lost_int.h"
 
 #include <stdio.h>
@@ -199,7 +203,10 @@ int tz_store_offer_rows(struct tz_store *s, const struct tz_grant *g, const stru
     for (size_t i = 0; i < n && !rc; i++) {
         tz_arena_reset(&a);
         rc = take_row(s, g, &rows[i], &room, &a, &out[i], err);
-        s->release_left = s->release_left || (!rc && out[i] == TZ_LOST_KEPT); /* no window: it is asked about at once */
+        if (!rc && out[i] == TZ_LOST_KEPT) { /* no window: it is asked about at once */
+            s->release_left = true;
+            memset(&s->lost_after, 0, sizeof s->lost_after);
+        }
     }
     tz_arena_deinit(&a);
     return rc;
@@ -226,6 +233,9 @@ static int next_offer(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_OFFER_NEXT, err);
     if (!st)
         return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)s->lost_after.ver);
+    tz_stmt_bind_int(st, 2, s->lost_after.type);
+    tz_stmt_bind_id(st, 3, &s->lost_after.id);
     int rc = tz_stmt_step(st, err);
     if (rc == 1) {
         const char *district = tz_stmt_text(st, 3);
@@ -332,6 +342,52 @@ static int settle_one(struct tz_store *s, struct lost *l, struct tz_arena *a, st
     return rc ? rc : tz_audit_add(s, meta, l->m.body, err);
 }
 
+/** Its own fault, or that of what it is about; not one of the machine. */
+static bool is_its_own(int rc)
+{
+    return rc == TZ_E_FORMAT || rc == TZ_E_LIMIT || rc == TZ_E_VALUE || rc == TZ_E_TOO_LONG || rc == TZ_E_DB_CORRUPT;
+}
+
+static int settle_whole(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
+{
+    s->read_err = (struct tz_err){0};
+    int rc = tz_rows_code(a, settle_one(s, l, a, err));
+    if (!rc && s->read_err.code) { /* whose word stands could not be read */
+        *err = s->read_err;
+        rc = err->code;
+    }
+    s->read_err = (struct tz_err){0};
+    return rc ? rc : drop_offer(s, &l->m, err);
+}
+
+static void pass_over(struct tz_store *s, const struct lost *l, int code)
+{
+    char hex[TZ_ID_HEX + 1];
+    tz_id_print(l->m.id, hex);
+    tz_log(TZ_LOG_ERROR, "store", "lost_row", "type=%u id=%s ver=%llu code=%s", l->m.type, hex,
+           (unsigned long long)l->m.ver, tz_err_info(code)->symbol);
+    s->lost_after.ver = l->m.ver;
+    s->lost_after.type = l->m.type;
+    s->lost_after.id = l->m.id;
+}
+
+static int settle_or_pass_over(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
+{
+    struct tz_group_state was = tz_group_save(s);
+    int rc = tz_db_savepoint(s->db, err);
+    if (rc)
+        return rc;
+    rc = settle_whole(s, l, a, err);
+    if (!rc)
+        return tz_db_release(s->db, err);
+    if (!is_its_own(rc))
+        return rc;
+    pass_over(s, l, rc);
+    *err = (struct tz_err){0};
+    tz_group_restore(s, &was);
+    return tz_db_rollback_to(s->db, err);
+}
+
 int tz_lost_settle(struct tz_store *s, bool *more, struct tz_err *err)
 {
     struct tz_recovery r;
@@ -351,9 +407,7 @@ int tz_lost_settle(struct tz_store *s, bool *more, struct tz_err *err)
         *more = rc == 1;
         if (rc != 1)
             break;
-        rc = settle_one(s, l, &a, err);
-        if (!rc)
-            rc = drop_offer(s, &l->m, err);
+        rc = settle_or_pass_over(s, l, &a, err);
     }
     tz_arena_deinit(&a);
     return rc;

@@ -442,6 +442,106 @@ static void a_lost_edit_of_a_record_deleted_since_is_asked_about(void **state)
     assert_non_null(sx_case(f, id, "_deleted", 1));
 }
 
+/* ---- what cannot be judged ---- */
+
+/** What is damaged is kept and holds nobody up. */
+static void a_row_that_cannot_be_judged_is_passed_over(void **state)
+{
+    struct sx *f = *state;
+    sx_org(f, "甲公司");
+    struct tz_memdisk *b = backup(f);
+    struct tz_id id = sx_create(&f->d1, "organisation", "name=读不出", "district_code=120101", NULL);
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    struct tz_id second = sx_create(&f->d1, "organisation", "name=读得出", "district_code=120101", NULL);
+    struct tz_msg_row other = row_of(f, "organisation", second);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    f->fi.seen = other.ver;
+    sx_expect(sx_set(&f->fi, "organisation", second, "address=二号", NULL), TZ_OUT_WAITING, TZ_E_RECOVERING);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_int_equal(offer(&f->fi, &other), TZ_LOST_KEPT);
+    sx_exec(f, "UPDATE lost_offer SET body=x'ff' WHERE ver=(SELECT min(ver) FROM lost_offer)");
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_null(sx_row(f, "organisation", id));
+    sx_text_is(f, "organisation", second, "address", "二号");
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 1);
+    assert_int_equal(offer(&f->fi2, &m), TZ_LOST_KEPT);
+    release_all(f);
+    assert_non_null(sx_case(f, id, "_deleted", 1));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
+    uint64_t entries = 0;
+    assert_int_equal(tz_store_audit_check(f->s, &entries, &f->err), 0);
+}
+
+/** A case says who wrote what stands. When that cannot be read, nobody is named in his place. */
+static void a_damaged_pack_puts_no_other_author_into_a_case(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
+    for (int i = 0; i < 10; i++)
+        sx_applied(sx_set(&f->d1, "organisation", id, i % 2 ? "name=甲公司" : "name=乙公司", NULL));
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=二号", NULL));
+    struct tz_msg_row m = row_of(f, "organisation", id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_KEPT);
+    assert_true(sx_query(f, "SELECT count(*) FROM commit_pack") > 0);
+    sx_exec(f, "UPDATE commit_pack SET body=substr(body,1,length(body)-2)");
+    f->clock.wall.ms += WINDOW_MS;
+    open_again(f);
+    release_all(f);
+    assert_null(sx_case(f, id, "address", 1));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 1);
+}
+
+/** @n codes of four letters from the @from-th on, as a set is kept. */
+static struct tz_value codes(struct sx *f, unsigned from, unsigned n)
+{
+    char *text = tz_arena_alloc(&f->a, (size_t)n * 8 + 2);
+    size_t at = 0;
+    for (unsigned i = from; i < from + n; i++) {
+        const char code[8] = {
+            i == from ? '[' : ',', '"', (char)('a' + i / 17576), (char)('a' + i / 676 % 26), (char)('a' + i / 26 % 26),
+            (char)('a' + i % 26),  '"'};
+        memcpy(text + at, code, 7);
+        at += 7;
+    }
+    text[at++] = ']';
+    return tz_value_textn(text, at);
+}
+
+static void the_largest_sets_are_compared(void **state)
+{
+    struct sx *f = *state;
+    char sql[16 * 1024];
+    struct tz_id branch = sx_create(&f->d1, "branch", "name=党支部", "branch_type=branch", "district_code=120101",
+                                    "established_on=2020", "term_years=3", NULL);
+    struct tz_id id = sx_create(&f->d1, "weak_case", sx_ref(f, "branch_id", branch), "year=2017",
+                                "categories=support_weak", "plan=一支一策", "due_on=2017-12-31", NULL);
+    struct tz_memdisk *b = backup(f);
+    sx_see(&f->d1);
+    sx_applied(sx_set(&f->d1, "weak_case", id, "plan=二策", NULL));
+    struct tz_msg_row m = row_of(f, "weak_case", id);
+    struct tz_row *row = tz_arena_dup(&f->a, sx_row(f, "weak_case", id), sizeof *row);
+    row->rec.v[tz_type_field(row->rec.type, "categories")->index] = codes(f, 0, TZ_SET_ELEMENTS_MAX);
+    struct tz_buf body;
+    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
+    assert_int_equal(tz_record_encode(&row->rec, &body), 0);
+    m.body = tz_bytes_of(tz_arena_dup(&f->a, body.p, body.len), body.len);
+    tz_buf_deinit(&body);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    struct tz_value now = codes(f, 1, TZ_SET_ELEMENTS_MAX);
+    (void)snprintf(sql, sizeof sql, "UPDATE weak_case SET categories='%.*s'", (int)now.n, (const char *)now.p);
+    sx_exec(f, sql);
+    assert_int_equal(offer(&f->d1b, &m), TZ_LOST_KEPT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
+    assert_non_null(sx_case(f, id, "categories", 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +561,9 @@ int main(void)
         T(what_another_device_was_refused_hides_nothing),
         T(a_row_that_was_made_up_replaces_nobodys),
         T(a_lost_edit_of_a_record_deleted_since_is_asked_about),
+        T(a_row_that_cannot_be_judged_is_passed_over),
+        T(a_damaged_pack_puts_no_other_author_into_a_case),
+        T(the_largest_sets_are_compared),
         T(while_the_window_is_open_a_repair_keeps_what_the_server_lacks),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
