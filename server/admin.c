@@ -210,7 +210,8 @@ static int user_disable(struct tz_store *s, const struct tz_admin_env *env, cons
 struct settling {
     uint32_t device;
     uint64_t seq[512];
-    size_t n, more; /* more: beyond that */
+    size_t n, more;    /* more: beyond that */
+    uint64_t recovers; /* one that is judged by itself, as the others hand theirs in again; 0 none */
 };
 
 static int note_seq(void *ctx, const struct tz_backlog_entry *e)
@@ -218,7 +219,9 @@ static int note_seq(void *ctx, const struct tz_backlog_entry *e)
     struct settling *x = ctx;
     if (e->device != x->device)
         return 1;
-    if (x->n < sizeof x->seq / sizeof *x->seq)
+    if (e->recovers)
+        x->recovers = e->seq;
+    else if (x->n < sizeof x->seq / sizeof *x->seq)
         x->seq[x->n++] = e->seq;
     else
         x->more++;
@@ -248,7 +251,7 @@ static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struc
     else
         rc = tz_store_backlog(s, note_seq, &x, err);
     if (!rc && x.n == 0)
-        rc = tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
+        rc = tz_err_set(err, x.recovers ? TZ_E_RECOVERING : TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
     for (size_t i = 0; i < x.n && !rc; i++) {
         enum tz_outcome o = TZ_OUT_NONE;
         rc = tz_store_backlog_settle(s, d.number, x.seq[i], judge, text_of(q, "reason"), &o, err);

@@ -282,7 +282,7 @@ static int print_entry(void *ctx, const struct tz_backlog_entry *e)
     struct backlog *b = ctx;
     struct tz_device d;
     char when[32];
-    const char *outcome = e->outcome == TZ_OUT_WAITING ? "waiting" : "held";
+    const char *outcome = e->recovers ? "recovering" : e->outcome == TZ_OUT_WAITING ? "waiting" : "held";
     int rc = tz_store_device_by_number(b->s, e->device, &d, &b->c->err);
     if (rc < 0)
         return rc;

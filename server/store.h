@@ -417,6 +417,7 @@ struct tz_backlog_entry {
     enum tz_outcome outcome;
     uint64_t blocked_by;
     int64_t received_ms;
+    bool recovers; /* waits for what others hand in again after a restore: not to be settled by hand */
 };
 TZ_MUST_USE int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_backlog_entry *e), void *ctx,
                                  struct tz_err *err);

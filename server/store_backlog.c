@@ -35,6 +35,21 @@ static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uin
     return rc ? rc : tz_store_installation(p->s, &p->dev, p->cs->incarnation, p->err);
 }
 
+/** There is none to be settled by hand: why. */
+static int not_there(struct apply *p, uint64_t seq)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_RECOVERS, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    tz_stmt_reset(st);
+    if (rc < 0)
+        return rc;
+    return tz_err_setf(p->err, rc ? TZ_E_RECOVERING : TZ_E_NOT_FOUND, "%u/%llu", p->device, (unsigned long long)seq);
+}
+
 /** Out of the backlog, with its marks. */
 static int backlog_drop(struct apply *p)
 {
@@ -129,7 +144,7 @@ int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, b
     if (rc == 1)
         rc = backlog_read(&p, seq, &was, &incarnation);
     if (rc == 0)
-        rc = tz_err_setf(p.err, TZ_E_NOT_FOUND, "%u/%llu", device, (unsigned long long)seq);
+        rc = not_there(&p, seq);
     bool copied = rc == 1 && was == TZ_OUT_HELD && (copy = number_taken(&p, seq, incarnation)) == 1;
     rc = copy < 0 ? copy : rc;
     if (copied && (judge || !p.dev.revoked)) /* that machine gets numbers of its own when it syncs; or is gone */

@@ -389,14 +389,16 @@ int tz_store_backlog(struct tz_store *s, int (*cb)(void *ctx, const struct tz_ba
                      struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT device,incarnation,seq,outcome,blocked_by,received_ms FROM backlog WHERE outcome<>7"
-                           " ORDER BY device,seq",
-                           err);
+    int rc = tz_db_prepare(
+        s->db, &st,
+        "SELECT device,incarnation,seq,outcome,blocked_by,received_ms,recover FROM backlog WHERE outcome<>7"
+        " ORDER BY device,seq",
+        err);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         struct tz_backlog_entry e = {(uint32_t)tz_stmt_int(&st, 0), (uint32_t)tz_stmt_int(&st, 1),
                                      (uint64_t)tz_stmt_int(&st, 2), (enum tz_outcome)tz_stmt_int(&st, 3),
-                                     (uint64_t)tz_stmt_int(&st, 4), tz_stmt_int(&st, 5)};
+                                     (uint64_t)tz_stmt_int(&st, 4), tz_stmt_int(&st, 5),
+                                     tz_stmt_int(&st, 6) == 1};
         int go = cb(ctx, &e);
         rc = go < 0 ? go : 0;
         if (go <= 0)

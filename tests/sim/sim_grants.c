@@ -277,12 +277,12 @@ struct settling {
     bool judge;
 };
 
-/** Not what is held of copies: that has a way of its own. */
+/** Not what is held of copies, nor what waits for others after a restore: those have a way of their own. */
 static int note_entry(void *ctx, const struct tz_backlog_entry *e)
 {
     struct settling *x = ctx;
     const struct sim_client *c = sim_client_of(x->w, e->device);
-    bool fits = c && (!x->only || x->only == c) && (e->outcome == TZ_OUT_WAITING || c->shut_out);
+    bool fits = c && !e->recovers && (!x->only || x->only == c) && (e->outcome == TZ_OUT_WAITING || c->shut_out);
     if (fits && sim_below(x->r, ++x->n) == 0)
         x->found = *e;
     return 1;

@@ -506,6 +506,18 @@ static void edit_before_its_record(struct sx *f, struct tz_id *id, struct kept *
     greet(&f->fi, f->fi.seq);
 }
 
+/** The administrator is told that what waits there needs nothing of him. */
+static void not_by_hand(struct sx *f)
+{
+    uint32_t device = (uint32_t)sx_query(f, "SELECT device FROM backlog WHERE outcome=4");
+    uint64_t seq = (uint64_t)sx_query(f, "SELECT seq FROM backlog WHERE outcome=4");
+    enum tz_outcome o;
+    sx_group(f);
+    assert_int_equal(tz_store_backlog_settle(f->s, device, seq, true, "核对无误", &o, &f->err), TZ_E_RECOVERING);
+    assert_int_equal(tz_store_backlog_settle(f->s, device, seq + 100, true, "核对无误", &o, &f->err), TZ_E_NOT_FOUND);
+    sx_commit(f);
+}
+
 static void what_comes_before_its_record_waits_for_it(void **state)
 {
     struct sx *f = *state;
@@ -516,6 +528,7 @@ static void what_comes_before_its_record_waits_for_it(void **state)
     sx_expect(hand_in(&edit), TZ_OUT_WAITING, TZ_E_RECOVERING);
     release_all(f);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog WHERE outcome=4"), 1);
+    not_by_hand(f);
     sx_applied(hand_in(&made));
     release_all(f);
     sx_text_is(f, "organisation", id, "address", "一号");
