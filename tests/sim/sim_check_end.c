@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Has the device an answer to it by which nothing was written? The server need not have it again. */
+/** Has the device an answer to it by which nothing was written? The server need not have it again: what was refused or
+ * taken back, and what changed nothing and is wiped by now. */
 static bool knows_itself(struct sim_client *c, uint64_t seq)
 {
     struct tz_err err = {0};
@@ -18,7 +19,9 @@ static bool knows_itself(struct sim_client *c, uint64_t seq)
     bool nothing = false;
     int rc = !c->office ? 0
                         : tz_db_prepare(tz_office_db(c->office), &st,
-                                        "SELECT 1 FROM outbox WHERE seq = ?1 AND outcome IN (3, 7)", &err);
+                                        "SELECT 1 FROM outbox WHERE seq = ?1 AND (outcome IN (3, 7) OR"
+                                        " (outcome IN (1, 2) AND ver = 0 AND length(raw) = 0))",
+                                        &err);
     if (c->office && !rc) {
         tz_stmt_bind_int(&st, 1, (int64_t)seq);
         nothing = tz_stmt_step(&st, &err) == 1;
