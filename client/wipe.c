@@ -150,11 +150,12 @@ struct wordy {
     struct tz_buf raw, result;
 };
 
-/** Did op @i of @cs make anything? What was refused alone (of a sheet) did not. */
+/** Did op @i of @cs make anything? What was refused alone (of a sheet) did not; what went under review may have by now:
+ * nobody tells its author. */
 static bool happened(const struct wordy *w, const struct tz_changeset *cs, const struct tz_result *r, size_t i)
 {
     enum tz_outcome oc = r->nops == cs->nops && r->ops[i].outcome ? r->ops[i].outcome : w->outcome;
-    return oc == TZ_OUT_APPLIED || oc == TZ_OUT_SUPERSEDED;
+    return oc == TZ_OUT_APPLIED || oc == TZ_OUT_SUPERSEDED || oc == TZ_OUT_UNDER_REVIEW;
 }
 
 /** Does the save say anything about what is not here? What never came to be has not left either: as long as it would

@@ -104,6 +104,19 @@ static void a_record_that_left_before_it_was_shown_leaves_no_words(void **state)
     assert_false(held(f, "MARKA"));
 }
 
+/** A supervisor said yes to it, and it moved on: its author is told of neither. */
+static void a_record_that_went_under_review_leaves_no_words(void **state)
+{
+    struct fx *f = *state;
+    uint64_t seq;
+    struct tz_id id = fx_new_org(f, "MARKA甲公司", &seq);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_UNDER_REVIEW, 10, TZ_E_LATE_SCOPE), 0);
+    left(f, id, 12);
+    assert_true(due(f));
+    (void)wipe(f);
+    assert_false(held(f, "MARKA"));
+}
+
 /** What never came to be has not left: it is there to be mended. */
 static void a_refused_new_record_keeps_its_words(void **state)
 {
@@ -331,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_words_that_made_a_record_go_with_it),
         T(a_record_that_left_before_it_was_shown_leaves_no_words),
+        T(a_record_that_went_under_review_leaves_no_words),
         T(a_refused_new_record_keeps_its_words),
         T(a_sheet_partly_refused_keeps_its_words_while_the_rest_is_here),
         T(a_waiting_save_loses_its_words_when_it_is_settled),
