@@ -468,6 +468,7 @@ int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, s
     } else if (!rc) {
         rc = tz_office_code(err);
     }
+    bool filled = o->st.filling;
     if (!rc) {
         o->st.checkpoint = c->ver;
         o->st.filling = false;
@@ -475,6 +476,8 @@ int tz_office_checkpoint(struct tz_office *o, const struct tz_bytes *messages, s
         /* forms opened before this moment carry @was: until then these edits were on top */
         rc = TZ_PLANTED(NEVER_LEAVES) ? 0 : tz_outbox_settle(o, c->ver, was, err);
     }
+    if (!rc && filled)
+        rc = tz_wipe_filled(o, err);
     if (!rc)
         rc = tz_audit_move(o, c, err);
     if (!rc)

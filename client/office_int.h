@@ -308,6 +308,8 @@ TZ_MUST_USE int tz_reoffer_mark(struct tz_office *o, uint64_t judged_seq, struct
 TZ_MUST_USE int tz_wipe_owe(struct tz_office *o, bool receipt, struct tz_err *err);
 /** A save is settled: if the last wipe left words to some that were not, there is one more to do. */
 TZ_MUST_USE int tz_wipe_settled(struct tz_office *o, struct tz_err *err);
+/** The replica was filled from nothing: nobody tells it of what left before, and own saves may be about that. */
+TZ_MUST_USE int tz_wipe_filled(struct tz_office *o, struct tz_err *err);
 /** A session begins: if the last wipe found a sheet being read, it is looked at once more. */
 TZ_MUST_USE int tz_wipe_sheets_again(struct tz_office *o, struct tz_err *err);
 /** TZ_E_HELD_REVOKED when nothing may be saved here any more. */

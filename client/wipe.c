@@ -82,6 +82,13 @@ int tz_wipe_settled(struct tz_office *o, struct tz_err *err)
     return rc ? rc : tz_wipe_owe(o, false, err);
 }
 
+int tz_wipe_filled(struct tz_office *o, struct tz_err *err)
+{
+    int64_t words = 0;
+    int rc = tz_db_query_int(o->db, "SELECT EXISTS(SELECT 1 FROM outbox WHERE length(raw) > 0)", &words, err);
+    return rc || !words ? rc : tz_wipe_owe(o, false, err);
+}
+
 int tz_office_wipe_due(struct tz_office *o, bool *due, struct tz_err *err)
 {
     char stage;

@@ -104,6 +104,21 @@ static void a_record_that_left_before_it_was_shown_leaves_no_words(void **state)
     assert_false(held(f, "MARKA"));
 }
 
+/** It was gone before anything was ever fetched: no leaving is told to a replica that has nothing. */
+static void the_first_filling_looks_for_words_of_what_left_before(void **state)
+{
+    struct fx *f = *state;
+    struct tz_err err = {0};
+    uint64_t seq;
+    (void)fx_new_org(f, "MARKA甲公司", &seq);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, 10, 0), 0);
+    assert_int_equal(tz_db_exec(tz_office_db(f->o), "UPDATE office SET filling = 1", &err), 0);
+    assert_int_equal(fx_checkpoint(f, 12), 0);
+    assert_true(due(f));
+    (void)wipe(f);
+    assert_false(held(f, "MARKA"));
+}
+
 /** A supervisor said yes to it, and it moved on: its author is told of neither. */
 static void a_record_that_went_under_review_leaves_no_words(void **state)
 {
@@ -344,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_words_that_made_a_record_go_with_it),
         T(a_record_that_left_before_it_was_shown_leaves_no_words),
+        T(the_first_filling_looks_for_words_of_what_left_before),
         T(a_record_that_went_under_review_leaves_no_words),
         T(a_refused_new_record_keeps_its_words),
         T(a_sheet_partly_refused_keeps_its_words_while_the_rest_is_here),
