@@ -14,6 +14,7 @@
  *  3. The order is that of the old versions. A save without one comes where the numbers below it were.
  */
 #include "office_int.h"
+#include "planted.h"
 
 enum { LOAD_MAX = TZ_MSG_CHANGESETS_MAX };
 
@@ -69,7 +70,7 @@ int tz_reoffer_mark(struct tz_office *o, uint64_t judged_seq, struct tz_err *err
     struct tz_arena a;
     struct tz_bytes result = {0};
     uint64_t seq = 0;
-    int rc = mark_all(o, judged_seq, err);
+    int rc = TZ_PLANTED(NOTHING_REOFFERED) ? 0 : mark_all(o, judged_seq, err);
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
     while (!rc && (rc = next_shown(o, &seq, &a, &result, err)) == 1) {
         rc = show(o, seq, result, &a, err);

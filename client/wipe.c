@@ -26,6 +26,7 @@
 #include "import.h"
 #include "log.h"
 #include "office_int.h"
+#include "planted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,7 +238,7 @@ static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_e
     tz_buf_init(&w.result, TZ_FRAME_BODY_MAX);
     while ((rc = next_wordy(o, &w, err)) == 1) {
         struct tz_id import = {{0}};
-        int much = says_too_much(o, &w, &import, err);
+        int much = TZ_PLANTED(WIPED_WORDS_STAY) ? 0 : says_too_much(o, &w, &import, err);
         *kept = *kept || (much == 1 && !w.settled);
         rc = much < 0 ? much : much && w.settled ? empty_save(o, w.seq, err) : 0;
         if (!rc && much && w.settled && !tz_id_is_zero(import) && o->imports) /* the sheet said it, too */
@@ -413,7 +414,7 @@ static int drop_everything(struct tz_office *o, struct tz_err *err)
                                          "device_user", "cursor",       "refresh"};
     char sql[TZ_NAME_MAX + 32];
     int rc = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && !rc; i++) {
+    for (size_t i = TZ_PLANTED(ERASE_KEEPS_SAVES) ? 1 : 0; i < sizeof tables / sizeof *tables && !rc; i++) {
         (void)snprintf(sql, sizeof sql, "DELETE FROM \"%s\"", tables[i]);
         rc = tz_db_exec(o->db, sql, err);
     }

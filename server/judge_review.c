@@ -15,6 +15,7 @@
  */
 #include "case_int.h"
 #include "event_rule.h"
+#include "planted.h"
 #include "set.h"
 
 #include <string.h>
@@ -30,6 +31,8 @@ int tz_late_author(struct tz_judge *j)
     if (rc == 1)
         rc = tz_grant_at(j->s, &d, j->edit.user, tz_judge_checkpoint(j), j->received.ms, &j->past, &j->past_until,
                          j->err);
+    if (TZ_PLANTED(LATE_REFUSED))
+        j->past = (struct tz_rights){0};
     j->past_known = rc >= 0;
     return rc < 0 ? rc : 0;
 }

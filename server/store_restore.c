@@ -178,7 +178,7 @@ int tz_restore_line(struct tz_restoring *r, const struct tz_journal_line *line, 
     size_t changed = 0;
     /* An older epoch's lines were carried out by the restore that ended it, and so are in this backup. */
     bool newer = line->epoch > r->backup.epoch || (line->epoch == r->backup.epoch && line->audit_n > r->backup.audit_n);
-    if (!newer || line->entries.n == 0)
+    if (!newer || line->entries.n == 0 || TZ_PLANTED(REVOKED_FORGOTTEN))
         return 0;
     int rc = tz_journal_replay(r->s, line, &changed, err);
     r->replayed += changed;

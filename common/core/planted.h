@@ -44,7 +44,12 @@
     X(34, REFRESH_KEEPS_GHOSTS, "a refresh leaves what was purged")        \
     X(35, STEP_STALE_TAKEN, "a step for a state that has passed is taken") \
     X(36, STEP_SAME_PERSON, "whoever submitted may verify")                \
-    X(37, NUMBER_REPEATED, "two records get one number")
+    X(37, NUMBER_REPEATED, "two records get one number")                   \
+    X(38, LATE_REFUSED, "an edit whose right has gone leaves no case")     \
+    X(39, WIPED_WORDS_STAY, "old saves keep the words of what left")       \
+    X(40, ERASE_KEEPS_SAVES, "a device shut out keeps what it had saved")  \
+    X(41, REVOKED_FORGOTTEN, "a restore lets in who was shut out")         \
+    X(42, NOTHING_REOFFERED, "what a restore undid is not handed in again")
 
 /* Out of the simulator's reach: for tests/mutants.sh alone, which chooses by the environment variable TZ_PLANTED. */
 #define TZ_PLANTED_ELSEWHERE(X)                               \

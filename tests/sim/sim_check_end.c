@@ -10,46 +10,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Has the device an answer to it by which nothing was written? The server need not have it again: what was refused or
- * taken back, and what changed nothing and is wiped by now. */
-static bool knows_itself(struct sim_client *c, uint64_t seq)
+enum kept {
+    KEPT_NOTHING,
+    KEPT_WORDS,
+    KEPT_NO_WORDS
+}; /* NOTHING: the device knows that nothing was written,
+    * by what was refused or taken back, and what changed nothing and is wiped by now; the server need not have it again
+    */
+
+/** What the device itself has of a save. */
+static enum kept kept_of(struct sim_client *c, uint64_t seq)
 {
     struct tz_err err = {0};
     struct tz_stmt st = {0};
-    bool nothing = false;
-    int rc = !c->office ? 0
-                        : tz_db_prepare(tz_office_db(c->office), &st,
-                                        "SELECT 1 FROM outbox WHERE seq = ?1 AND (outcome IN (3, 7) OR"
-                                        " (outcome IN (1, 2) AND ver = 0 AND length(raw) = 0))",
-                                        &err);
-    if (c->office && !rc) {
-        tz_stmt_bind_int(&st, 1, (int64_t)seq);
-        nothing = tz_stmt_step(&st, &err) == 1;
-    }
+    enum kept k = KEPT_WORDS;
+    if (!c->office)
+        return k;
+    int rc = tz_db_prepare(tz_office_db(c->office), &st,
+                           "SELECT outcome IN (3, 7) OR (outcome IN (1, 2) AND ver = 0 AND length(raw) = 0), "
+                           "length(raw) FROM outbox WHERE seq = ?1",
+                           &err);
+    tz_stmt_bind_int(&st, 1, (int64_t)seq);
+    if (!rc && tz_stmt_step(&st, &err) == 1)
+        k = tz_stmt_int(&st, 0) ? KEPT_NOTHING : tz_stmt_int(&st, 1) ? KEPT_WORDS : KEPT_NO_WORDS;
     tz_stmt_finalize(&st);
-    return nothing;
+    return k;
 }
 
-/** After a restore: an answer under its old number, or the device says that it is lost. */
+/** After a restore: an answer under its old number; where the words were wiped before, the device says that it is lost.
+ */
 static void check_answers(struct sim *w, struct sim_client *c)
 {
     struct tz_office_status st = {0};
     struct tz_err err = {0};
-    uint64_t missing = 0;
+    uint64_t wiped = 0;
     if (c->office && tz_office_status(c->office, &st, &err))
         sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
     for (size_t i = 0; i < c->nsaved && !c->erased; i++) {
         const struct sim_saved *s = &c->saved[i];
         int64_t outcome = sim_number(w, "SELECT outcome FROM result WHERE device=?1 AND incarnation=1 AND seq=?2",
                                      c->dev->number, (int64_t)s->seq, -1);
-        missing += outcome < 0 && !s->taken_back && !knows_itself(c, s->seq);
+        enum kept kept = outcome < 0 ? kept_of(c, s->seq) : KEPT_NOTHING;
+        wiped += kept == KEPT_NO_WORDS;
+        if (kept == KEPT_WORDS && !s->taken_back)
+            sim_fail(w, "P12: after a restore %s seq %" PRIu64 " has no answer", c->dev->name, s->seq);
         if (outcome >= 0 && outcome != TZ_OUT_WAITING && !s->audited)
             sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->dev->name, s->seq);
     }
-    w->n.lost_saves += missing;
-    if (missing > st.lost_saves)
-        sim_fail(w, "P12: after a restore %" PRIu64 " saves of %s have no answer, and it knows of %" PRIu64, missing,
-                 c->dev->name, st.lost_saves);
+    w->n.lost_saves += wiped;
+    if (wiped > st.lost_saves)
+        sim_fail(w, "P12: %" PRIu64 " saves of %s are lost, and it knows of %" PRIu64, wiped, c->dev->name,
+                 st.lost_saves);
 }
 
 static void check_saves(struct sim *w, struct sim_client *c)

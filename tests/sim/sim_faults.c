@@ -24,7 +24,9 @@ void sim_disk_full(struct sim *w, struct sim_client *c, struct sim_rng *r)
     *(server ? &w->server.disk_full : &c->disk_full) = true;
     tz_memdisk_capacity_set(d, sum + room + 1);
     sim_trace(w, "  the disk of %s is full", server ? "the server" : c->dev->name);
-    sim_at(w, 500 + (int64_t)sim_below(r, 20000), SIM_EV_ROOM_AGAIN, server ? w->nclients : c->index, 0);
+    /* or for so short that of two jobs in a row only one finds it so */
+    int64_t while_ms = sim_chance(r, 30) ? 1 + (int64_t)sim_below(r, 60) : 500 + (int64_t)sim_below(r, 20000);
+    sim_at(w, while_ms, SIM_EV_ROOM_AGAIN, server ? w->nclients : c->index, 0);
 }
 
 void sim_room_again(struct sim *w, size_t index)

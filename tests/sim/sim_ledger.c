@@ -120,7 +120,7 @@ bool sim_ledger_step(struct sim *w, struct sim_rng *r, const char *area, struct 
     if (!rec)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (tz_id_eq(e[i].item, rec->id) && (i + 1 == n || !sim_chance(r, 3))) { /* else it has seen less */
+        if (tz_id_eq(e[i].item, rec->id) && (i + 1 == n || !sim_chance(r, 25))) { /* else it has seen less */
             out->state = e[i].to;
             out->seq = e[i].seq;
         }
