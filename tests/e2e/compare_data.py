@@ -206,13 +206,15 @@ def compare(server, clients, folder):
     for path in clients:
         db = opened(path)
         office = db.execute("SELECT device, filling FROM office").fetchone()
-        device = central.execute("SELECT name, role, area, revoked FROM device WHERE number=?", (office["device"],)).fetchone()
+        device = central.execute("SELECT name, role, area, revoked, until_ms, last_seen_ms FROM device WHERE number=?",
+                                 (office["device"],)).fetchone()
         if device is not None and device["revoked"]:
             continue  # whoever was shut out is owed nothing; that nothing is left there has a test of its own
         if device is None or office["filling"]:
             wrong.append(f"{path}: the device is unknown or still filling")
             continue
-        want = due(catalogue, rows, device)
+        ended = 0 < device["until_ms"] <= device["last_seen_ms"]  # it was here since: it was told, and holds nothing
+        want = {} if ended else due(catalogue, rows, device)
         compared += len(want)
         wrong += differences(device["name"], want, confirmed(db, catalogue))
         db.close()
