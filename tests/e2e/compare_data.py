@@ -238,7 +238,8 @@ def main(argv):
     sets = [(argv[0], argv[1:])] if argv and argv[0] != "--tree" else []
     if argv and argv[0] == "--tree":
         for server in sorted(glob.glob(os.path.join(argv[1], "*", "server.db"))):
-            sets.append((server, sorted(glob.glob(os.path.join(os.path.dirname(server), "client*.db")))))
+            clients = sorted(glob.glob(os.path.join(os.path.dirname(server), "client*.db")))
+            sets += [(server, clients)] if clients else []  # all of its devices are shut out
     if not sets or not all(clients for _, clients in sets):
         print(__doc__, file=sys.stderr)
         return 2
