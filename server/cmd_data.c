@@ -116,7 +116,7 @@ static int whole_city(struct tz_cli *c, struct tz_store *s, struct tz_grant *g)
         const struct tz_role *r = &c->catalogue.roles[i];
         if (r->reads_business && r->reads_secret && strlen(r->name) < sizeof d.role) {
             memcpy(d.role, r->name, strlen(r->name) + 1);
-            return tz_store_grant_of(s, &d, g, &c->err);
+            return tz_store_grant_of(s, &d, tz_clock_wall(&tz_clock_system).ms, g, &c->err);
         }
     }
     return tz_err_set(&c->err, TZ_E_CATALOGUE, "roles.csv", NULL, NULL, NULL);
@@ -128,7 +128,7 @@ static int grant_named(struct tz_cli *c, struct tz_store *s, const char *name, s
     int found = tz_store_device_by_name(s, name, &d, &c->err);
     if (found <= 0)
         return found < 0 ? found : tz_err_set(&c->err, TZ_E_NOT_FOUND, name, NULL, NULL, NULL);
-    return tz_store_grant_of(s, &d, g, &c->err);
+    return tz_store_grant_of(s, &d, tz_clock_wall(&tz_clock_system).ms, g, &c->err);
 }
 
 int tz_cmd_dump(struct tz_cli *c)

@@ -193,7 +193,7 @@ static int run_open(struct tz_sjob *j, struct tz_store *s)
     j->grant = malloc(sizeof *j->grant);
     if (!j->grant)
         return TZ_E_NOMEM;
-    rc = tz_store_grant_of(s, &d, j->grant, &j->err);
+    rc = tz_store_grant_of(s, &d, j->received.ms, j->grant, &j->err);
     /* An offset is measured, never judged; but a clock outside the calendar says nothing. */
     int64_t wall = j->hello.wall_ms < 0 ? 0 : j->hello.wall_ms > WALL_MS_MAX ? WALL_MS_MAX : j->hello.wall_ms;
     j->offset_ms = j->received.ms - wall;

@@ -106,7 +106,12 @@ int tz_store_installation(struct tz_store *s, struct tz_device *d, uint32_t inca
  */
 TZ_MUST_USE int tz_store_renumber(struct tz_store *s, uint32_t device, uint32_t incarnation, struct tz_bytes token,
                                   uint64_t fork_seq, uint32_t *out, struct tz_err *err);
-TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, struct tz_grant *out,
+/**
+ * What the device may read and write at @now_ms (wall clock): nothing when its grant has ended by then. A session asks
+ * as of the moment it greeted, as tz_store_device_expire() was asked before: an end between the two would leave the
+ * device with a grant that says neither that it holds nor that it ended.
+ */
+TZ_MUST_USE int tz_store_grant_of(struct tz_store *s, const struct tz_device *d, int64_t now_ms, struct tz_grant *out,
                                   struct tz_err *err);
 typedef int (*tz_device_cb)(void *ctx, const struct tz_device *d);
 TZ_MUST_USE int tz_store_devices(struct tz_store *s, tz_device_cb cb, void *ctx, struct tz_err *err);

@@ -128,7 +128,7 @@ static void grant_of(struct world *w, int i, struct tz_device *d, struct tz_gran
 {
     struct tz_err err = {0};
     assert_int_equal(tz_store_device_by_number(w->store, tz_office_identity(w->office[i])->device, d, &err), 1);
-    check(tz_store_grant_of(w->store, d, g, &err), &err);
+    check(tz_store_grant_of(w->store, d, w->clock.wall.ms, g, &err), &err);
 }
 
 static void push(struct world *w, int i)

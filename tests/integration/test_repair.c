@@ -301,7 +301,7 @@ static void assert_same(struct desk *d)
     struct tz_msg_verify ask = {0};
     struct tz_msg_verified mine;
     struct tz_msg_verified theirs;
-    assert_int_equal(tz_store_grant_of(d->f->s, &d->dev->d, g, &d->f->err), 0);
+    assert_int_equal(tz_store_grant_of(d->f->s, &d->dev->d, tz_clock_wall(&d->f->s->clock).ms, g, &d->f->err), 0);
     assert_int_equal(tz_store_verify(d->f->s, g, &ask, &theirs, &d->f->err), 0);
     assert_int_equal(tz_office_digest(d->o, &mine, &d->f->err), 0);
     assert_int_equal(mine.rows, theirs.rows);

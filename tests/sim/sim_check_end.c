@@ -125,7 +125,7 @@ static void check_digest(struct sim *w, struct sim_client *c)
     if (!g)
         abort();
     int rc = tz_store_device_by_number(w->server.store, c->dev->number, &d, &err);
-    rc = rc == 1 ? tz_store_grant_of(w->server.store, &d, g, &err) : rc;
+    rc = rc == 1 ? tz_store_grant_of(w->server.store, &d, sim_server_wall(w).ms, g, &err) : rc;
     if (!rc)
         rc = tz_office_digest(c->office, &mine, &err);
     ask.audit_n = mine.audit_n;

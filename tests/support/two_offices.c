@@ -266,7 +266,7 @@ static void grant_of(struct tw *w, int i, struct tz_device *d, struct tz_grant *
 {
     struct tz_err err = {0};
     assert_int_equal(tz_store_device_by_number(w->store, tz_office_identity(w->office[i])->device, d, &err), 1);
-    tw_check(tz_store_grant_of(w->store, d, g, &err), &err);
+    tw_check(tz_store_grant_of(w->store, d, w->clock.wall.ms, g, &err), &err);
 }
 
 static int welcome(struct tw *w, int i)

@@ -34,7 +34,7 @@ static enum tz_lost_verdict offer(struct sx_dev *d, const struct tz_msg_row *m)
     struct sx *f = d->f;
     struct tz_grant g;
     enum tz_lost_verdict v = TZ_LOST_UNFIT;
-    assert_int_equal(tz_store_grant_of(f->s, &d->d, &g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, tz_clock_wall(&f->s->clock).ms, &g, &f->err), 0);
     sx_group(f);
     assert_int_equal(tz_store_offer_rows(f->s, &g, m, 1, &v, &f->err), 0);
     sx_commit(f);
@@ -203,7 +203,7 @@ static void while_the_window_is_open_a_repair_keeps_what_the_server_lacks(void *
     tz_ver since = 0;
     struct tz_msg_digest_request ask = {.round = TZ_DIGEST_AREAS};
     (void)undone(f, &m);
-    assert_int_equal(tz_store_grant_of(f->s, &f->fi.d, &g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &f->fi.d, tz_clock_wall(&f->s->clock).ms, &g, &f->err), 0);
     for (int open = 1; open >= 0; open--) {
         tz_buf_init(&out, 1 << 20);
         assert_int_equal(tz_store_digest(f->s, &g, &ask, &out, &since, &f->err), 0);

@@ -134,7 +134,7 @@ static size_t pull_from(struct sx *f, const struct sx_dev *d, tz_ver ver)
     struct tz_cursor c = {.area = {"120101", ""}, .tier = 1, .ver = ver};
     struct tz_msg_checkpoint head;
     bool done = false;
-    assert_int_equal(tz_store_grant_of(f->s, &d->d, &g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, tz_clock_wall(&f->s->clock).ms, &g, &f->err), 0);
     assert_int_equal(tz_store_changes(f->s, &g, &c, 1, 64, count_rows, &p, &done, &head, &f->err), 0);
     assert_true(done);
     return p.rows;

@@ -37,6 +37,39 @@ static void hello_is_answered_with_welcome(void **state)
     assert_int_equal(tz_session_device(h->s), h->f->d1.d.number);
 }
 
+/** The hello came in while the grant held, its job ran when it had ended: the next session has to be told, so this one
+ * must not go on as if there had never been an area. */
+static void grant_that_ends_while_the_hello_waits_ends_the_session(void **state)
+{
+    struct h *h = *state;
+    struct tz_msg_welcome w;
+    struct tz_device d;
+    int64_t end = h->f->clock.wall.ms + 1000;
+    sx_group(h->f);
+    assert_int_equal(
+        tz_store_device_grant(h->f->s, h->f->d1.d.number, h->f->d1.d.role, h->f->d1.d.area, end, &h->f->err), 0);
+    sx_commit(h->f);
+    open_session(h, "d1");
+    hello(h);
+    h->f->clock.wall.ms = end;
+    run(h);
+    assert_int_equal(tz_msg_read_welcome(h->sent[0].body, &h->f->a, &w, &h->f->err), 0);
+    assert_int_equal(w.nareas, 2);
+    pull(h);
+    assert_failed_with(h, TZ_E_GRANT_CHANGED, TZ_E_GRANT_CHANGED);
+    tz_session_free(h->s);
+    h->nsent = 0;
+    h->closed = 0;
+    open_session(h, "d1");
+    hello(h);
+    run(h);
+    assert_int_equal(tz_msg_read_welcome(h->sent[0].body, &h->f->a, &w, &h->f->err), 0);
+    assert_int_equal(w.nareas, 0);
+    assert_string_equal(w.area, "");
+    assert_int_equal(tz_store_device_by_number(h->f->s, h->f->d1.d.number, &d, &h->f->err), 1);
+    assert_string_equal(d.area, "");
+}
+
 static void anything_before_hello_is_refused(void **state)
 {
     struct h *h = *state;
@@ -744,6 +777,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(hello_is_answered_with_welcome),
+        T(grant_that_ends_while_the_hello_waits_ends_the_session),
+        T(grant_that_ends_while_the_hello_waits_ends_the_session),
         T(anything_before_hello_is_refused),
         T(second_hello_is_refused),
         T(frame_while_opening_is_refused_and_the_late_job_is_dropped),

@@ -26,7 +26,7 @@ static int ask_code(struct sx_dev *d, const struct tz_msg_digest_request *q, str
     struct sx *f = d->f;
     struct tz_grant *g = tz_arena_alloc(&f->a, sizeof *g);
     struct tz_buf b;
-    assert_int_equal(tz_store_grant_of(f->s, &d->d, g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, tz_clock_wall(&f->s->clock).ms, g, &f->err), 0);
     tz_buf_init(&b, TZ_FRAME_BODY_MAX);
     int rc = tz_store_digest(f->s, g, q, &b, &out->since, &f->err);
     out->bytes = b.len;

@@ -43,7 +43,7 @@ static void reader_init(struct reader *r, struct sx_dev *d)
 {
     struct sx *f = d->f;
     *r = (struct reader){.f = f, .rows = tz_arena_calloc(&f->a, ROWS_MAX, sizeof *r->rows)};
-    assert_int_equal(tz_store_grant_of(f->s, &d->d, &r->g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, tz_clock_wall(&f->s->clock).ms, &r->g, &f->err), 0);
     for (uint32_t tier = 0; tier < 2; tier++)
         for (size_t i = 0; i < r->g.nareas; i++)
             r->cursors[r->ncursors++] = (struct tz_cursor){.area = r->g.areas[i], .tier = tier};

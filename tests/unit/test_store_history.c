@@ -28,7 +28,7 @@ static void ask_page(struct sx_dev *d, const struct tz_msg_history_ask *ask, str
     struct tz_grant *g = tz_arena_alloc(&f->a, sizeof *g);
     struct tz_buf b;
     assert_non_null(g);
-    assert_int_equal(tz_store_grant_of(f->s, &d->d, g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &d->d, tz_clock_wall(&f->s->clock).ms, g, &f->err), 0);
     tz_buf_init(&b, TZ_FRAME_BODY_MAX);
     assert_int_equal(tz_store_history(f->s, g, ask, &b, &f->err), 0);
     out->raw = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.len), b.len);

@@ -446,7 +446,7 @@ static int pull(struct sx *f, struct tz_cursor *c)
     struct tz_grant *g = tz_arena_alloc(&f->a, sizeof *g);
     struct tz_msg_checkpoint head;
     bool done = false;
-    assert_int_equal(tz_store_grant_of(f->s, &f->d1.d, g, &f->err), 0);
+    assert_int_equal(tz_store_grant_of(f->s, &f->d1.d, tz_clock_wall(&f->s->clock).ms, g, &f->err), 0);
     return tz_store_changes(f->s, g, c, 1, 100, no_frame, NULL, &done, &head, &f->err);
 }
 
