@@ -3,9 +3,9 @@
  * The server was restored from a backup: it says which versions it no longer has (Welcome.lost).
  *
  * Invariants
- *  1. When the Welcome that names a new range has committed, no confirmed row here has a version in it. What was
- * received of them is in `lost_row`, whole, since this may be its only copy; it goes when the server has it
- * (lost_offer.c), or the area is no longer granted.
+ *  1. When the Welcome that names a new range has committed, no confirmed row here (nor one that left, under an edit of
+ * it) has a version in it. What was received of them is in `lost_row`, whole, since this may be its only copy; it goes
+ * when the server has it (lost_offer.c), or the area is no longer granted.
  *  2. Own edits stay in the outbox and on top: those not sent yet go out as always. Saves whose answer named a lost
  * version are on top again until they were handed in again (reoffer.c).
  *  3. Everything is fetched anew. To go on at `above` would not do: a record that was changed, or had left the area, in
@@ -82,8 +82,9 @@ static int put_aside(struct tz_office *o, uint32_t type, struct tz_id id, const 
     tz_arena_init(&a, TZ_OFFICE_ARENA_BYTES);
     struct tz_image *im = tz_arena_alloc(&a, sizeof *im);
     int rc = im ? tz_overlay_confirmed(o, t, id, &a, im, &shadowed, err) : tz_office_nomem(err);
-    if (!rc && im->state != TZ_IMAGE_NONE && im->row.ver > r->above && im->row.ver <= r->upto) {
-        rc = keep_row(o, t, im, err);
+    if (!rc && im->row.ver > r->above && im->row.ver <= r->upto) {
+        /* of one that had left the area only that version is here: its older state would not beat it */
+        rc = im->state == TZ_IMAGE_NONE ? 0 : keep_row(o, t, im, err);
         if (!rc)
             rc = tz_lost_forget(o, t, id, shadowed, err);
     }
@@ -165,7 +166,7 @@ static int put_all_aside(struct tz_office *o, const struct tz_lost_range *r, str
     static const char *const found[] = {
         "SELECT type, id FROM _tombstone WHERE (type, id) > (?1, ?2) AND ver > ?3 AND ver <= ?4 ORDER BY type, id"
         " LIMIT 64",
-        "SELECT type, id FROM _shadow WHERE (type, id) > (?1, ?2) AND state <> 0 AND ver > ?3 AND ver <= ?4"
+        "SELECT type, id FROM _shadow WHERE (type, id) > (?1, ?2) AND ver > ?3 AND ver <= ?4"
         " ORDER BY type, id LIMIT 64"};
     static const char *const raw[] = {
         "INSERT OR REPLACE INTO lost_row(type, id, ver, district, street, state, body) SELECT type, id, ver, district,"

@@ -179,6 +179,28 @@ static void unsent_edits_stay_on_top_and_go_out(void **state)
     assert_int_equal(status(f).lost_rows, 1);
 }
 
+static void a_record_that_left_in_a_lost_version_comes_back_under_an_unsent_edit(void **state)
+{
+    struct fx *f = *state;
+    struct tz_row row;
+    struct tz_seen seen;
+    struct tz_id id = fx_server_id(1);
+    fx_row(f, id, EPOCH(1) + 10, TZ_ROW_LIVE, "120101", "甲", "一号");
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 20), 0);
+    assert_true(fx_read(f, f->org, id, &row, &seen));
+    fx_edit(f, id, &seen, "address", tz_value_text("二号"));
+    fx_row(f, id, EPOCH(1) + 25, TZ_ROW_LEFT, "120101", NULL, NULL);
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 30), 0);
+    assert_int_equal(tz_office_read_confirmed(f->o, f->org, id, &f->a, &row, NULL), 0);
+    welcome_restored(f);
+    assert_int_equal(status(f).lost_rows, 0); /* there was nothing here to keep */
+    fx_row(f, id, EPOCH(1) + 10, TZ_ROW_LIVE, "120101", "甲", "一号");
+    assert_int_equal(fx_checkpoint(f, EPOCH(2) + 21), 0);
+    assert_int_equal(tz_office_read_confirmed(f->o, f->org, id, &f->a, &row, NULL), 1);
+    assert_true(tz_value_is_text(fx_get(&row, "address"), "一号"));
+    fx_assert_text(f, id, "address", "二号");
+}
+
 /* ---- handing in again ---- */
 
 struct handing {
@@ -410,6 +432,7 @@ int main(void)
         T(a_second_restore_keeps_what_the_first_set_aside),
         T(what_an_undone_restore_had_undone_is_no_longer_called_lost),
         T(unsent_edits_stay_on_top_and_go_out),
+        T(a_record_that_left_in_a_lost_version_comes_back_under_an_unsent_edit),
         T(an_applied_save_of_a_lost_version_stays_on_the_view_until_it_counts_again),
         T(the_verdict_after_a_restore_replaces_the_answer_of_before),
         T(saves_are_handed_in_in_the_order_in_which_they_counted),
