@@ -600,6 +600,8 @@ bool sim_restore_lost(const struct sim *w, tz_ver ver);
 void sim_restore_settle(struct sim *w);
 /** Nothing that the journal tells is forgotten. */
 void sim_restore_check(struct sim *w);
+/** Has the device heard of the newest restore? Not through a line that was dead at both ends before it. */
+bool sim_restore_heard(struct sim_client *c);
 void sim_restore_deinit(struct sim *w);
 /** tz_store_options.journal. */
 int sim_restore_note(void *ctx, struct tz_bytes line, struct tz_err *err);

@@ -484,6 +484,6 @@ bool sim_client_quiet(struct sim_client *c)
                    (unsigned long long)st.unsent_changesets, st.filling, wipe_due,
                    (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);
-    return idle && !c->damaged && !wipe_due && !sim_grants_due(c) && st.unsent_changesets == 0 && !st.filling &&
-           sim_check_has_all(c, st.checkpoint);
+    return idle && !c->damaged && !wipe_due && sim_restore_heard(c) && !sim_grants_due(c) &&
+           st.unsent_changesets == 0 && !st.filling && sim_check_has_all(c, st.checkpoint);
 }

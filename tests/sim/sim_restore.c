@@ -239,3 +239,14 @@ void sim_restore_deinit(struct sim *w)
         free(w->book.v[i].text);
     free(w->book.v);
 }
+
+bool sim_restore_heard(struct sim_client *c)
+{
+    struct tz_err err = {0};
+    int64_t epoch = 0;
+    if (!c->w->blind)
+        return true;
+    if (!c->office || tz_db_query_int(tz_office_db(c->office), "SELECT max(epoch) FROM lost_range", &epoch, &err))
+        return false;
+    return epoch == (int64_t)c->w->epoch;
+}
