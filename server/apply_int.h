@@ -102,11 +102,13 @@ TZ_MUST_USE int tz_results_bind_was(struct apply *p, struct tz_stmt *st, int at)
 TZ_MUST_USE int tz_results_keep(struct apply *p, enum tz_outcome outcome, uint64_t blocked_by);
 
 /* store_installation.c */
+/** Whose numbers those of p's installation go back to, into @e; in p's memory. */
+TZ_MUST_USE int tz_installation_ancestors(struct apply *p, struct tz_edit *e);
 /** Where a save is by now that had this hash under a former number: 1, 0, negative. */
 int tz_former_get(struct apply *p, struct tz_bytes hash, uint32_t *incarnation, uint64_t *seq);
-/** Another copy brought it before: 1 with that one's answer, 0 it is new, negative. */
+/** Another copy brought it before, and it took effect: 1 with that one's answer; 0 it is to be judged, negative. */
 int tz_former_answer(struct apply *p, struct tz_signed_result *out);
-/** It has come in: what was held of it under its former number is that no more. */
+/** It has come in, or waits: what was held of it under its former number is that no more. */
 TZ_MUST_USE int tz_former_note(struct apply *p);
 
 /* store_reoffer.c */

@@ -11,7 +11,8 @@
  *  1. A seq ≤ fork_seq is the parent's, whoever names it (in base_seq, in WITHDRAW): the history is shared up to there.
  *  2. An incarnation is given once, for a token that the installation made up and wrote down first: asking again gives
  * the same. It is in the journal, so that no restore gives it twice.
- *  3. A save that was held under its old number comes in once, however many copies bring it: by the hash it had.
+ *  3. A save that was held under its old number takes effect once, however many copies bring it: by the hash it had.
+ *     Until it has, each copy's is judged for itself: what one person took back or was refused is not the other's.
  */
 #include "apply_int.h"
 
@@ -54,6 +55,32 @@ int tz_installation_owner(struct tz_store *s, const struct tz_device *d, uint64_
     while (rc == 1 && at.parent && seq <= at.fork_seq)
         rc = tz_store_installation(s, &at, at.parent, err);
     *out = at.incarnation;
+    return rc < 0 ? rc : 0;
+}
+
+int tz_installation_ancestors(struct apply *p, struct tz_edit *e)
+{
+    struct tz_device at = p->dev;
+    uint64_t upto = UINT64_MAX;
+    size_t cap = 0;
+    struct tz_ancestor *v = NULL;
+    int rc = 1;
+    e->ancestors = NULL;
+    e->nancestors = 0;
+    while (rc == 1 && at.parent) {
+        if (e->nancestors == cap) {
+            struct tz_ancestor *more = tz_arena_calloc(p->a, cap ? cap * 2 : 4, sizeof *more);
+            if (!more)
+                return TZ_E_NOMEM;
+            if (cap)
+                memcpy(more, v, cap * sizeof *v);
+            cap = cap ? cap * 2 : 4;
+            e->ancestors = v = more;
+        }
+        upto = at.fork_seq < upto ? at.fork_seq : upto;
+        v[e->nancestors++] = (struct tz_ancestor){at.parent, upto};
+        rc = tz_store_installation(p->s, &at, at.parent, p->err);
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -183,45 +210,62 @@ int tz_former_get(struct apply *p, struct tz_bytes hash, uint32_t *incarnation, 
     return rc;
 }
 
-/** The answer of (incarnation, seq), as one of p's. */
+/** The answer of (incarnation, seq), if that took effect, as one of p's: 1, 0 it did not, negative. */
 static int answer_of(struct apply *p, uint32_t incarnation, uint64_t seq, struct tz_signed_result *out)
 {
     struct tz_answer was;
     int rc = tz_answer_get(p->s, p->device, incarnation, seq, p->a, &was, p->err);
     if (rc != 1)
         return rc < 0 ? rc : tz_err_set(p->err, TZ_E_DB_CORRUPT, "former", NULL, NULL, NULL);
+    if (was.r.outcome != TZ_OUT_APPLIED && was.r.outcome != TZ_OUT_SUPERSEDED && was.r.outcome != TZ_OUT_UNDER_REVIEW)
+        return 0;
     was.r.incarnation = p->cs->incarnation;
     was.r.seq = p->cs->seq;
     memcpy(was.r.hash, p->hash, TZ_HASH_BYTES);
-    return tz_results_repeat(p->s, p->device, &was.r, p->a, out, p->err);
+    rc = tz_results_repeat(p->s, p->device, &was.r, p->a, out, p->err);
+    return rc ? rc : 1;
+}
+
+/** Its author took it back before it came in: it is no more what it was, and speaks for no other copy. */
+static bool emptied(const struct tz_changeset *cs)
+{
+    return cs->nops == 1 && cs->ops[0].kind == TZ_OP_WITHDRAW && cs->ops[0].target_seq == cs->seq;
 }
 
 int tz_former_answer(struct apply *p, struct tz_signed_result *out)
 {
     uint32_t incarnation = 0;
     uint64_t seq = 0;
-    int rc = p->cs->former.n == TZ_HASH_BYTES ? tz_former_get(p, p->cs->former, &incarnation, &seq) : 0;
+    bool asks = p->cs->former.n == TZ_HASH_BYTES && !emptied(p->cs);
+    int rc = asks ? tz_former_get(p, p->cs->former, &incarnation, &seq) : 0;
+    if (rc == 1)
+        rc = answer_of(p, incarnation, seq, out);
     if (rc != 1)
         return rc;
-    rc = answer_of(p, incarnation, seq, out);
-    if (!rc)
-        rc = tz_apply_note_judged(p);
+    rc = tz_apply_note_judged(p);
     return rc ? rc : 1;
 }
 
-int tz_former_note(struct apply *p)
+static int former_put(struct apply *p)
 {
-    struct tz_stmt *st = p->cs->former.n == TZ_HASH_BYTES ? tz_store_sql(p->s, TZ_SQL_FORMER_PUT, p->err) : NULL;
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_FORMER_PUT, p->err);
     if (!st)
-        return p->cs->former.n == TZ_HASH_BYTES ? TZ_E_DB : 0;
+        return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_blob(st, 2, p->cs->former.p, p->cs->former.n);
     tz_stmt_bind_int(st, 3, p->cs->incarnation);
     tz_stmt_bind_int(st, 4, (int64_t)p->cs->seq);
-    int rc = tz_stmt_run(st, p->err);
-    st = rc ? NULL : tz_store_sql(p->s, TZ_SQL_FORMER_DROP_HELD, p->err);
+    return tz_stmt_run(st, p->err);
+}
+
+int tz_former_note(struct apply *p)
+{
+    int rc = p->cs->former.n == TZ_HASH_BYTES && !emptied(p->cs) ? former_put(p) : 0;
+    if (rc || p->cs->former.n != TZ_HASH_BYTES)
+        return rc;
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_FORMER_DROP_HELD, p->err);
     if (!st)
-        return rc ? rc : TZ_E_DB;
+        return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_blob(st, 2, p->cs->former.p, p->cs->former.n);
     return tz_stmt_run(st, p->err);

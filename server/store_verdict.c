@@ -95,10 +95,11 @@ int tz_apply_prepare(struct apply *p)
                                .seq = p->cs->seq,
                                .user = p->cs->user,
                                .ver = p->s->group_head + 1,
-                               .parent = p->dev.parent,
-                               .fork_seq = p->dev.fork_seq,
                                .old_ver = p->old_ver,
                                .overtaken = p->old_ver ? tz_judge_overtaken : NULL};
+    rc = tz_installation_ancestors(p, &j->edit);
+    if (rc)
+        return rc;
     if (!p->effective)
         p->effective = tz_hlc_effective(p->cs->hlc, p->offset_ms, p->received, last, base_eff);
     j->edit.effective = p->effective;

@@ -486,23 +486,40 @@ static int still_waiting(struct apply *p, uint64_t blocker, struct release *r, s
     return rc ? rc : hand_out(r, &one, out);
 }
 
+static int stop_waiting(struct apply *p)
+{
+    int rc = run_seq(p, TZ_SQL_BACKLOG_DROP, p->cs->seq);
+    return rc ? rc : run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, p->cs->seq);
+}
+
+/** Another copy's took effect meanwhile: this has its answer. */
+static int answered(struct apply *p, struct release *r, const struct tz_signed_result *one, struct tz_results *out)
+{
+    int rc = stop_waiting(p);
+    r->again = true; /* whoever waits for it goes on */
+    return rc ? rc : hand_out(r, one, out);
+}
+
 /** Judge @p if nothing blocks it any more. */
 static int candidate_judge(struct apply *p, struct release *r, struct tz_results *out)
 {
     struct tz_results others = {.a = p->a};
     struct tz_signed_result one;
     uint64_t blocker = 0;
-    int rc = tz_apply_try(p, &blocker, &r->again, &others);
+    int rc = tz_former_answer(p, &one);
+    if (rc)
+        return rc < 0 ? rc : answered(p, r, &one, out);
+    rc = tz_apply_try(p, &blocker, &r->again, &others);
     bool waits = blocker || p->recovers;
     if (!rc && waits && (blocker != r->behind || p->recovers != r->recovers))
         rc = still_waiting(p, blocker, r, out);
     if (rc || waits)
         return rc;
-    rc = run_seq(p, TZ_SQL_BACKLOG_DROP, p->cs->seq);
-    if (!rc)
-        rc = run_seq(p, TZ_SQL_BLOCKED_DROP_SEQ, p->cs->seq);
+    rc = stop_waiting(p);
     if (!rc)
         rc = tz_apply_conclude(p, &one, &r->again);
+    if (!rc)
+        rc = tz_former_note(p);
     if (!rc)
         rc = hand_out(r, &one, out);
     if (!rc && p->was) { /* who waited for what it made may be judged now */

@@ -20,6 +20,15 @@
 
 /* ---- merge ---- */
 
+/** Is number @seq of @incarnation one of the line that the edit's installation goes on? */
+static bool is_own(const struct tz_edit *e, uint32_t incarnation, uint64_t seq)
+{
+    bool own = incarnation == e->incarnation;
+    for (size_t i = 0; i < e->nancestors && !own; i++)
+        own = incarnation == e->ancestors[i].incarnation && seq <= e->ancestors[i].upto_seq;
+    return own;
+}
+
 bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx)
 {
     if (stamp.ver <= e->base_ver)
@@ -27,8 +36,7 @@ bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_f
     struct tz_commit c = of(ctx, stamp.ver);
     if (c.old_ver && c.old_ver <= e->old_base)
         return true;
-    bool own = c.incarnation == e->incarnation || (e->parent && c.incarnation == e->parent && c.seq <= e->fork_seq);
-    return c.ver != 0 && c.device == e->device && own && c.seq <= e->base_seq;
+    return c.ver != 0 && c.device == e->device && c.seq <= e->base_seq && is_own(e, c.incarnation, c.seq);
 }
 
 enum tz_overtaken tz_merge_overtaken(const struct tz_edit *e, struct tz_stamp stamp, const struct tz_bytes *element,

@@ -62,6 +62,13 @@ enum tz_overtaken {
     TZ_OVERTAKEN_OPENLY,  /* the next one had not, but one after it had: both words were there, in a case */
 };
 
+/** An installation of the same device, up to where the edit's own went its way: numbers ≤ upto_seq are of its history.
+ */
+struct tz_ancestor {
+    uint32_t incarnation;
+    uint64_t upto_seq;
+};
+
 /** The edit being judged. */
 struct tz_edit {
     uint32_t device, incarnation;
@@ -70,11 +77,11 @@ struct tz_edit {
     tz_hlc effective;
     tz_ver base_ver;
     uint64_t base_seq;
-    tz_ver ver;      /* the version this commit will have */
-    tz_ver birth;    /* of a record that its own author made anew while this edit of it waited; what that left empty was
-                        seen. 0 none */
-    uint32_t parent; /* incarnation that the device's numbers up to fork_seq are of; 0: there is none */
-    uint64_t fork_seq;
+    tz_ver ver;   /* the version this commit will have */
+    tz_ver birth; /* of a record that its own author made anew while this edit of it waited; what that left empty was
+                     seen. 0 none */
+    const struct tz_ancestor *ancestors; /* of an installation that is a copy: those that it goes back to; borrowed */
+    size_t nancestors;
     tz_ver old_base; /* a base that a restore undid, as the edit names it; 0 none */
     tz_ver old_ver;  /* handed in again after a restore: the version it had; 0 none */
     /** What became of (field, element) after old_ver, before the restore; NULL where that cannot matter. @ctx: of the
@@ -83,7 +90,7 @@ struct tz_edit {
 };
 
 /** Did the edit see what now stands at @stamp? Stamp ≤ base, or handed in again with an old version ≤ the base it
- * names, or own (of its incarnation, or of the one that it comes from before it went its own way) with seq ≤
+ * names, or own (of its incarnation, or of one that it goes back to, from before it went its own way) with seq ≤
  * base_seq. */
 bool tz_merge_saw(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx);
 /** Did what stands at @stamp, which the edit did not see, come after it in the order before a restore? */

@@ -139,6 +139,106 @@ static void what_the_other_machine_did_was_not_seen_and_the_shared_history_was(v
     assert_non_null(sx_case(f, id, "name", 1));
 }
 
+static void of_a_copy_of_a_copy_all_that_came_before_is_own_history(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");                                        /* 1 */
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=两次复制之前", NULL)); /* 2 */
+    struct sx_dev copy = f->d1;
+    sx_applied(sx_set(&f->d1, "organisation", id, "street_code=120101001", NULL)); /* 3: of the first alone */
+    assert_int_equal(renumber(f, &copy, 0, 2), 2);
+    copy.d.incarnation = 2;
+    sx_applied(sx_set(&copy, "organisation", id, "name=副本改的", NULL)); /* its 3 */
+    struct sx_dev again = copy;
+    assert_int_equal(renumber(f, &again, 1, 3), 3);
+    again.d.incarnation = 3;
+    again.seen_seq = 3;
+    sx_applied(sx_set(&again, "organisation", id, "address=第二个副本接着改", "name=第二个副本改的", NULL)); /* its 4 */
+    assert_null(sx_case(f, id, "address", 1));
+    assert_null(sx_case(f, id, "name", 1));
+    (void)sx_set(&again, "organisation", id, "street_code=120101002", NULL);
+    assert_non_null(sx_case(f, id, "street_code", 1));
+}
+
+/** A copy and a copy of it, each with the same save, which the first machine's stands in the way of. */
+static struct tz_bytes two_copies(struct sx *f, struct tz_id id, struct sx_dev *copy, struct sx_dev *again)
+{
+    *copy = f->d1;
+    sx_create(&f->d1, "organisation", "name=原机", "district_code=120101", NULL);
+    struct sx_cs *c = sx_begin(copy);
+    sx_op_set(c, "organisation", id, "name=改正", NULL);
+    uint64_t seq = c->cs.seq;
+    sx_expect(sx_push(c), TZ_OUT_HELD, TZ_E_FORKED);
+    struct tz_bytes former = hash_of(f, f->raw);
+    *again = *copy;
+    assert_int_equal(renumber(f, copy, 0, seq - 1), 2);
+    assert_int_equal(renumber(f, again, 1, seq - 1), 3);
+    copy->d.incarnation = 2;
+    again->d.incarnation = 3;
+    copy->seq = again->seq = seq - 1;
+    copy->former = again->former = former;
+    return former;
+}
+
+static void what_waits_for_one_copy_waits_for_the_other_and_each_may_take_its_own_back(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev copy;
+    struct sx_dev again;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_refused(sx_set(&f->d1, "organisation", id, "name=", NULL), TZ_E_REQUIRED); /* 2, shared by all */
+    (void)two_copies(f, id, &copy, &again);
+    sx_expect(sx_set(&copy, "organisation", id, "name=改正", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);  /* its 3 */
+    sx_expect(sx_set(&again, "organisation", id, "name=改正", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS); /* the same save */
+    copy.former = again.former = (struct tz_bytes){0};
+    sx_applied(sx_withdraw(&copy, 3)); /* the first copy's own words: the other one still stands by them */
+    assert_int_equal(sx_query(f, "SELECT outcome FROM result WHERE incarnation=2 AND seq=3"), TZ_OUT_WITHDRAWN);
+    assert_int_equal(sx_query(f, "SELECT outcome FROM result WHERE incarnation=3 AND seq=3"), TZ_OUT_WAITING);
+    sx_applied(sx_withdraw(&again, 2));
+    assert_int_equal(sx_query(f, "SELECT outcome FROM result WHERE incarnation=3 AND seq=3"), TZ_OUT_APPLIED);
+    sx_text_is(f, "organisation", id, "name", "改正");
+    adds_up(f, &f->d1, 7);
+    assert_int_equal(received(f, &f->d1), 7);
+}
+
+static void of_two_that_wait_with_one_save_the_second_gets_the_answer_of_the_first(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev copy;
+    struct sx_dev again;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_refused(sx_set(&f->d1, "organisation", id, "name=", NULL), TZ_E_REQUIRED);
+    (void)two_copies(f, id, &copy, &again);
+    sx_expect(sx_set(&copy, "organisation", id, "name=改正", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    sx_expect(sx_set(&again, "organisation", id, "name=改正", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
+    again.former = (struct tz_bytes){0};
+    sx_applied(sx_withdraw(&again, 2));
+    tz_ver ver = (tz_ver)sx_query(f, "SELECT ver FROM result WHERE incarnation=2 AND seq=3");
+    assert_int_not_equal(ver, 0);
+    assert_int_equal(sx_query(f, "SELECT ver FROM result WHERE incarnation=3 AND seq=3"), ver);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    adds_up(f, &f->d1, 5);
+    assert_int_equal(received(f, &f->d1), 5);
+}
+
+static void what_one_copy_took_back_before_it_came_in_is_not_taken_from_the_other(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev copy;
+    struct sx_dev again;
+    struct tz_id id = sx_org(f, "甲公司");
+    (void)two_copies(f, id, &copy, &again);
+    struct sx_cs *c = sx_begin(&copy); /* its 2: emptied, as a client does it */
+    c->ops[0] = (struct tz_op){.kind = TZ_OP_WITHDRAW, .target_seq = 2};
+    c->cs.ops = c->ops;
+    c->cs.nops = 1;
+    sx_applied(sx_push(c));
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
+    sx_text_is(f, "organisation", id, "name", "甲公司");
+    sx_applied(sx_set(&again, "organisation", id, "name=改正", NULL));
+    sx_text_is(f, "organisation", id, "name", "改正");
+}
+
 static void only_the_shared_history_blocks_a_copy(void **state)
 {
     struct sx *f = *state;
@@ -205,6 +305,10 @@ int main(void)
         T(what_a_copy_made_comes_in_once_under_its_own_numbers),
         T(a_session_in_which_a_copy_was_found_uses_up_no_more_numbers),
         T(what_the_other_machine_did_was_not_seen_and_the_shared_history_was),
+        T(of_a_copy_of_a_copy_all_that_came_before_is_own_history),
+        T(what_waits_for_one_copy_waits_for_the_other_and_each_may_take_its_own_back),
+        T(of_two_that_wait_with_one_save_the_second_gets_the_answer_of_the_first),
+        T(what_one_copy_took_back_before_it_came_in_is_not_taken_from_the_other),
         T(only_the_shared_history_blocks_a_copy),
         T(an_installation_of_which_nobody_knows_is_refused),
         T(a_restore_gives_no_incarnation_twice),
