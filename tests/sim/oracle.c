@@ -38,6 +38,8 @@ void oracle_free(struct oracle *o)
     free(o->held);
     free(o->out);
     free(o->undo);
+    free(o->forks);
+    free(o->formers);
     free(o->places);
     free(o->lates);
     free(o->aliases);
@@ -215,6 +217,12 @@ static bool each_need(struct oracle *o, const struct tz_op *op, each_fn fn, void
     return hit;
 }
 
+/** Is (incarnation, seq) a number of the line that the present changeset goes on? */
+static bool is_own(const struct oracle *o, uint32_t incarnation, uint64_t seq)
+{
+    return oracle_owner(o, o->cs->device, o->cs->incarnation, seq) == incarnation;
+}
+
 static bool find_block(struct oracle *o, const struct tz_type *t, struct tz_id id, uint32_t subject, void *ctx)
 {
     uint64_t *first = ctx;
@@ -222,7 +230,7 @@ static bool find_block(struct oracle *o, const struct tz_type *t, struct tz_id i
     for (size_t i = 0; i < o->nblocks; i++) {
         const struct oblock *b = &o->blocks[i];
         if (b->device != o->cs->device || b->type != t || !tz_id_eq(b->id, id) || b->subject != subject ||
-            b->seq >= o->cs->seq)
+            b->seq >= o->cs->seq || !is_own(o, b->incarnation, b->seq))
             continue;
         hit = true;
         if (!*first || b->seq < *first)
@@ -266,7 +274,8 @@ static bool drop_blocks_of(struct oracle *o, uint64_t seq)
 {
     size_t n = 0;
     for (size_t i = 0; i < o->nblocks; i++)
-        if (o->blocks[i].device != o->cs->device || o->blocks[i].seq != seq)
+        if (o->blocks[i].device != o->cs->device || o->blocks[i].seq != seq ||
+            !is_own(o, o->blocks[i].incarnation, seq))
             o->blocks[n++] = o->blocks[i];
     bool any = n != o->nblocks;
     o->nblocks = n;
@@ -482,10 +491,39 @@ static void judge_now(struct oracle *o, tz_hlc effective, bool *released)
         o->commits[o->ncommits++] = o->me;
         note_places(o);
     }
+    if (x->outcome != TZ_OUT_REFUSED)
+        ora_twin_note(o);
     for (size_t i = 0; i < x->nops; i++)
         if (x->ops[i] == TZ_OUT_REFUSED)
             hang(o, &o->cs->ops[i]);
     *released = mend(o, x) || *released;
+}
+
+/** Another copy has brought it: it has that one's answer. */
+static bool repeat(struct oracle *o)
+{
+    const struct oracle_outcome *twin = ora_twin(o);
+    if (!twin)
+        return false;
+    struct oracle_outcome was = *twin;
+    struct oracle_outcome *x = new_outcome(o);
+    x->outcome = was.outcome;
+    x->ver = was.ver;
+    x->repeated = true;
+    for (size_t i = 0; i < x->nops && i < was.nops; i++) {
+        x->ops[i] = was.ops[i];
+        x->codes[i] = was.codes[i];
+    }
+    return true;
+}
+
+/** The order of the list: by device, and of one in the order in which they are looked at, an older installation's
+ * first. */
+static bool comes_after(const struct tz_changeset *a, const struct tz_changeset *b)
+{
+    if (a->device != b->device)
+        return a->device > b->device;
+    return a->incarnation != b->incarnation ? a->incarnation > b->incarnation : a->seq > b->seq;
 }
 
 static void put_aside(struct oracle *o, uint64_t behind)
@@ -500,7 +538,10 @@ static void put_aside(struct oracle *o, uint64_t behind)
     struct odevice *d = device_of(o, o->cs->device);
     d->last_effective = effective_of(o, d);
     ORACLE_GROW(o->waiting, o->nwaiting, o->waiting_cap);
-    o->waiting[o->nwaiting++] = (struct owaiting){o->who, *o->cs, d->last_effective};
+    size_t at = o->nwaiting++;
+    for (; at > 0 && comes_after(&o->waiting[at - 1].cs, o->cs); at--)
+        o->waiting[at] = o->waiting[at - 1];
+    o->waiting[at] = (struct owaiting){o->who, *o->cs, d->last_effective};
 }
 
 static void drop_waiting(struct oracle *o, size_t i)
@@ -512,7 +553,8 @@ static void drop_waiting(struct oracle *o, size_t i)
 static void withdraw(struct oracle *o, uint64_t seq, bool *released)
 {
     for (size_t i = 0; i < o->nwaiting; i++) {
-        if (o->waiting[i].cs.device != o->cs->device || o->waiting[i].cs.seq != seq)
+        const struct tz_changeset *w = &o->waiting[i].cs;
+        if (w->device != o->cs->device || w->seq != seq || !is_own(o, w->incarnation, seq))
             continue;
         const struct tz_changeset *mine = o->cs;
         struct tz_changeset gone = o->waiting[i].cs;
@@ -541,7 +583,7 @@ static void waits_for(struct oracle *o, uint64_t behind)
     }
 }
 
-/** Waiting ones of this device, in seq order; each only waits for earlier ones, so one pass is enough. */
+/** Waiting ones of this device, in their order; each only waits for earlier ones, so one pass is enough. */
 static void release(struct oracle *o)
 {
     for (size_t i = 0; i < o->nwaiting;) {
@@ -555,6 +597,12 @@ static void release(struct oracle *o)
         o->who = w.who;
         if (o->author)
             o->author(o->author_ctx, &w.cs, &o->who);
+        if (repeat(o)) {
+            drop_waiting(o, i);
+            (void)drop_blocks_of(o, w.cs.seq);
+            o->cs = mine;
+            continue;
+        }
         uint64_t behind = blocked_by(o);
         if (behind) {
             waits_for(o, behind);
@@ -656,6 +704,10 @@ void oracle_apply(struct oracle *o, const struct oracle_author *who, const struc
     *first = o->nout;
     o->who = *who;
     o->cs = cs;
+    if (repeat(o)) {
+        o->cs = NULL;
+        return;
+    }
     take_back(o, &released);
     uint64_t behind = blocked_by(o);
     if (behind)

@@ -114,6 +114,7 @@ struct oracle_outcome {
     enum tz_outcome outcome;
     tz_ver ver;
     uint64_t blocked_by;
+    bool repeated; /* the answer of another copy, which had brought the same save */
     size_t nops;
     enum tz_outcome *ops;
     int *codes;
@@ -133,6 +134,10 @@ void oracle_head(struct oracle *o, tz_ver head, tz_hlc eff_max);
 void oracle_apply(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs, size_t *first);
 /** It came from a device that is shut out: kept as it is, in its place in time, until somebody settles it. */
 void oracle_hold(struct oracle *o, const struct oracle_author *who, const struct tz_changeset *cs);
+/** A copy of @device's installation @parent goes on by itself: up to @fork_seq its numbers are @parent's. */
+void oracle_installation(struct oracle *o, uint32_t device, uint32_t incarnation, uint32_t parent, uint64_t fork_seq);
+/** The installation that number @seq belongs to when @incarnation names it. */
+uint32_t oracle_owner(const struct oracle *o, uint32_t device, uint32_t incarnation, uint64_t seq);
 /** Held or waiting, it is judged as if nothing stood before it, or (!@judge) refused. False: there is none. */
 bool oracle_settle(struct oracle *o, uint32_t device, uint64_t seq, bool judge);
 /** A held one was taken back by its author. */

@@ -20,6 +20,18 @@ struct odevice {
     tz_hlc last_effective;
 };
 
+struct ofork { /* where a copy went its own way */
+    uint32_t device, incarnation, parent;
+    uint64_t fork_seq;
+};
+
+/** A save that took effect, and that other copies may bring as well: by the hash it had before it was made over. */
+struct oformer {
+    uint32_t device, incarnation;
+    uint64_t seq;
+    uint8_t hash[TZ_HASH_BYTES];
+};
+
 /** What a hung changeset stands in the way of. */
 struct oblock {
     uint32_t device;
@@ -114,6 +126,10 @@ struct oracle {
     size_t nwaiting, waiting_cap;
     struct owaiting *held; /* of devices that are shut out */
     size_t nheld, held_cap;
+    struct ofork *forks;
+    size_t nforks, forks_cap;
+    struct oformer *formers;
+    size_t nformers, formers_cap;
     struct oplace *places;
     size_t nplaces, places_cap;
     struct olate *lates;
@@ -224,6 +240,11 @@ void ora_row_add(struct oracle *o, struct oracle_row *r);
 /** A row was taken out: those behind it lie elsewhere. */
 void ora_rows_moved(struct oracle *o);
 void ora_outcome_add(struct oracle *o, struct oracle_outcome x);
+/* oracle_copy.c */
+/** Another copy's of the same save took effect: its outcome; NULL: the present changeset is to be judged. */
+const struct oracle_outcome *ora_twin(const struct oracle *o);
+/** The present changeset took effect under its number. */
+void ora_twin_note(struct oracle *o);
 /* oracle_event.c */
 int ora_op_event(struct oracle *o, const struct tz_op *op, const struct tz_type *t, const struct tz_value *in,
                  const bool *names);

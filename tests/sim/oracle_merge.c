@@ -30,7 +30,8 @@ bool ora_saw(const struct oracle *o, tz_ver stamp, tz_ver base_ver, uint64_t bas
     if (stamp <= base_ver)
         return true;
     const struct ocommit *c = ora_commit(o, stamp);
-    return c && c->device == o->me.device && c->incarnation == o->me.incarnation && c->seq <= base_seq;
+    return c && c->device == o->me.device && c->seq <= base_seq &&
+           c->incarnation == oracle_owner(o, o->me.device, o->me.incarnation, c->seq);
 }
 
 static bool saw(const struct oracle *o, tz_ver stamp)

@@ -187,7 +187,7 @@ static void plan_actions(struct sim *w)
     w->nactions = 100 + sim_below(&r, 400);
     if (w->opt.ops) /* an upper bound: the seed ends when so many ops were made */
         w->nactions = w->opt.ops * 8;
-    w->actions = calloc(w->nactions, sizeof *w->actions);
+    w->actions = calloc(w->nactions + SIM_COPIES_MAX, sizeof *w->actions);
     if (!w->actions)
         abort();
     int64_t gap = sim_chance(&r, 30) ? 200 : 2500; /* crowded or spread out */
@@ -203,6 +203,7 @@ static void plan_actions(struct sim *w)
     w->end_ms = at + 1000;
     if (w->opt.mode == SIM_LIVENESS)
         w->calm_ms = at / 2;
+    sim_copies_plan(w);
     for (size_t i = 0; i < w->nactions; i++)
         if (!w->opt.mask || (i < w->opt.nmask && w->opt.mask[i]))
             sim_at(w, w->actions[i].at_ms, SIM_EV_ACTION, i, 0);
@@ -231,7 +232,8 @@ static int make_clients(struct sim *w)
     pick_clients(w, chosen);
     for (unsigned d = 0; d < SIM_DEVICES; d++)
         w->nclients += chosen[d];
-    w->clients = calloc(w->nclients, sizeof *w->clients);
+    w->clients_cap = w->nclients + SIM_COPIES_MAX;
+    w->clients = calloc(w->clients_cap, sizeof *w->clients);
     if (!w->clients)
         abort();
     unsigned at = 0;
@@ -308,7 +310,7 @@ static void duplicate(struct sim_client *c)
 static void act(struct sim *w, size_t index)
 {
     const struct sim_action *a = &w->actions[index];
-    struct sim_client *c = &w->clients[a->client];
+    struct sim_client *c = sim_copies_pick(&w->clients[a->client], a->seed);
     struct sim_rng r = {a->seed | 1};
     if (w->draining) /* of more that were planned than people had to make */
         return;
@@ -385,6 +387,10 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_BACKLOG:
         (void)sim_grants_settle(w, NULL, &r);
         break;
+    case SIM_ACT_COPY:
+    case SIM_ACT_PUT_BACK:
+        sim_copies_act(c, &r, a->kind == SIM_ACT_PUT_BACK);
+        break;
     case SIM_ACT_KINDS:
         break;
     }
@@ -431,6 +437,9 @@ static void dispatch(struct sim *w, const struct sim_event *e)
     case SIM_EV_PURGE_NOW:
         sim_purge_start(w);
         break;
+    case SIM_EV_COPY_UP:
+        sim_copies_event(w, e);
+        break;
     case SIM_EV_CHECK:
         break;
     }
@@ -475,13 +484,14 @@ static void heal(struct sim *w)
         sim_room_again(w, i);
         sim_client_connect_later(c, 1);
     }
-    sim_room_again(w, w->nclients);
+    sim_room_again(w, SIM_OF_SERVER);
 }
 
 /** Nobody makes anything new; what is under way goes to its end. */
 static void drain(struct sim *w)
 {
     w->draining = true;
+    sim_copies_drain(w);
     for (size_t i = 0; i < w->nclients; i++)
         for (unsigned f = 0; f < SIM_FORMS_MAX; f++)
             w->clients[i].forms[f].open = false;
@@ -508,6 +518,14 @@ static void run_until_quiet(struct sim *w)
         else if (!step(w) && !w->failed)
             sim_fail(w, "nothing left to do, but not quiet");
     }
+}
+
+static void ask_again(struct sim *w)
+{
+    if (w->failed)
+        return;
+    sim_copies_ask_again(w);
+    run_until_quiet(w);
 }
 
 static void withdraw_all(struct sim *w)
@@ -572,10 +590,12 @@ int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *o
         sim_restore_settle(w);
         run_until_quiet(w);
     }
+    ask_again(w);
     if (!w->failed)
         sim_check_end(w, false);
     withdraw_all(w);
     run_until_quiet(w);
+    ask_again(w);
     if (!w->failed)
         sim_check_end(w, true);
     return w->failed ? -1 : 0;

@@ -11,6 +11,8 @@
  *   sim_net.c     connections: delays, chunks, cuts, half-open ends
  *   sim_server.c  sessions, commit groups, readers, crashes
  *   sim_client.c  sync over a connection, jobs, crashes, clocks
+ *   sim_saves.c   what each installation saved, and as what it came in
+ *   sim_copies.c  disks that are copied, or put back to a copy
  *   sim_raw.c     a peer that pushes hand-made changesets past every check of the client
  *   sim_users.c   what people do; sim_values.c what they write
  *   sim_faults.c  disks without room
@@ -19,6 +21,7 @@
  *   sim_purge.c   purging, and who was away meanwhile
  *   sim_grants.c  grants that change, and who had which when
  *   sim_restore.c the server goes back to a backup
+ *   sim_feed.c    the audit log, read into the oracle
  *   sim_check.c   what must hold after commits and at checkpoints; sim_check_end.c at the end
  *   sim_permute.c order does not matter to changes that share nothing
  *   oracle*.c     what should have happened, by its own merge code
@@ -44,6 +47,10 @@ enum {
     SIM_USERS_MAX = 4,
     SIM_AREAS_MAX = 32,
     SIM_WHY_BYTES = 1024,
+    SIM_COPIES_MAX = 3, /* of disks, in one seed */
+    SIM_SERIES_MAX = 128,
+    SIM_NOBODY = 1000,
+    SIM_HELD_MAX = 4096,
 };
 
 /* ---- devices, the same in every seed ---- */
@@ -101,10 +108,11 @@ enum sim_event_kind {
     SIM_EV_CLIENT_BACK, /* a: client, b: its sync number */
     SIM_EV_CLIENT_UP,   /* a: client, b: its life */
     SIM_EV_FORM_SAVE,   /* a: client, b: form slot */
-    SIM_EV_ROOM_AGAIN,  /* a: client, or nclients for the server */
+    SIM_EV_ROOM_AGAIN,  /* a: client, or SIM_OF_SERVER */
     SIM_EV_PURGE,       /* a: days that pass before */
     SIM_EV_PURGE_NOW,
-    SIM_EV_CHECK, /* looks for quiescence while draining */
+    SIM_EV_COPY_UP, /* a: client */
+    SIM_EV_CHECK,   /* looks for quiescence while draining */
 };
 
 struct sim_event {
@@ -137,6 +145,8 @@ enum sim_action_kind {
     SIM_ACT_BACKLOG,
     SIM_ACT_BACKUP,
     SIM_ACT_RESTORE,
+    SIM_ACT_COPY, /* behind all others in the plan, so that those are as they are in seeds without */
+    SIM_ACT_PUT_BACK,
     SIM_ACT_KINDS,
 };
 
@@ -174,6 +184,7 @@ struct sim_job {
     struct tz_sjob *job; /* NULL: the administrator's, which is done: @cut is cut off */
     uint64_t conn;       /* handle; the session may be gone */
     uint32_t cut;
+    unsigned client; /* whose; SIM_NOBODY */
 };
 struct sim_jobs {
     struct sim_job *v;
@@ -205,15 +216,29 @@ struct sim_form { /* a record somebody has on the screen */
     uint64_t seed;
 };
 
-struct sim_saved { /* one changeset as the device stored it */
-    uint64_t seq;
+struct sim_former { /* the bytes that a save had under another number */
+    struct sim_former *next;
     uint8_t *raw;
     size_t n;
+    uint8_t hash[TZ_HASH_BYTES];
+};
+
+struct sim_saved { /* one changeset as the device stored it */
+    uint64_t seq;
+    uint32_t incarnation; /* whose number it is now */
+    uint8_t *raw;
+    size_t n;
+    uint8_t hash[TZ_HASH_BYTES];
+    uint8_t origin[TZ_HASH_BYTES]; /* of the first bytes it had */
+    struct sim_former *former;
+    uint32_t came_as;  /* the incarnation under which the oracle was fed it; 0 not yet */
     bool acknowledged; /* the person was told "saved" */
     bool audited;      /* seen in the server's audit log */
     uint64_t audit_n;  /* where */
-    bool withdrawn;    /* the person took it back */
-    bool taken_back;   /* the same, when it was held: nothing was ever judged of it */
+    bool emptied;      /* before it had left the machine: @emptied_ops had been in it */
+    size_t emptied_ops;
+    bool withdrawn;  /* the person took it back */
+    bool taken_back; /* the same, when it was held: nothing was ever judged of it */
 };
 
 struct sim_raw {
@@ -229,10 +254,16 @@ struct sim_raw {
 
 struct sim;
 struct sim_write;
-struct sim_client {
+struct sim_client { /* an installation: several may be of one device */
     struct sim *w;
     unsigned index;
+    char name[TZ_NAME_BYTES + 8];
     struct sim_device *dev;
+    uint32_t incarnation;         /* as its folder said when last looked at */
+    bool asleep;                  /* a copy that is not started yet */
+    bool gone;                    /* an older copy has taken its place */
+    struct sim_client *puts_back; /* whose place it will take; NULL nobody's */
+    int64_t offset_ms;            /* of its clock, as measured in the session of its newest Push */
     struct tz_memdisk *disk;
     struct tz_office *office;
     bool up;
@@ -260,12 +291,10 @@ struct sim_client {
     size_t nsaved, saved_cap;
     struct sim_write *writes; /* what it saved, by field */
     size_t nwrites, writes_cap;
-    uint64_t resolved;             /* seq of its newest decision */
-    uint64_t emptied, emptied_ops; /* saves that never left it, and what had been in them */
+    uint64_t resolved; /* seq of its newest decision */
     bool disk_full;
     bool saving;           /* a save is open, which shows itself */
     uint64_t acknowledged; /* greatest seq a person was told is saved */
-    uint64_t judged;       /* greatest seq the oracle was fed */
     struct sim_raw raw;
     char role[TZ_NAME_BYTES], area[TZ_STREET_BYTES]; /* as its folder was told; of a hand-made peer, as granted */
     struct tz_area areas[SIM_AREAS_MAX];             /* by that */
@@ -309,7 +338,8 @@ struct sim_asked { /* what the administrator asked for, and the log has not told
     X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
     X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) \
     X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
-    X(backups) X(restores) X(replayed) X(lost_saves) X(rows_blind) X(revoked) X(held) X(settled) X(erased)     X(late_scope) X(quiet_ms_max)
+    X(backups) X(restores) X(replayed) X(lost_saves) X(rows_blind) X(revoked) X(held) X(settled) X(erased) X(late_scope) \
+    X(copies) X(put_back) X(installations) X(made_over) X(copies_held) X(quiet_ms_max)
 /* clang-format on */
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
@@ -344,6 +374,16 @@ struct sim_line {
 struct sim_book {
     struct sim_line *v;
     size_t n, cap;
+};
+struct sim_series { /* the numbers of an installation, as far as the oracle was fed */
+    uint32_t device, incarnation;
+    uint64_t judged;
+};
+struct sim_held { /* a copy's save that came under another's number */
+    uint32_t device;
+    uint64_t seq, nops;
+    bool gone; /* it has come under another number since */
+    uint8_t hash[TZ_HASH_BYTES];
 };
 struct sim_lost { /* versions that a restore undid: above, below upto */
     tz_ver above, upto;
@@ -390,7 +430,11 @@ struct sim {
     int64_t calm_ms; /* no faults from then on, while people go on; 0 never */
     struct sim_server server;
     struct sim_client *clients;
-    size_t nclients;
+    size_t nclients, clients_cap;
+    struct sim_series series[SIM_SERIES_MAX];
+    size_t nseries;
+    struct sim_held held[SIM_HELD_MAX];
+    size_t nheld;
     struct sim_conn conns[SIM_CONNS_MAX];
     struct sim_record *records;
     size_t nrecords, records_cap;
@@ -433,8 +477,9 @@ int64_t sim_delay(struct sim *w, int64_t max_ms);
 /* sim_faults.c */
 /** The disk of @c, or the server's, takes no byte more for a while. */
 void sim_disk_full(struct sim *w, struct sim_client *c, struct sim_rng *r);
-/** Room on it again: of a client, or (@index = nclients) the server. */
-void sim_room_again(struct sim *w, size_t index);
+/** Room on it again: of a client, or (@index = SIM_OF_SERVER) the server. */
+static const uint64_t SIM_OF_SERVER = UINT64_MAX;
+void sim_room_again(struct sim *w, uint64_t index);
 /** Is @code what a full disk explains? Counts. */
 bool sim_full_explains(struct sim *w, bool full, int code);
 
@@ -475,6 +520,11 @@ void sim_server_tick(struct sim *w, uint64_t handle);
 /* sim_client.c */
 int sim_client_init(struct sim *w, unsigned index, struct sim_device *d);
 
+/** Client @index is asleep, with a copy of @from's disk. */
+void sim_client_copy(struct sim *w, unsigned index, const struct sim_client *from);
+void sim_client_start(struct sim_client *c);
+/** It is switched off, and never again on. */
+void sim_client_end(struct sim_client *c);
 void sim_client_deinit(struct sim_client *c);
 void sim_client_event(struct sim *w, const struct sim_event *e);
 void sim_client_crash(struct sim_client *c, bool power);
@@ -484,12 +534,49 @@ void sim_client_tick(struct sim *w, uint64_t handle);
 void sim_client_connect_later(struct sim_client *c, int64_t delay_ms);
 /** Did the disk lose power under the last call? Then it is restarted, and true. */
 bool sim_client_power(struct sim_client *c);
+bool sim_client_quiet(struct sim_client *c);
+struct tz_clock sim_client_clock(struct sim_client *c);
+
+/* sim_saves.c */
 /** What was taken back before it was ever sent has other bytes now. */
 void sim_client_emptied(struct sim_client *c);
 /** Copy what the outbox holds beyond what is known. */
 void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq);
-bool sim_client_quiet(struct sim_client *c);
-struct tz_clock sim_client_clock(struct sim_client *c);
+/** Its folder may have got numbers of its own: its saves have other bytes then. */
+void sim_client_renumbered(struct sim_client *c);
+/** One more save, by its bytes. */
+void sim_saves_add(struct sim_client *c, uint64_t seq, struct tz_bytes raw, bool acknowledged);
+void sim_saves_copy(struct sim_client *to, const struct sim_client *from);
+void sim_saves_deinit(struct sim_client *c);
+/** Has or had it these bytes? */
+bool sim_saved_has(const struct sim_saved *s, const uint8_t hash[TZ_HASH_BYTES]);
+/** Of any installation of the device, the save @seq with these bytes, of @incarnation if there is one. NULL: there is
+ * none. */
+struct sim_saved *sim_saved_of(struct sim *w, uint32_t device, uint32_t incarnation, uint64_t seq,
+                               const uint8_t hash[TZ_HASH_BYTES], struct sim_client **who);
+/** Of any installation, the save that has this number now. */
+struct sim_saved *sim_saved_as(struct sim *w, uint32_t device, uint32_t incarnation, uint64_t seq,
+                               struct sim_client **who);
+/** The same save, under the same number, on every disk that has it. */
+void sim_saved_each(struct sim *w, uint32_t device, const struct sim_saved *like,
+                    void (*cb)(void *ctx, struct sim_saved *s), void *ctx);
+/** What the oracle says of it, under whichever number it came in; NULL: nothing yet. */
+const struct oracle_outcome *sim_saved_outcome(const struct sim_client *c, const struct sim_saved *s);
+
+/* sim_copies.c */
+/** Copies that the seed will make, behind its other actions; there is room for SIM_COPIES_MAX of them. */
+void sim_copies_plan(struct sim *w);
+/** @c's disk is copied now. Later the copy is started, or (@put_back) takes the place of @c. */
+void sim_copies_act(struct sim_client *c, struct sim_rng *r, bool put_back);
+void sim_copies_event(struct sim *w, const struct sim_event *e);
+/** Copies that were never started stay where they are. */
+void sim_copies_drain(struct sim *w);
+/** Each of several installations of a device begins another session. */
+void sim_copies_ask_again(struct sim *w);
+/** Are there more installations of the device than one? */
+bool sim_copies_any(const struct sim *w, uint32_t device);
+/** One of the installations of @c's device that are there. */
+struct sim_client *sim_copies_pick(struct sim_client *c, uint64_t seed);
 
 /* sim_raw.c */
 void sim_raw_start(struct sim_client *c);
@@ -541,6 +628,7 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
 /* sim_screen.c */
 /** A save of @c, as it was stored: what it wrote, by field. */
 void sim_screen_note(struct sim_client *c, uint64_t seq, const struct tz_changeset *cs);
+void sim_screen_copy(struct sim_client *to, const struct sim_client *from);
 /** What @c shows of a record: own saves that have not come back yet are on top. */
 void sim_screen_check(struct sim_client *c, const struct tz_row *row, const struct tz_seen *seen);
 /** The op of an edit that was begun at @seen claims no more than the screen showed: under an own edit nobody has seen
@@ -560,6 +648,8 @@ void sim_purge_absence(struct sim_client *c, struct sim_rng *r);
 void sim_purge_event(struct sim *w, const struct sim_event *e);
 /** Everything is to come anew to @c, since the server purged what it never heard of. */
 bool sim_purge_refreshing(const struct sim_client *c);
+/** The greatest checkpoint that @c ever held, as far as it could be asked. */
+tz_ver sim_purge_held(struct sim_client *c);
 /** After a group: what went, and whether it might. @stepped: a step of purging was in it. */
 void sim_purge_look(struct sim *w, bool stepped);
 

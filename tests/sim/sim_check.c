@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must hold. After every commit group the oracle is fed with what the server says it judged, in its order, from
- * the bytes the devices saved; then outcomes, changed rows and cases are compared. From the rows a history is kept, so
+ * What must hold. After every commit group the oracle is fed with what the server says it judged (sim_feed.c); then
+ * outcomes, changed rows and cases are compared. From the rows a history is kept, so
  * that a client's checkpoint can be compared with the server's state of that version.
  */
 #include "commit_int.h"
@@ -248,15 +248,6 @@ static void compare_case(struct sim *w, const struct tz_row *row)
     compare_candidates(w, row, o, what);
 }
 
-/** A changeset that waited is judged with the rights of the day. */
-static void author_now(void *ctx, const struct tz_changeset *cs, struct oracle_author *who)
-{
-    struct sim *w = ctx;
-    const struct sim_client *c = sim_client_of(w, cs->device);
-    if (c)
-        sim_grants_author(w, c, cs, who);
-}
-
 /** The oracle asks what a case id means; the server derives them. */
 static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, struct tz_id *target, const char **subject,
                     uint32_t *generation)
@@ -275,289 +266,6 @@ static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, str
 }
 
 /* ---- after a commit ---- */
-
-struct sim_client *sim_client_of(struct sim *w, uint32_t device)
-{
-    for (size_t i = 0; i < w->nclients; i++)
-        if (w->clients[i].dev->number == device)
-            return &w->clients[i];
-    return NULL;
-}
-
-static const struct sim_saved *saved_of(const struct sim_client *c, uint64_t seq)
-{
-    return seq && seq <= c->nsaved && c->saved[seq - 1].seq == seq ? &c->saved[seq - 1] : NULL;
-}
-
-enum entry_kind {
-    CHANGESET,
-    INCIDENT,
-    PURGE,
-    GRANT,
-    GRANT_ENDED,
-    WIPED,
-    REVOKED,
-    HELD,      /* of a device that is shut out */
-    APPLIED,   /* from the backlog */
-    DISCARDED, /* the same */
-    HELD_WITHDRAWN
-};
-struct entry { /* of the audit log */
-    enum entry_kind kind;
-    unsigned device, incarnation;
-    unsigned long long seq, ver;
-    int outcome;
-    long long received_ms;
-    uint64_t n;
-    uint8_t *body;
-    size_t nbody;
-};
-struct entries {
-    struct entry *v;
-    size_t n, cap;
-};
-
-int64_t sim_number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt)
-{
-    struct tz_err err = {0};
-    struct tz_stmt st = {0};
-    int64_t out = dflt;
-    if (tz_db_prepare(tz_store_db(w->server.store), &st, sql, &err))
-        sim_fail(w, "%s: %s", sql, err.trail);
-    else {
-        tz_stmt_bind_int(&st, 1, a);
-        tz_stmt_bind_int(&st, 2, b);
-        if (tz_stmt_step(&st, &err) == 1 && !tz_stmt_is_null(&st, 0))
-            out = tz_stmt_int(&st, 0);
-        tz_stmt_reset(&st);
-    }
-    tz_stmt_finalize(&st);
-    return out;
-}
-
-/** What the server keeps of a version, wherever it keeps it. */
-static struct tz_commit_entry commit_at(struct sim *w, tz_ver ver)
-{
-    struct tz_err err = {0};
-    struct tz_commit_entry e = {0};
-    if (tz_commit_find(w->server.store, ver, &e, &err) != 1)
-        sim_fail(w, "the server does not know who wrote version %" PRIu64 ": %s", ver, err.trail);
-    return e;
-}
-
-tz_hlc sim_eff_max(struct sim *w, tz_ver ver)
-{
-    return commit_at(w, ver).eff_max;
-}
-
-/** One that was saved as number @seq, and its author. NULL: it never was. */
-static struct tz_changeset *brought(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e,
-                                    struct oracle_author *out)
-{
-    const struct sim_saved *s = saved_of(c, seq);
-    struct tz_changeset *cs = tz_arena_calloc(&w->scratch, 1, sizeof *cs);
-    struct tz_err err = {0};
-    if (!s || tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &w->scratch, cs, &err)) {
-        sim_fail(w, "the server judged %s seq %" PRIu64 ", which was never saved", c->dev->name, seq);
-        return NULL;
-    }
-    struct oracle_author who = {0};
-    who.received_ms = sim_number(w, "SELECT received_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
-                                 (int64_t)seq, sim_server_wall(w).ms);
-    who.offset_ms = sim_number(w, "SELECT offset_ms FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0);
-    who.offset_ms = sim_number(w, "SELECT offset_ms FROM backlog WHERE device=?1 AND seq=?2", c->dev->number,
-                               (int64_t)seq, who.offset_ms);
-    for (size_t i = 0; i < e->n; i++) {
-        if (e->v[i].kind != CHANGESET || e->v[i].device != c->dev->number || e->v[i].seq != seq)
-            continue;
-        who.received_ms = e->v[i].received_ms;
-        if (e->v[i].ver)
-            who.offset_ms = commit_at(w, e->v[i].ver).offset_ms;
-    }
-    sim_grants_author(w, c, cs, &who);
-    *out = who;
-    return cs;
-}
-
-static void feed_one(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
-{
-    struct oracle_author who;
-    size_t first;
-    const struct tz_changeset *cs = brought(w, c, seq, e, &who);
-    if (cs)
-        oracle_apply(w->oracle, &who, cs, &first);
-    c->judged = seq;
-}
-
-static void feed_up_to(struct sim *w, struct sim_client *c, uint64_t seq, const struct entries *e)
-{
-    while (!w->failed && c->judged < seq && !c->shut_out) /* then the administrator says what is judged */
-        feed_one(w, c, c->judged + 1, e);
-}
-
-/** False: of no kind that matters here. */
-static bool entry_read(const char *meta, struct entry *x)
-{
-    if (sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld", &x->device,
-               &x->incarnation, &x->seq, &x->outcome, &x->ver, &x->received_ms) == 6)
-        return true;
-    *x = (struct entry){.kind = INCIDENT};
-    if (sscanf(meta, "incident device=%u ver=%llu", &x->device, &x->ver) == 2)
-        return true;
-    *x = (struct entry){.kind = WIPED};
-    if (sscanf(meta, "wiped device=%u ver=%llu", &x->device, &x->ver) == 2)
-        return true;
-    *x = (struct entry){.kind = HELD};
-    if (sscanf(meta, "held of revoked device=%u incarnation=%u seq=%llu", &x->device, &x->incarnation, &x->seq) == 3)
-        return true;
-    *x = (struct entry){.kind = HELD_WITHDRAWN};
-    if (sscanf(meta, "withdraw held device=%u incarnation=%u seq=%llu", &x->device, &x->incarnation, &x->seq) == 3)
-        return true;
-    *x = (struct entry){.kind = APPLIED};
-    if (sscanf(meta, "backlog apply device=%u seq=%llu", &x->device, &x->seq) == 2)
-        return true;
-    *x = (struct entry){.kind = DISCARDED};
-    if (sscanf(meta, "backlog discard device=%u seq=%llu", &x->device, &x->seq) == 2)
-        return true;
-    *x = (struct entry){.kind = strcmp(meta, "device grant") == 0    ? GRANT
-                                : strcmp(meta, "grant expired") == 0 ? GRANT_ENDED
-                                : strcmp(meta, "revoke") == 0        ? REVOKED
-                                                                     : PURGE};
-    return x->kind != PURGE || strncmp(meta, "purge ", 6) == 0;
-}
-
-static void read_entries(struct sim *w, struct entries *e)
-{
-    struct tz_err err = {0};
-    struct tz_stmt st = {0};
-    int rc = tz_db_prepare(
-        tz_store_db(w->server.store), &st,
-        "SELECT a.n, a.meta, b.body FROM audit a LEFT JOIN audit_body b ON b.n = a.n WHERE a.n > ?1 ORDER BY a.n",
-        &err);
-    tz_stmt_bind_int(&st, 1, (int64_t)w->server.audit_seen);
-    while (!rc && (rc = tz_stmt_step(&st, &err)) == 1) {
-        struct entry x = {0};
-        const char *meta = tz_stmt_text(&st, 1);
-        struct tz_bytes body = tz_stmt_blob(&st, 2);
-        w->server.audit_seen = (uint64_t)tz_stmt_int(&st, 0);
-        rc = 0;
-        if (!entry_read(meta, &x))
-            continue;
-        x.body = malloc(body.n ? body.n : 1);
-        if (e->n == e->cap) {
-            e->cap = e->cap ? e->cap * 2 : 16;
-            e->v = realloc(e->v, e->cap * sizeof *e->v);
-        }
-        if (!e->v || !x.body)
-            abort();
-        if (body.n)
-            memcpy(x.body, body.p, body.n);
-        x.nbody = body.n;
-        x.n = w->server.audit_seen;
-        e->v[e->n++] = x;
-    }
-    tz_stmt_finalize(&st);
-    if (rc)
-        sim_fail(w, "audit: %d %s", rc, err.trail);
-}
-
-/** P2: one entry each, with the bytes that were saved. */
-static void check_entry(struct sim *w, struct sim_client *c, const struct entry *x)
-{
-    struct sim_saved *s = (struct sim_saved *)(uintptr_t)saved_of(c, x->seq);
-    if (!s) {
-        sim_fail(w, "the audit log has %s seq %llu, which was never saved", c->dev->name, x->seq);
-        return;
-    }
-    if (s->audited)
-        sim_fail(w, "P2: %s seq %llu has two audit entries", c->dev->name, x->seq);
-    s->audited = true;
-    s->audit_n = x->n;
-    if (x->outcome != TZ_OUT_WITHDRAWN && (x->nbody != s->n || memcmp(x->body, s->raw, s->n) != 0))
-        sim_fail(w, "the audit log has other bytes of %s seq %llu than were saved", c->dev->name, x->seq);
-}
-
-static void take_changeset(struct sim *w, const struct entries *e, const struct entry *x)
-{
-    struct sim_client *c = sim_client_of(w, x->device);
-    if (!c)
-        sim_fail(w, "a changeset of device %u, which is not there", x->device);
-    else if (x->outcome != TZ_OUT_WITHDRAWN && !w->blind)
-        feed_up_to(w, c, x->seq, e);
-    if (c)
-        check_entry(w, c, x);
-}
-
-/** What the backlog has of a device. */
-static void take_backlog(struct sim *w, const struct entries *e, const struct entry *x)
-{
-    struct sim_client *c = sim_client_of(w, x->device);
-    struct oracle_author who;
-    struct tz_changeset *cs = c && x->kind == HELD && !w->blind ? brought(w, c, x->seq, e, &who) : NULL;
-    if (cs) {
-        oracle_hold(w->oracle, &who, cs);
-        w->n.held++;
-    } else if (c && x->kind == HELD_WITHDRAWN) {
-        oracle_drop_held(w->oracle, x->device, x->seq);
-        ((struct sim_saved *)(uintptr_t)saved_of(c, x->seq))->taken_back = true;
-    } else if (c && x->kind != HELD) {
-        w->n.settled++;
-        if (!w->blind && !oracle_settle(w->oracle, x->device, x->seq, x->kind == APPLIED))
-            sim_fail(w, "%s seq %llu was settled, and nothing of it hung", c->dev->name, x->seq);
-    }
-}
-
-static void take_entry(struct sim *w, const struct entries *e, const struct entry *x)
-{
-    switch (x->kind) {
-    case CHANGESET:
-        take_changeset(w, e, x);
-        break;
-    case INCIDENT: /* it takes a version and touches nothing the oracle knows */
-        if (!w->blind)
-            oracle_head(w->oracle, x->ver, sim_eff_max(w, x->ver));
-        break;
-    case PURGE:
-        sim_purge_look(w, true);
-        break;
-    case GRANT:
-        sim_grants_changed(w, tz_bytes_of(x->body, x->nbody));
-        break;
-    case GRANT_ENDED:
-        sim_grants_expired(w, tz_bytes_of(x->body, x->nbody));
-        break;
-    case WIPED:
-        sim_grants_wiped(w, x->device, x->ver);
-        break;
-    case REVOKED:
-        sim_grants_revoked(w, tz_bytes_of(x->body, x->nbody));
-        break;
-    case HELD:
-    case APPLIED:
-    case DISCARDED:
-    case HELD_WITHDRAWN:
-        take_backlog(w, e, x);
-        break;
-    }
-}
-
-static void feed_oracle(struct sim *w)
-{
-    struct entries e = {0};
-    read_entries(w, &e);
-    for (size_t i = 0; i < e.n && !w->failed; i++) {
-        take_entry(w, &e, &e.v[i]);
-    }
-    for (size_t i = 0; i < w->nclients && !w->failed && !w->blind; i++) {
-        int64_t last =
-            sim_number(w, "SELECT last_seq FROM device WHERE number=?1 AND ?2=?2", w->clients[i].dev->number, 0, 0);
-        feed_up_to(w, &w->clients[i], (uint64_t)last, &e);
-    }
-    for (size_t i = 0; i < e.n; i++)
-        free(e.v[i].body);
-    free(e.v);
-    sim_purge_look(w, false);
-}
 
 static void compare_outcome(struct sim *w, const struct oracle_outcome *o)
 {
@@ -701,7 +409,7 @@ static void look_at_oracle(struct sim *w)
 static void first_look(struct sim *w)
 {
     oracle_case_lookup(w->oracle, case_of, w);
-    oracle_author_lookup(w->oracle, author_now, w);
+    oracle_author_lookup(w->oracle, sim_author_now, w);
     sim_purge_look(w, false);
     look_at_changes(w);
     w->history->seeded = true;
@@ -725,7 +433,7 @@ void sim_check_commits(struct sim *w)
         sim_fail(w, "P1: the server forgot commits: audit %" PRIu64 " after %" PRIu64, audit, w->server.audit_seen);
     if (w->failed || audit == w->server.audit_seen)
         audit = 0;
-    feed_oracle(w);
+    sim_feed_oracle(w);
     size_t n;
     const struct oracle_outcome *o = oracle_outcomes(w->oracle, &n);
     for (; w->history->outcomes_seen < n && !w->failed && !w->blind; w->history->outcomes_seen++)

@@ -45,7 +45,7 @@ static void check_answers(struct sim *w, struct sim_client *c)
     struct tz_err err = {0};
     uint64_t wiped = 0;
     if (c->office && tz_office_status(c->office, &st, &err))
-        sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(w, "%s: status: %d %s", c->name, err.code, err.trail);
     for (size_t i = 0; i < c->nsaved && !c->erased; i++) {
         const struct sim_saved *s = &c->saved[i];
         int64_t outcome = sim_number(w, "SELECT outcome FROM result WHERE device=?1 AND incarnation=1 AND seq=?2",
@@ -53,14 +53,13 @@ static void check_answers(struct sim *w, struct sim_client *c)
         enum kept kept = outcome < 0 ? kept_of(c, s->seq) : KEPT_NOTHING;
         wiped += kept == KEPT_NO_WORDS;
         if (kept == KEPT_WORDS && !s->taken_back)
-            sim_fail(w, "P12: after a restore %s seq %" PRIu64 " has no answer", c->dev->name, s->seq);
+            sim_fail(w, "P12: after a restore %s seq %" PRIu64 " has no answer", c->name, s->seq);
         if (outcome >= 0 && outcome != TZ_OUT_WAITING && !s->audited)
-            sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->dev->name, s->seq);
+            sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->name, s->seq);
     }
     w->n.lost_saves += wiped;
     if (wiped > st.lost_saves)
-        sim_fail(w, "P12: %" PRIu64 " saves of %s are lost, and it knows of %" PRIu64, wiped, c->dev->name,
-                 st.lost_saves);
+        sim_fail(w, "P12: %" PRIu64 " saves of %s are lost, and it knows of %" PRIu64, wiped, c->name, st.lost_saves);
 }
 
 static void check_saves(struct sim *w, struct sim_client *c)
@@ -69,22 +68,103 @@ static void check_saves(struct sim *w, struct sim_client *c)
         check_answers(w, c);
         return;
     }
-
+    if (c->gone) /* what it had not handed in is gone with its disk */
+        return;
     if (c->acknowledged && (c->nsaved == 0 || c->saved[c->nsaved - 1].seq < c->acknowledged))
-        sim_fail(w, "P1: %s seq %" PRIu64 " was acknowledged and is gone", c->dev->name, c->acknowledged);
+        sim_fail(w, "P1: %s seq %" PRIu64 " was acknowledged and is gone", c->name, c->acknowledged);
     for (size_t i = 0; i < c->nsaved && !w->failed; i++) {
         const struct sim_saved *s = &c->saved[i];
         if (s->seq != i + 1)
-            sim_fail(w, "P1: %s seq %zu is missing among its saves", c->dev->name, i + 1);
-        const struct oracle_outcome *o = oracle_outcome_of(w->oracle, c->dev->number, 1, s->seq);
+            sim_fail(w, "P1: %s seq %zu is missing among its saves", c->name, i + 1);
+        const struct oracle_outcome *o = sim_saved_outcome(c, s);
         if (!o && !s->taken_back)
-            sim_fail(w, "P1: %s seq %" PRIu64 " (%s) never reached the server", c->dev->name, s->seq,
+            sim_fail(w, "P1: %s seq %" PRIu64 " (%s) never reached the server", c->name, s->seq,
                      s->acknowledged ? "acknowledged" : "found after a crash");
-        else if (o && !s->audited && o->outcome != TZ_OUT_WAITING)
-            sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->dev->name, s->seq);
+        else if (o && !o->repeated && !s->audited && o->outcome != TZ_OUT_WAITING)
+            sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->name, s->seq);
     }
 }
 
+struct sums {
+    uint64_t n[TZ_OUT_WITHDRAWN + 1]; /* ops, by enum tz_outcome */
+};
+
+static void add_outcome(struct sums *to, const struct oracle_outcome *o)
+{
+    for (size_t i = 0; i < o->nops; i++)
+        to->n[o->ops[i]]++;
+}
+
+static struct sums server_sums(const struct tz_balance *s)
+{
+    return (struct sums){{[TZ_OUT_APPLIED] = s->applied,
+                          [TZ_OUT_SUPERSEDED] = s->superseded,
+                          [TZ_OUT_REFUSED] = s->refused,
+                          [TZ_OUT_WAITING] = s->waiting,
+                          [TZ_OUT_HELD] = s->held,
+                          [TZ_OUT_UNDER_REVIEW] = s->under_review,
+                          [TZ_OUT_WITHDRAWN] = s->withdrawn}};
+}
+
+/** What an installation counts, in the server's way: of what was taken back before it left the machine, the server has
+ * judged an empty one. */
+static struct sums own_sums(const struct sim_client *c, const struct tz_office_balance *b)
+{
+    struct sums sums = {{[TZ_OUT_APPLIED] = b->applied,
+                         [TZ_OUT_SUPERSEDED] = b->superseded,
+                         [TZ_OUT_REFUSED] = b->refused,
+                         [TZ_OUT_WAITING] = b->waiting,
+                         [TZ_OUT_HELD] = b->held,
+                         [TZ_OUT_UNDER_REVIEW] = b->under_review,
+                         [TZ_OUT_WITHDRAWN] = b->withdrawn}};
+    for (size_t i = 0; i < c->nsaved; i++) {
+        const struct sim_saved *s = &c->saved[i];
+        const struct oracle_outcome *o = s->emptied ? sim_saved_outcome(c, s) : NULL;
+        if (!o)
+            continue;
+        sums.n[TZ_OUT_WITHDRAWN] -= s->emptied_ops;
+        add_outcome(&sums, o);
+    }
+    return sums;
+}
+
+/** What an installation should count: the oracle's word on each of its saves. */
+static struct sums saved_sums(const struct sim_client *c)
+{
+    struct sums sums = {{0}};
+    for (size_t i = 0; i < c->nsaved; i++) {
+        const struct oracle_outcome *o = sim_saved_outcome(c, &c->saved[i]);
+        if (o)
+            add_outcome(&sums, o);
+    }
+    return sums;
+}
+
+/** What the server should count of a device that was copied: every save once, and what is held of copies. */
+static struct sums device_sums(struct sim *w, uint32_t device)
+{
+    struct sums sums = {{0}};
+    size_t n;
+    const struct oracle_outcome *o = oracle_outcomes(w->oracle, &n);
+    for (size_t i = 0; i < n; i++)
+        if (o[i].device == device && !o[i].repeated &&
+            oracle_outcome_of(w->oracle, device, o[i].incarnation, o[i].seq) == &o[i])
+            add_outcome(&sums, &o[i]);
+    sums.n[TZ_OUT_HELD] = sim_held_ops(w, device);
+    return sums;
+}
+
+static void compare_sums(struct sim *w, const char *who, const struct sums *is, const struct sums *want)
+{
+    static const char *const NAMES[] = {"",        "applied", "superseded",   "refused",
+                                        "waiting", "held",    "under review", "withdrawn"};
+    for (int i = TZ_OUT_APPLIED; i <= TZ_OUT_WITHDRAWN; i++)
+        if (is->n[i] != want->n[i])
+            sim_fail(w, "P7: %s: %" PRIu64 " ops are %s, and %" PRIu64 " should be", who, is->n[i], NAMES[i],
+                     want->n[i]);
+}
+
+/** An installation's own account, and the server's of its device. */
 static void check_balance(struct sim *w, struct sim_client *c)
 {
     struct tz_err err = {0};
@@ -94,7 +174,7 @@ static void check_balance(struct sim *w, struct sim_client *c)
     if (!rc && c->office && !c->shut_out)
         rc = tz_office_balance(c->office, &b, &err);
     if (rc) {
-        sim_fail(w, "%s: balance: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(w, "%s: balance: %d %s", c->name, rc, err.trail);
         return;
     }
     if (!c->office || c->shut_out || w->blind) /* it has nothing to compare with any more */
@@ -102,16 +182,19 @@ static void check_balance(struct sim *w, struct sim_client *c)
     uint64_t sum =
         b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn + b.lost;
     if (b.made != sum)
-        sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->dev->name, b.made, sum);
-    b.applied += c->emptied; /* never sent: here what it was is withdrawn, the server has applied an empty one */
-    b.withdrawn -= c->emptied_ops;
-    if (b.applied != s.applied || b.superseded != s.superseded || b.refused != s.refused || b.waiting != s.waiting ||
-        b.withdrawn != s.withdrawn || b.held != s.held || b.under_review != s.under_review)
-        sim_fail(w,
-                 "P7: %s counts %" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 ", the server %" PRIu64
-                 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 "+%" PRIu64 " (applied, superseded, refused, waiting, withdrawn)",
-                 c->dev->name, b.applied, b.superseded, b.refused, b.waiting, b.withdrawn, s.applied, s.superseded,
-                 s.refused, s.waiting, s.withdrawn);
+        sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->name, b.made, sum);
+    const struct sums own = own_sums(c, &b);
+    const struct sums server = server_sums(&s);
+    if (!sim_copies_any(w, c->dev->number)) {
+        compare_sums(w, c->name, &own, &server);
+        return;
+    }
+    struct sums want = saved_sums(c);
+    compare_sums(w, c->name, &own, &want);
+    want = device_sums(w, c->dev->number);
+    compare_sums(w, "the server", &server, &want);
+    if (s.missing)
+        sim_fail(w, "P7: the server misses %" PRIu64 " numbers of %s", s.missing, c->dev->name);
 }
 
 static void check_digest(struct sim *w, struct sim_client *c)
@@ -133,13 +216,13 @@ static void check_digest(struct sim *w, struct sim_client *c)
     if (!rc)
         rc = tz_store_verify(w->server.store, g, &ask, &server, &err);
     if (rc)
-        sim_fail(w, "%s: digest: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(w, "%s: digest: %d %s", c->name, rc, err.trail);
     else if (mine.rows != server.rows || memcmp(mine.digest, server.digest, TZ_HASH_BYTES) != 0)
         sim_fail(w, "P3: %s has %" PRIu64 " rows at %" PRIu64 ", the server %" PRIu64 " at %" PRIu64 ", digests %s",
-                 c->dev->name, mine.rows, mine.ver & 0xFFFFFF, server.rows, server.ver & 0xFFFFFF,
+                 c->name, mine.rows, mine.ver & 0xFFFFFF, server.rows, server.ver & 0xFFFFFF,
                  memcmp(mine.digest, server.digest, TZ_HASH_BYTES) == 0 ? "agree" : "differ");
     else if (!server.audit_ok && !w->blind)
-        sim_fail(w, "%s: its audit head is not the server's", c->dev->name);
+        sim_fail(w, "%s: its audit head is not the server's", c->name);
     free(g);
 }
 
@@ -172,9 +255,9 @@ static void check_view(struct sim *w, struct sim_client *c)
     if (!rc)
         rc = tz_office_each_row(c->office, false, false, add_row, &confirmed, &err);
     if (rc)
-        sim_fail(w, "%s: reading rows: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(w, "%s: reading rows: %d %s", c->name, rc, err.trail);
     else if (view.rows != confirmed.rows || view.hash != confirmed.hash)
-        sim_fail(w, "%s still shows own edits: %" PRIu64 " rows, confirmed %" PRIu64, c->dev->name, view.rows,
+        sim_fail(w, "%s still shows own edits: %" PRIu64 " rows, confirmed %" PRIu64, c->name, view.rows,
                  confirmed.rows);
 }
 
@@ -230,9 +313,9 @@ static void check_office(struct sim *w, struct sim_client *c)
     uint64_t sum =
         b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn + b.lost;
     if (rc)
-        sim_fail(w, "%s: its database: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(w, "%s: its database: %d %s", c->name, rc, err.trail);
     else if (b.made != sum)
-        sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->dev->name, b.made, sum);
+        sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->name, b.made, sum);
     sim_client_record(c, 0);
     if (!c->damaged && !c->shut_out)
         sim_check_checkpoint(c);
@@ -289,7 +372,7 @@ static bool must_hang(struct sim_client *c)
     struct tz_err err = {0};
     bool hangs = false;
     if (c->area[0] == '\0' && tz_office_outbox_each(c->office, true, note_hanging, &hangs, &err))
-        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(c->w, "%s: outbox: %d %s", c->name, err.code, err.trail);
     return hangs;
 }
 

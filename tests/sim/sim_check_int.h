@@ -52,6 +52,14 @@ void sim_note_readers(struct sim *w, const struct tz_row *row);
 void sim_note_again(struct sim *w, const struct past *p);
 /** What a query of one number says; @dflt: nothing. */
 int64_t sim_number(struct sim *w, const char *sql, int64_t a, int64_t b, int64_t dflt);
+/** What the audit log has new goes into the oracle, in its order. */
+void sim_feed_oracle(struct sim *w);
+/** oracle_author_fn: a changeset that waited is judged with the rights of the day. */
+void sim_author_now(void *ctx, const struct tz_changeset *cs, struct oracle_author *who);
+/** The hash of what the server has under a number, judged or kept. False: nothing. */
+bool sim_judged_hash(struct sim *w, uint32_t device, uint32_t incarnation, uint64_t seq, uint8_t hash[TZ_HASH_BYTES]);
+/** Ops of copies' saves that are held, and have not come in under another number. */
+uint64_t sim_held_ops(struct sim *w, uint32_t device);
 /** As the server's commit log has it. */
 tz_hlc sim_eff_max(struct sim *w, tz_ver ver);
 /** By record: may its words be on @c's disk when everything that left is wiped? Freed by the caller. */

@@ -106,7 +106,7 @@ static void on_close(void *ctx, const struct tz_err *err)
     }
     if (err && (err->code == TZ_E_PROTOCOL || err->code == TZ_E_FORMAT || err->code == TZ_E_INTERNAL ||
                 err->code == TZ_E_AREA))
-        sim_fail(c->w, "%s closed its session: %d %s %s", c->dev->name, err->code, err->nargs ? err->args[0] : "",
+        sim_fail(c->w, "%s closed its session: %d %s %s", c->name, err->code, err->nargs ? err->args[0] : "",
                  err->trail);
 }
 
@@ -246,12 +246,13 @@ static int open_office(struct sim_client *c)
         return -1;
     }
     if (rc) {
-        sim_fail(c->w, "%s: the office does not open: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(c->w, "%s: the office does not open: %d %s", c->name, rc, err.trail);
         return -1;
     }
     c->up = true;
     sim_grants_told(c);
     sim_client_record(c, 0);
+    sim_client_renumbered(c);
     sim_client_emptied(c);
     return sim_client_power(c) ? -1 : 0;
 }
@@ -286,108 +287,6 @@ bool sim_client_power(struct sim_client *c)
     return true;
 }
 
-/* ---- what it saved ---- */
-
-static void note(struct sim_client *c, uint64_t seq, struct tz_bytes raw)
-{
-    struct tz_changeset cs;
-    struct tz_arena a;
-    struct tz_err err = {0};
-    tz_arena_init(&a, 4 << 20);
-    if (tz_msg_read_changeset(raw, &a, &cs, &err))
-        sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
-    else
-        sim_screen_note(c, seq, &cs);
-    tz_arena_deinit(&a);
-}
-
-static void keep(struct sim_client *c, uint64_t seq, struct tz_bytes raw, bool acknowledged)
-{
-    if (c->nsaved == c->saved_cap) {
-        c->saved_cap = c->saved_cap ? c->saved_cap * 2 : 32;
-        struct sim_saved *v = realloc(c->saved, c->saved_cap * sizeof *v);
-        if (!v)
-            abort();
-        c->saved = v;
-    }
-    uint8_t *copy = malloc(raw.n);
-    if (!copy)
-        abort();
-    memcpy(copy, raw.p, raw.n);
-    c->saved[c->nsaved++] = (struct sim_saved){.seq = seq, .raw = copy, .n = raw.n, .acknowledged = acknowledged};
-    sim_hash(c->w, raw.p, raw.n);
-    note(c, seq, raw);
-}
-
-static void take_emptied(struct sim_client *c, uint64_t seq, struct tz_bytes raw, size_t nops)
-{
-    struct sim_saved *s = seq && seq <= c->nsaved ? &c->saved[seq - 1] : NULL;
-    if (!s || raw.n == 0 || tz_bytes_eq(raw, tz_bytes_of(s->raw, s->n))) /* wiped since, or as it was */
-        return;
-    free(s->raw);
-    s->raw = malloc(raw.n);
-    if (!s->raw)
-        abort();
-    memcpy(s->raw, raw.p, raw.n);
-    s->n = raw.n;
-    s->withdrawn = true;
-    c->emptied++;
-    c->emptied_ops += nops;
-    c->w->n.emptied++;
-}
-
-void sim_client_emptied(struct sim_client *c)
-{
-    struct tz_err err = {0};
-    struct tz_stmt st = {0};
-    int rc =
-        tz_db_prepare(tz_office_db(c->office), &st, "SELECT seq, raw, nops FROM outbox WHERE withdrawn_by = seq", &err);
-    while (!rc && (rc = tz_stmt_step(&st, &err)) == 1) {
-        take_emptied(c, (uint64_t)tz_stmt_int(&st, 0), tz_stmt_blob(&st, 1), (size_t)tz_stmt_int(&st, 2));
-        rc = 0;
-    }
-    tz_stmt_finalize(&st);
-    if (rc && !tz_memdisk_is_off(c->disk))
-        sim_fail(c->w, "%s: reading the outbox: %d %s", c->dev->name, rc, err.trail);
-}
-
-/** Shut out, it has begun to erase, or has. */
-static bool erases(struct sim_client *c)
-{
-    struct tz_arena a;
-    tz_arena_init(&a, 4096);
-    bool out = strcmp(tz_office_meta(c->office, "revoked", &a), "2") == 0;
-    tz_arena_deinit(&a);
-    return out;
-}
-
-void sim_client_record(struct sim_client *c, uint64_t acknowledged_seq)
-{
-    struct tz_err err = {0};
-    struct tz_stmt st = {0};
-    uint64_t known = c->nsaved ? c->saved[c->nsaved - 1].seq : 0;
-    int rc =
-        tz_db_prepare(tz_office_db(c->office), &st, "SELECT seq, raw FROM outbox WHERE seq > ?1 ORDER BY seq", &err);
-    tz_stmt_bind_int(&st, 1, (int64_t)known);
-    while (!rc && (rc = tz_stmt_step(&st, &err)) == 1) {
-        uint64_t seq = (uint64_t)tz_stmt_int(&st, 0);
-        keep(c, seq, tz_stmt_blob(&st, 1), seq <= acknowledged_seq);
-        rc = 0;
-    }
-    tz_stmt_finalize(&st);
-    if (acknowledged_seq > c->acknowledged)
-        c->acknowledged = acknowledged_seq; /* the end of the seed asks for all of them */
-    if (tz_memdisk_is_off(c->disk))
-        return; /* read again after the restart */
-    if (rc)
-        sim_fail(c->w, "%s: reading the outbox: %d %s", c->dev->name, rc, err.trail);
-    else if (c->shut_out && erases(c)) /* what it had saved is the server's now */
-        return;
-    else if (!c->nsaved ? c->acknowledged > 0 : c->saved[c->nsaved - 1].seq < c->acknowledged)
-        sim_fail(c->w, "P1: %s: save %llu was acknowledged but is not in the outbox", c->dev->name,
-                 (unsigned long long)c->acknowledged);
-}
-
 /* ---- events ---- */
 
 static void run_job(struct sim_client *c)
@@ -396,6 +295,7 @@ static void run_job(struct sim_client *c)
         return;
     push_job(&c->done, &c->ndone, &c->done_cap, pop_job(c->jobs, &c->njobs));
     tz_cjob_run(c->done[c->ndone - 1], c->office);
+    sim_client_renumbered(c);
     if (!sim_client_power(c))
         sim_at(c->w, sim_delay(c->w, 150), SIM_EV_CLIENT_BACK, c->index, c->sync_number);
 }
@@ -427,6 +327,8 @@ int sim_client_init(struct sim *w, unsigned index, struct sim_device *d)
     c->w = w;
     c->index = index;
     c->dev = d;
+    c->incarnation = 1;
+    (void)snprintf(c->name, sizeof c->name, "%s", d->name);
     c->live = sim_chance(&r, 50);
     if (sim_chance(&r, 30))
         c->skew_ms = (int64_t)sim_below(&r, 7200000) - 3600000;
@@ -444,15 +346,58 @@ int sim_client_init(struct sim *w, unsigned index, struct sim_device *d)
     return open_office(c);
 }
 
+void sim_client_copy(struct sim *w, unsigned index, const struct sim_client *from)
+{
+    struct sim_client *c = &w->clients[index];
+    struct sim_rng r = sim_rng_of(w->opt.seed, 10 + index);
+    *c = (struct sim_client){.w = w,
+                             .index = index,
+                             .dev = from->dev,
+                             .incarnation = from->incarnation,
+                             .asleep = true,
+                             .skew_ms = from->skew_ms,
+                             .live = sim_chance(&r, 50),
+                             .held_ver = from->held_ver,
+                             .hurt = from->hurt,
+                             .resolved = from->resolved,
+                             .nareas = from->nareas,
+                             .reads_secret = from->reads_secret,
+                             .nfed = from->nfed};
+    (void)snprintf(c->name, sizeof c->name, "%s#%u", from->dev->name, index);
+    memcpy(c->role, from->role, sizeof c->role);
+    memcpy(c->area, from->area, sizeof c->area);
+    memcpy(c->areas, from->areas, sizeof c->areas);
+    memcpy(c->fed, from->fed, sizeof c->fed);
+    sim_saves_copy(c, from);
+    c->disk = tz_memdisk_clone(from->disk);
+}
+
+void sim_client_start(struct sim_client *c)
+{
+    if (!open_office(c))
+        sim_client_connect_later(c, sim_delay(c->w, 5000));
+}
+
+void sim_client_end(struct sim_client *c)
+{
+    sim_purge_held(c);
+    tz_memdisk_kill(c->disk);
+    if (c->sync)
+        end_sync(c);
+    tz_office_close(c->office);
+    c->office = NULL;
+    c->up = false;
+    c->gone = true;
+    c->life++;
+}
+
 void sim_client_deinit(struct sim_client *c)
 {
     tz_sync_free(c->sync);
     drop_jobs(c);
     tz_office_close(c->office);
     tz_memdisk_free(c->disk);
-    for (size_t i = 0; i < c->nsaved; i++)
-        free(c->saved[i].raw);
-    free(c->saved);
+    sim_saves_deinit(c);
     free(c->writes);
     free(c->jobs);
     free(c->done);
@@ -461,13 +406,15 @@ void sim_client_deinit(struct sim_client *c)
 bool sim_client_quiet(struct sim_client *c)
 {
     struct sim *w = c->w;
+    if (c->gone)
+        return true;
     if (c->dev->raw) {
-        (void)snprintf(w->noise, sizeof w->noise, "%s next %llu answered %llu connected %d", c->dev->name,
+        (void)snprintf(w->noise, sizeof w->noise, "%s next %llu answered %llu connected %d", c->name,
                        (unsigned long long)c->raw.next_seq, (unsigned long long)c->raw.answered, c->conn != 0);
         return sim_raw_quiet(c);
     }
     if (c->shut_out) {
-        (void)snprintf(w->noise, sizeof w->noise, "%s shut out, erased %d", c->dev->name, c->erased);
+        (void)snprintf(w->noise, sizeof w->noise, "%s shut out, erased %d", c->name, c->erased);
         return sim_grants_left(c);
     }
     bool wipe_due = false;
@@ -475,12 +422,12 @@ bool sim_client_quiet(struct sim_client *c)
     struct tz_office_status st = {0};
     struct tz_err err = {0};
     if (idle && !c->damaged && tz_office_status(c->office, &st, &err)) /* it counts every table: not before the rest */
-        sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(w, "%s: status: %d %s", c->name, err.code, err.trail);
     if (idle && !c->damaged && tz_office_wipe_due(c->office, &wipe_due, &err))
-        sim_fail(w, "%s: wipe: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(w, "%s: wipe: %d %s", c->name, err.code, err.trail);
     (void)snprintf(w->noise, sizeof w->noise,
                    "%s up %d sync %d caught up %d jobs %zu damaged %d unsent %llu filling %d wipe %d at %llu of %llu",
-                   c->dev->name, c->up, c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs, c->damaged,
+                   c->name, c->up, c->sync != NULL, c->sync && tz_sync_caught_up(c->sync), c->njobs, c->damaged,
                    (unsigned long long)st.unsent_changesets, st.filling, wipe_due,
                    (unsigned long long)st.checkpoint & 0xFFFFFF,
                    (unsigned long long)tz_store_head(w->server.store) & 0xFFFFFF);

@@ -118,7 +118,7 @@ void sim_damage_act(struct sim_client *c, struct sim_rng *r)
     if (sim_client_power(c))
         return;
     if (rc && !sim_full_explains(c->w, c->disk_full, rc))
-        sim_fail(c->w, "%s: damaging it: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(c->w, "%s: damaging it: %d %s", c->name, rc, err.trail);
     sim_trace(c->w, "  %u is damaged", c->index);
     sim_damage_repair(c);
 }
@@ -132,7 +132,7 @@ static void on_repaired(void *ctx, const struct tz_repair_report *rep)
     c->repairing = false;
     c->w->n.rows_repaired += tz_repair_total(rep);
     if ((rep->n[TZ_REPAIR_KEPT] && !c->w->blind) || rep->n[TZ_REPAIR_UNFIT])
-        sim_fail(c->w, "%s: a repair left something as it was", c->dev->name);
+        sim_fail(c->w, "%s: a repair left something as it was", c->name);
     if (rep->code == 0) {
         c->damaged = false;
         c->repaired = true;

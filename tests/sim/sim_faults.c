@@ -23,22 +23,22 @@ void sim_disk_full(struct sim *w, struct sim_client *c, struct sim_rng *r)
     w->n.disk_full++;
     *(server ? &w->server.disk_full : &c->disk_full) = true;
     tz_memdisk_capacity_set(d, sum + room + 1);
-    sim_trace(w, "  the disk of %s is full", server ? "the server" : c->dev->name);
+    sim_trace(w, "  the disk of %s is full", server ? "the server" : c->name);
     /* or for so short that of two jobs in a row only one finds it so */
     int64_t while_ms = sim_chance(r, 30) ? 1 + (int64_t)sim_below(r, 60) : 500 + (int64_t)sim_below(r, 20000);
-    sim_at(w, while_ms, SIM_EV_ROOM_AGAIN, server ? w->nclients : c->index, 0);
+    sim_at(w, while_ms, SIM_EV_ROOM_AGAIN, server ? SIM_OF_SERVER : c->index, 0);
 }
 
-void sim_room_again(struct sim *w, size_t index)
+void sim_room_again(struct sim *w, uint64_t index)
 {
-    bool server = index == w->nclients;
+    bool server = index == SIM_OF_SERVER;
     struct tz_memdisk *d = server ? w->server.disk : w->clients[index].disk;
     bool *full = server ? &w->server.disk_full : &w->clients[index].disk_full;
     if (!*full)
         return;
     *full = false;
     tz_memdisk_capacity_set(d, 0);
-    sim_trace(w, "  room again on the disk of %s", server ? "the server" : w->clients[index].dev->name);
+    sim_trace(w, "  room again on the disk of %s", server ? "the server" : w->clients[index].name);
 }
 
 bool sim_full_explains(struct sim *w, bool full, int code)

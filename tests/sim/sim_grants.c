@@ -188,10 +188,9 @@ bool sim_grants_due(const struct sim_client *c)
 }
 
 /** The server sends by the new grant from now on; until it has cut off the old session, by that one, too. */
-static void fed_anew(struct sim_client *c, const struct sim_span *now)
+static void feed_by(struct sim_client *c, const struct sim_span *now)
 {
     struct sim *w = c->w;
-    w->taint_off = w->taint_off || w->blind;
     memcpy(c->fed_before, c->fed, sizeof c->fed);
     c->nfed_before = c->nfed;
     c->nfed = now ? areas_of(w, now->role, now->area, c->fed) : 0;
@@ -201,17 +200,26 @@ static void fed_anew(struct sim_client *c, const struct sim_span *now)
         c->nareas = c->nfed;
         memcpy(c->areas, c->fed, sizeof c->fed);
     }
+}
+
+static void fed_anew(const struct sim_client *c, const struct sim_span *now)
+{
+    struct sim *w = c->w;
+    w->taint_off = w->taint_off || w->blind;
+    for (size_t i = 0; i < w->nclients; i++)
+        if (w->clients[i].dev == c->dev)
+            feed_by(&w->clients[i], now);
     for (size_t i = 0; i < w->history->n; i++)
         sim_note_again(w, &w->history->v[i]);
 }
 
 void sim_grants_cut(struct sim *w, uint32_t device)
 {
-    struct sim_client *c = sim_client_of(w, device);
     if (!device)
         return;
-    if (c)
-        c->nfed_before = 0;
+    for (size_t i = 0; i < w->nclients; i++)
+        if (w->clients[i].dev->number == device)
+            w->clients[i].nfed_before = 0;
     for (size_t i = 0; i < SIM_CONNS_MAX; i++)
         if (w->conns[i].used && w->conns[i].session && !w->conns[i].session_closing &&
             tz_session_device(w->conns[i].session) == device)
@@ -249,7 +257,7 @@ void sim_grants_act(struct sim_client *c, struct sim_rng *r)
     }
     w->asked.v[w->asked.n++] = a;
     w->n.grants++;
-    sim_trace(w, "  %s becomes %s of %s%s", c->dev->name, a.role, a.area, ends ? " for a while" : "");
+    sim_trace(w, "  %s becomes %s of %s%s", c->name, a.role, a.area, ends ? " for a while" : "");
     if (sim_server_admin(w, grant_device, &a, c->dev->number) && w->server.up)
         w->asked.n--; /* nothing was done; where the power went the log will say */
 }
@@ -262,9 +270,9 @@ static int revoke_device(struct sim *w, void *ctx, struct tz_err *err)
 
 void sim_grants_revoke(struct sim_client *c)
 {
-    if (!c->w->server.up || c->dev->raw || c->shut_out)
+    if (!c->w->server.up || c->dev->raw || c->shut_out || sim_copies_any(c->w, c->dev->number))
         return;
-    sim_trace(c->w, "  %s is shut out", c->dev->name);
+    sim_trace(c->w, "  %s is shut out", c->name);
     (void)sim_server_admin(c->w, revoke_device, c, c->dev->number);
 }
 
@@ -351,8 +359,8 @@ void sim_grants_expired(struct sim *w, struct tz_bytes name)
         return;
     }
     if (d->until_ms == 0 || d->until_ms > sim_server_wall(w).ms)
-        sim_fail(w, "%s: a grant ended before its time, %lld before %lld", c->dev->name,
-                 (long long)sim_server_wall(w).ms, (long long)d->until_ms);
+        sim_fail(w, "%s: a grant ended before its time, %lld before %lld", c->name, (long long)sim_server_wall(w).ms,
+                 (long long)d->until_ms);
     now->until = oracle_head_ver(w->oracle);
     own_commit(w);
     fed_anew(c, NULL);

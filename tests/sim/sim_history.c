@@ -243,7 +243,7 @@ void sim_check_taint(struct sim_client *c, struct tz_bytes bytes, const char *wh
         const struct sim_record *r = number < c->w->nrecords ? &c->w->records[number] : NULL;
         if (r && !c->w->taint_off && !may_know(c, r))
             sim_fail(c->w, "P6: %s of %s carries the marker of record %u (%s of %s), which it never could read", where,
-                     c->dev->name, number, r->type->name, c->w->clients[r->maker].dev->name);
+                     c->name, number, r->type->name, c->w->clients[r->maker].name);
     }
 }
 
@@ -265,7 +265,7 @@ bool *sim_wiped_expect(struct sim_client *c)
     if (!keeps)
         abort();
     if (tz_office_status(c->office, &st, &err))
-        sim_fail(w, "%s: status: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(w, "%s: status: %d %s", c->name, err.code, err.trail);
     memset(keeps, !c->erased, w->nrecords + 1); /* what never came to be is nobody's but its maker's */
     for (size_t i = 0; i < w->history->n; i++)
         keep_record(w, w->history->v[i].speaks, keeps, false);
@@ -287,7 +287,7 @@ void sim_wiped_check(struct sim_client *c, const bool *keeps, struct tz_bytes by
     while (next_marker(bytes, &at, &number))
         if (number < c->w->nrecords && !keeps[number])
             sim_fail(c->w, "P6: %s still has the marker of record %u (%s) in %s, which it may not read any more",
-                     c->dev->name, number, c->w->records[number].type->name, where);
+                     c->name, number, c->w->records[number].type->name, where);
 }
 
 /* ---- a client's confirmed state ---- */
@@ -308,17 +308,16 @@ static int compare_client_row(void *ctx, const struct tz_row *row)
     const struct past *p = sim_past_of(w->history, row->rec.type, row->id, false);
     const struct snapshot *s = p ? sim_at_version(p, x->at) : NULL;
     if (!s || s->deleted || !sim_may_read(x->c, &s->area))
-        sim_fail(w, "%s at %" PRIu64 " shows %s %s, which %s", x->c->dev->name, x->at & 0xFFFFFF, row->rec.type->name,
-                 id,
+        sim_fail(w, "%s at %" PRIu64 " shows %s %s, which %s", x->c->name, x->at & 0xFFFFFF, row->rec.type->name, id,
                  !s           ? "was not there"
                  : s->deleted ? "was deleted"
                               : "it may not read");
     else if (body_hash(&row->rec, x->c->reads_secret) != (x->c->reads_secret ? s->secret_hash : s->open_hash))
         sim_fail(w,
                  "%s at %" PRIu64 " shows another %s %s than the server had (version %" PRIu64 ", it says %" PRIu64 ")",
-                 x->c->dev->name, x->at & 0xFFFFFF, row->rec.type->name, id, s->ver & 0xFFFFFF, row->ver & 0xFFFFFF);
+                 x->c->name, x->at & 0xFFFFFF, row->rec.type->name, id, s->ver & 0xFFFFFF, row->ver & 0xFFFFFF);
     else if (!x->c->reads_secret && body_hash(&row->rec, true) != s->open_hash)
-        sim_fail(w, "P6: %s holds secret fields of %s %s", x->c->dev->name, row->rec.type->name, id);
+        sim_fail(w, "P6: %s holds secret fields of %s %s", x->c->name, row->rec.type->name, id);
     return w->failed ? 0 : 1;
 }
 
@@ -337,13 +336,13 @@ static void compare_checkpoint(struct sim_client *c)
     x.at = st.checkpoint;
     rc = tz_office_each_row(c->office, false, false, compare_client_row, &x, &err);
     if (rc)
-        sim_fail(w, "%s: reading rows: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(w, "%s: reading rows: %d %s", c->name, rc, err.trail);
     for (size_t i = 0; i < w->history->n; i++) {
         const struct snapshot *s = sim_at_version(&w->history->v[i], x.at);
         expected += s && !s->deleted && sim_may_read(c, &s->area);
     }
     if (x.rows != expected)
-        sim_fail(w, "%s at %" PRIu64 " shows %" PRIu64 " rows, the server had %" PRIu64 " for it", c->dev->name,
+        sim_fail(w, "%s at %" PRIu64 " shows %" PRIu64 " rows, the server had %" PRIu64 " for it", c->name,
                  x.at & 0xFFFFFF, x.rows, expected);
 }
 

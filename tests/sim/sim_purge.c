@@ -136,7 +136,7 @@ static void check_one(struct sim *w, const struct sim_leases *after, const struc
 }
 
 /** What the office itself says; more than was known before it was asked only while it is up. */
-static tz_ver held(struct sim_client *c)
+tz_ver sim_purge_held(struct sim_client *c)
 {
     struct tz_office_status st;
     struct tz_err err = {0};
@@ -145,18 +145,24 @@ static tz_ver held(struct sim_client *c)
     return c->held_ver;
 }
 
-/** A device cannot have acknowledged more than it ever held. */
-static void check_acks(struct sim *w, const struct sim_leases *l)
+/** A device cannot have acknowledged more than it ever held, on any of its disks. */
+static void check_ack(struct sim *w, const struct sim_lease *l)
 {
-    for (size_t i = 0; i < l->n; i++)
-        for (size_t k = 0; k < w->nclients; k++) {
-            struct sim_client *c = &w->clients[k];
-            if (c->dev->number != l->v[i].device || c->dev->raw || l->v[i].checkpoint <= c->held_ver || !c->office)
-                continue;
-            if (l->v[i].checkpoint > held(c))
-                sim_fail(w, "the server takes %s to be at %" PRIu64 ", which never got beyond %" PRIu64, c->dev->name,
-                         l->v[i].checkpoint & 0xFFFFFF, c->held_ver & 0xFFFFFF);
-        }
+    struct sim_client *c = NULL;
+    tz_ver most = 0;
+    for (size_t k = 0; k < w->nclients; k++) {
+        struct sim_client *x = &w->clients[k];
+        if (x->dev->number != l->device || x->dev->raw)
+            continue;
+        if (!x->office && !x->gone && !x->asleep && l->checkpoint > x->held_ver)
+            return; /* it is down, and cannot be asked */
+        tz_ver v = l->checkpoint > x->held_ver ? sim_purge_held(x) : x->held_ver;
+        most = v > most ? v : most;
+        c = x;
+    }
+    if (c && l->checkpoint > most)
+        sim_fail(w, "the server takes %s to be at %" PRIu64 ", which never got beyond %" PRIu64, c->name,
+                 l->checkpoint & 0xFFFFFF, most & 0xFFFFFF);
 }
 
 /** Those that are gone are remembered by what the history says of them. A redirect may be made anew under its id, and
@@ -178,7 +184,8 @@ void sim_purge_look(struct sim *w, bool stepped)
     if (w->blind)
         return;
     read_leases(w, &after);
-    check_acks(w, &after);
+    for (size_t i = 0; i < after.n; i++)
+        check_ack(w, &after.v[i]);
     int rc = stepped ? tz_db_prepare(tz_store_db(w->server.store), &st, "SELECT type, id, ver FROM purged", &err) : 0;
     while (stepped && !rc && !w->failed && (rc = tz_stmt_step(&st, &err)) == 1) {
         const struct tz_type *t = tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0));

@@ -104,7 +104,7 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
         if (tz_msg_read_error(f->body, &a, &e, &err) == 0 && e.fatal && e.code != TZ_E_TIMEOUT &&
             e.code != TZ_E_GRANT_CHANGED && (e.code != TZ_E_SERVER_TROUBLE || !c->w->n.disk_full) &&
             e.code != TZ_E_DRAINING)
-            sim_fail(c->w, "%s was told %d %s", c->dev->name, e.code, e.nargs ? e.args[0] : "");
+            sim_fail(c->w, "%s was told %d %s", c->name, e.code, e.nargs ? e.args[0] : "");
         tz_arena_deinit(&a);
     } else if (f->type == TZ_MSG_PING) {
         struct tz_buf b;
@@ -280,8 +280,7 @@ static bool make_ledger(struct making *m)
     if (sim_chance(m->r, 85))
         note->v[opinion->index] = sim_value(w, m->r, opinion, m->a, number);
     if (sim_chance(m->r, 80))
-        note->v[tz_type_field(t->event_type, "evidence")->index] =
-            tz_value_text(number % 8 ? SIM_EVIDENCE : "[]");
+        note->v[tz_type_field(t->event_type, "evidence")->index] = tz_value_text(number % 8 ? SIM_EVIDENCE : "[]");
     if (sim_chance(m->r, 2))
         note->v[tz_type_field(t->event_type, "seq")->index] = tz_value_int(7);
     m->ops[m->nops++] = (struct tz_op){.kind = TZ_OP_EVENT,
@@ -356,17 +355,7 @@ void sim_raw_act(struct sim_client *c, struct sim_rng *r)
     if (tz_msg_put_changeset(&b, &cs))
         sim_fail(w, "raw changeset");
     struct tz_bytes u = tz_buf_unread(&b);
-    if (c->nsaved == c->saved_cap) {
-        c->saved_cap = c->saved_cap ? c->saved_cap * 2 : 32;
-        c->saved = realloc(c->saved, c->saved_cap * sizeof *c->saved);
-        if (!c->saved)
-            abort();
-    }
-    uint8_t *copy = malloc(u.n);
-    if (!copy)
-        abort();
-    memcpy(copy, u.p, u.n);
-    c->saved[c->nsaved++] = (struct sim_saved){.seq = cs.seq, .raw = copy, .n = u.n, .acknowledged = true};
+    sim_saves_add(c, cs.seq, u, true);
     w->n.raw_saves++;
     w->n.raw_ops += cs.nops;
     tz_buf_deinit(&b);

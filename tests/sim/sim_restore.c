@@ -107,7 +107,7 @@ static void tell_raw(struct sim *w, struct tz_store *s)
         if (!c->dev->raw)
             continue;
         if (tz_store_device_by_number(s, c->dev->number, &d, &err) != 1)
-            sim_fail(w, "%s is not in the backup", c->dev->name);
+            sim_fail(w, "%s is not in the backup", c->name);
         c->raw.answered = d.last_seq < c->raw.answered ? d.last_seq : c->raw.answered;
         c->raw.sent = c->raw.answered;
         sim_net_cut(w, c->conn, SIM_CUT_CLEAN);
@@ -141,7 +141,7 @@ void sim_restore_act(struct sim *w, struct sim_rng *r)
         return;
     struct sim_backup *b = &w->backups[sim_below(r, w->nbackups)];
     int64_t window = WINDOW_MS[sim_below(r, 4)];
-    sim_room_again(w, w->nclients);
+    sim_room_again(w, SIM_OF_SERVER);
     sim_server_crash(w, false);
     tz_memdisk_free(w->server.disk);
     w->server.disk = tz_memdisk_clone(b->disk);
@@ -227,7 +227,7 @@ void sim_restore_check(struct sim *w)
     for (size_t i = 0; i < w->nclients && w->nlost && !w->failed; i++) {
         const struct sim_client *c = &w->clients[i];
         if (c->shut_out && !sim_number(w, "SELECT revoked FROM device WHERE number=?1 AND ?2=?2", c->dev->number, 0, 0))
-            sim_fail(w, "P12: after a restore %s is let in again, which was shut out", c->dev->name);
+            sim_fail(w, "P12: after a restore %s is let in again, which was shut out", c->name);
     }
 }
 

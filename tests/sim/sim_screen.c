@@ -100,12 +100,23 @@ void sim_screen_note(struct sim_client *c, uint64_t seq, const struct tz_changes
     tz_arena_deinit(&a);
 }
 
+void sim_screen_copy(struct sim_client *to, const struct sim_client *from)
+{
+    to->writes = malloc((from->nwrites + 1) * sizeof *to->writes);
+    if (!to->writes)
+        abort();
+    if (from->nwrites)
+        memcpy(to->writes, from->writes, from->nwrites * sizeof *to->writes);
+    to->nwrites = from->nwrites;
+    to->writes_cap = from->nwrites + 1;
+}
+
 /** Is the write surely on top of what came down, for somebody who looks at @seen? */
 static bool on_top(const struct sim_client *c, const struct sim_write *x, const struct tz_seen *seen)
 {
-    const struct oracle_outcome *o = oracle_outcome_of(c->w->oracle, c->dev->number, 1, x->seq);
     if (x->seq > c->nsaved || c->saved[x->seq - 1].withdrawn)
         return false;
+    const struct oracle_outcome *o = sim_saved_outcome(c, &c->saved[x->seq - 1]);
     if (!o || o->outcome == TZ_OUT_WAITING)
         return true;
     bool good = o->outcome == TZ_OUT_APPLIED || o->outcome == TZ_OUT_SUPERSEDED;
@@ -135,7 +146,7 @@ void sim_screen_check(struct sim_client *c, const struct tz_row *row, const stru
             sim_fail(c->w,
                      "P5: %s does not show its own save %" PRIu64 " of %s at checkpoint %" PRIu64
                      " (row version %" PRIu64 ")",
-                     c->dev->name, x->seq, x->field->name, seen->checkpoint & 0xFFFFFF, seen->ver & 0xFFFFFF);
+                     c->name, x->seq, x->field->name, seen->checkpoint & 0xFFFFFF, seen->ver & 0xFFFFFF);
     }
 }
 
@@ -159,7 +170,7 @@ static void check_field(struct sim_client *c, const struct tz_op *op, const stru
         sim_fail(c->w,
                  "P4: %s says it saw version %" PRIu64 " of %s, but its own save %" PRIu64
                  " was on the screen, which had seen %" PRIu64,
-                 c->dev->name, op->base_ver & 0xFFFFFF, f->name, x->seq, x->base_ver & 0xFFFFFF);
+                 c->name, op->base_ver & 0xFFFFFF, f->name, x->seq, x->base_ver & 0xFFFFFF);
 }
 
 void sim_screen_check_base(struct sim_client *c, const struct tz_op *op, const struct tz_seen *seen)

@@ -8,6 +8,7 @@
  * crash throws sessions, jobs and the store handle away and keeps what the disk made durable.
  */
 #include "planted.h"
+#include "session_int.h"
 #include "sim.h"
 
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static void on_submit(void *ctx, struct tz_sjob *job)
 {
     struct session_ctx *s = ctx;
     struct sim_server *v = &s->w->server;
-    struct sim_job j = {job, s->handle, 0};
+    struct sim_job j = {job, s->handle, 0, sim_net_conn(s->w, s->handle)->client};
     if (tz_sjob_where(job) == TZ_JOB_WRITER) {
         submit_writer(s->w, j);
         return;
@@ -93,13 +94,13 @@ static void on_submit(void *ctx, struct tz_sjob *job)
 
 void sim_server_submit(struct sim *w, struct tz_sjob *job)
 {
-    submit_writer(w, (struct sim_job){job, 0, 0});
+    submit_writer(w, (struct sim_job){job, 0, 0, SIM_NOBODY});
 }
 
 /** As taizhangd does: one job that judges what was freed is under way while there is more of it. */
 static void release_more(struct sim *w)
 {
-    struct sim_job j = {NULL, 0, 0};
+    struct sim_job j = {NULL, 0, 0, SIM_NOBODY};
     if (w->server.releasing || tz_sjob_release_new(&j.job))
         return;
     w->server.releasing = true;
@@ -128,8 +129,7 @@ static void on_close(void *ctx, int code)
     sim_trace(s->w, "  server closes %u: %d", c->client, code);
     if (code == TZ_E_INTERNAL || code == TZ_E_DB || code == TZ_E_DB_CORRUPT || code == TZ_E_PROTOCOL)
         if (!tz_memdisk_is_off(s->w->server.disk) && !s->w->clients[c->client].dev->raw)
-            sim_fail(s->w, "the server closed the session of %s with code %d", s->w->clients[c->client].dev->name,
-                     code);
+            sim_fail(s->w, "the server closed the session of %s with code %d", s->w->clients[c->client].name, code);
     c->session_closing = true;
 }
 
@@ -382,12 +382,21 @@ static void give_back(struct sim *w, struct sim_job j)
     reap(w, j.conn);
 }
 
+/** The clocks of those whose saves are judged now, as their sessions measured them. */
+static void note_offsets(struct sim *w, const struct sim_job *group, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (group[i].job && tz_sjob_kind(group[i].job) == TZ_JOB_PUSH && group[i].client < w->nclients)
+            w->clients[group[i].client].offset_ms = group[i].job->offset_ms;
+}
+
 /** Run the group's jobs between begin and commit. 0, or the error everybody of the group is told. */
 static int run_group(struct sim *w, struct sim_job *group, size_t n)
 {
     struct tz_store *s = w->server.store;
     struct tz_err err = {0};
     int rc = tz_store_group_begin(s, &err);
+    note_offsets(w, group, n);
     if (rc) {
         if (!tz_memdisk_is_off(w->server.disk) && !sim_full_explains(w, w->server.disk_full, rc))
             sim_fail(w, "a group did not begin: %d %s", rc, err.trail);
@@ -469,7 +478,7 @@ int sim_server_admin(struct sim *w, int (*change)(struct sim *w, void *ctx, stru
     sim_restore_prune(w);
     sim_check_commits(w);
     if (!rc)
-        back_later(w, (struct sim_job){NULL, 0, cut});
+        back_later(w, (struct sim_job){NULL, 0, cut, SIM_NOBODY});
     return rc;
 }
 

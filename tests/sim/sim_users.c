@@ -48,7 +48,7 @@ static void judge_failure(struct saving *x)
     case TZ_E_NOMEM:
     case TZ_E_LIMIT:
         if (!tz_memdisk_is_off(x->c->disk) && !sim_full_explains(x->c->w, x->c->disk_full, x->err.code))
-            sim_fail(x->c->w, "%s: a save failed: %d %s %s", x->c->dev->name, x->err.code,
+            sim_fail(x->c->w, "%s: a save failed: %d %s %s", x->c->name, x->err.code,
                      x->err.nargs ? x->err.args[0] : "", x->err.trail);
         break;
     default:
@@ -69,7 +69,7 @@ static void check_base(struct saving *x)
     tz_arena_init(&a, 4 << 20);
     const struct sim_saved *s = &c->saved[c->nsaved - 1];
     if (tz_msg_read_changeset(tz_bytes_of(s->raw, s->n), &a, &cs, &err))
-        sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->dev->name, err.code);
+        sim_fail(c->w, "%s saved a changeset that does not decode: %d", c->name, err.code);
     else
         for (size_t i = 0; i < cs.nops; i++) {
             bool at_once = cs.ops[i].base_seq > x->seen.seq; /* it saw the earlier ops of its own save */
@@ -82,7 +82,7 @@ static void check_base(struct saving *x)
                 sim_fail(c->w,
                          "P4: %s seq %llu says it saw version %llu, own save %llu; on the screen were %llu, %llu (op "
                          "%zu of %zu)",
-                         c->dev->name, (unsigned long long)s->seq, (unsigned long long)cs.ops[i].base_ver & 0xFFFFFF,
+                         c->name, (unsigned long long)s->seq, (unsigned long long)cs.ops[i].base_ver & 0xFFFFFF,
                          (unsigned long long)cs.ops[i].base_seq, (unsigned long long)x->seen.ver & 0xFFFFFF,
                          (unsigned long long)x->seen.seq, i, cs.nops);
         }
@@ -174,7 +174,7 @@ static bool look(struct sim_client *c, const struct sim_record *x, struct tz_are
     bool pending;
     int rc = tz_office_read(c->office, x->type, x->id, a, row, seen, &pending, &err);
     if (rc < 0 && !tz_memdisk_is_off(c->disk))
-        sim_fail(c->w, "%s: reading: %d %s", c->dev->name, rc, err.trail);
+        sim_fail(c->w, "%s: reading: %d %s", c->name, rc, err.trail);
     if (rc == 1)
         sim_screen_check(c, row, seen);
     return rc == 1;
@@ -335,7 +335,7 @@ static const struct sim_record *pick_merged(struct sim_client *c, struct sim_rng
     struct redirects x = {.redirect = tz_catalogue_type(c->w->cat, "redirect"), .r = r};
     struct tz_err err = {0};
     if (tz_replica_each(tz_office_replica(c->office), x.redirect, note_redirect, &x, &err) && !sim_client_power(c))
-        sim_fail(c->w, "%s: redirects: %d", c->dev->name, err.code);
+        sim_fail(c->w, "%s: redirects: %d", c->name, err.code);
     int n = x.n && c->up ? sim_record_number(c->w, x.gone) : -1;
     *keep = x.keep;
     return n < 0 ? NULL : &c->w->records[n];
@@ -438,7 +438,7 @@ static void act_resolve(struct sim_client *c, struct sim_rng *r)
     struct tz_err err = {0};
     struct saving x;
     if (tz_replica_each(tz_office_replica(c->office), t, note_open, &open, &err) && !sim_client_power(c))
-        sim_fail(c->w, "%s: cases: %d", c->dev->name, err.code);
+        sim_fail(c->w, "%s: cases: %d", c->name, err.code);
     if (!c->up || open.n == 0)
         return;
     begin(&x, c, r, false);
@@ -484,7 +484,7 @@ static void withdraw_unsent(struct sim_client *c, struct sim_rng *r)
     uint64_t seq = 0;
     struct tz_err err = {0};
     if (tz_office_outbox_each(c->office, false, note_unsent, &seq, &err) && !sim_client_power(c))
-        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(c->w, "%s: outbox: %d %s", c->name, err.code, err.trail);
     if (c->up && seq)
         (void)withdraw_one(c, r, seq);
 }
@@ -513,7 +513,7 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
         return;
     }
     if (tz_office_outbox_each(c->office, true, note_attention, &a, &err) && !sim_client_power(c))
-        sim_fail(c->w, "%s: outbox: %d %s", c->dev->name, err.code, err.trail);
+        sim_fail(c->w, "%s: outbox: %d %s", c->name, err.code, err.trail);
     for (size_t i = 0; i < a.n && c->up; i++) {
         enum { TRIES = 16 }; /* somebody else of that machine does it, if anybody may */
         uint64_t seq = a.seqs[all ? i : sim_below(r, a.n)];

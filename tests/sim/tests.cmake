@@ -15,6 +15,8 @@ add_executable(tz_sim
   sim/sim_net.c
   sim/sim_server.c
   sim/sim_client.c
+  sim/sim_saves.c
+  sim/sim_copies.c
   sim/sim_raw.c
   sim/sim_users.c
   sim/sim_values.c
@@ -24,6 +26,7 @@ add_executable(tz_sim
   sim/sim_purge.c
   sim/sim_grants.c
   sim/sim_restore.c
+  sim/sim_feed.c
   sim/sim_check.c
   sim/sim_check_end.c
   sim/sim_history.c
@@ -32,6 +35,7 @@ add_executable(tz_sim
   sim/sim_permute.c
   sim/oracle.c
   sim/oracle_index.c
+  sim/oracle_copy.c
   sim/oracle_op.c
   sim/oracle_late.c
   sim/oracle_merge.c
@@ -80,5 +84,5 @@ if(TZ_PLANTED_BUGS)
   add_test(NAME sim_planted COMMAND tz_sim --stored ${CMAKE_CURRENT_SOURCE_DIR}/sim/seeds/planted.txt --cpu 10)
   set_tests_properties(sim_planted PROPERTIES LABELS sim TIMEOUT 600)
 endif()
-tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/oracle_event.c sim/sim_setup.c sim/sim_rng.c
+tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_copy.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/oracle_event.c sim/sim_setup.c sim/sim_rng.c
   LINK server_core client_lib tz_memvfs)
