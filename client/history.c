@@ -7,7 +7,9 @@
  * the place of what is known here.
  *  2. Newest first: what the server has not judged yet, by number, then the server's entries as they came; without a
  * server the own saves by number.
- *  3. Nothing is guessed: times, versions and names that only the server has are 0 or empty.
+ *  3. An own save whose words have gone from here (compact.c, wipe.c) is only counted: nobody can tell whether it is
+ * about this record. The server's log has it.
+ *  4. Nothing is guessed: times, versions and names that only the server has are 0 or empty.
  */
 #include "history.h"
 #include "office_int.h"
@@ -209,6 +211,8 @@ int tz_history_here(struct tz_office *o, const struct tz_type *t, struct tz_id i
     while (!rc && (rc = tz_stmt_step(&s, err)) == 1)
         rc = take_own(&h, &s);
     tz_stmt_finalize(&s);
+    if (!rc)
+        rc = tz_compact_emptied(o, &out->emptied, err);
     return rc == TZ_E_NOMEM && err && !err->code ? tz_office_nomem(err) : rc;
 }
 

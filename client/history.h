@@ -25,9 +25,10 @@ struct tz_changes {
     const struct tz_type *body; /* of what the ops say: type, or of a case its target's */
     struct tz_change *v;        /* newest first; in the arena */
     size_t n, cap;
-    bool asked;    /* the server's pages are in it */
-    bool complete; /* and there are no more */
-    tz_ver born;   /* asked: version of the creation, and of what stands in each field */
+    bool asked;       /* the server's pages are in it */
+    bool complete;    /* and there are no more */
+    uint64_t emptied; /* own saves whose words are not here any more: any of them may be about it */
+    tz_ver born;      /* asked: version of the creation, and of what stands in each field */
     const struct tz_field_stamp *stamps;
     size_t nstamps;
 };

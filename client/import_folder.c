@@ -39,7 +39,7 @@ static void remove_all(const char *folder)
 static int was_saved(struct tz_office *o, struct tz_id import, struct tz_err *err)
 {
     struct tz_stmt s = {0};
-    int rc = tz_db_prepare(tz_office_db(o), &s, "SELECT 1 FROM outbox WHERE instr(raw, ?1) > 0 LIMIT 1", err);
+    int rc = tz_db_prepare(tz_office_db(o), &s, "SELECT 1 FROM outbox WHERE import_id = ? LIMIT 1", err);
     if (!rc) {
         tz_stmt_bind_id(&s, 1, &import);
         rc = tz_stmt_step(&s, err);

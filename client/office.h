@@ -200,6 +200,11 @@ TZ_MUST_USE int tz_office_revoked(struct tz_office *o, const struct tz_msg_wipe_
 /** Then everything goes that could be handed in or read; @saves: how many the server took. May be called again. */
 TZ_MUST_USE int tz_office_erase(struct tz_office *o, uint64_t *saves, struct tz_err *err);
 
+/* ---- old saves in fewer bytes (compact.c) ---- */
+/** One step of bounded work: own saves up to @upto, as Welcome said it, lose their words. @more: there are others. A
+ * full disk or a busy database is no error: then the next session does it. */
+TZ_MUST_USE int tz_office_compact(struct tz_office *o, tz_ver upto, bool *more, struct tz_err *err);
+
 /* ---- telling ---- */
 struct tz_office_status {
     uint64_t unsent_changesets, unsent_ops; /* not acknowledged */

@@ -53,6 +53,7 @@ enum tz_office_stmt {
     OS_BOX_STATUS,
     OS_BOX_TARGET,
     OS_BOX_WITHDRAW,
+    OS_COMPACT,
     OS_CURSORS,
     OS_FORK_SEQ,
     OS_CURSOR_ADD,
@@ -108,6 +109,7 @@ enum tz_office_stmt {
     OS_USERS,
     OS_USER_ADD,
     OS_USER_ROLE,
+    OS_WIPE_EMPTIED,
     OS_WIPE_EMPTY,
     OS_WIPE_GRANTED,
     OS_WIPE_NEXT,
@@ -314,6 +316,10 @@ TZ_MUST_USE int tz_wipe_filled(struct tz_office *o, struct tz_err *err);
 TZ_MUST_USE int tz_wipe_sheets_again(struct tz_office *o, struct tz_err *err);
 /** TZ_E_HELD_REVOKED when nothing may be saved here any more. */
 TZ_MUST_USE int tz_wipe_check(struct tz_office *o, struct tz_err *err);
+
+/* ---- compact.c ---- */
+/** Own saves of which only the entry is left here. */
+TZ_MUST_USE int tz_compact_emptied(struct tz_office *o, uint64_t *n, struct tz_err *err);
 
 /* ---- lost.c ---- */
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */

@@ -15,6 +15,7 @@
  * forgotten it (reoffer.c) the next one counts.
  *  4. Ops are counted by their first final outcome (waiting and held are counted as such until then).
  *  5. Nobody looks into `raw` for what a form may have shown: a withdrawn save has lost it. outbox_touch knows.
+ *  6. A save that is settled may have lost raw, result and mac (wipe.c, compact.c): whoever reads them looks first.
  */
 #include "office_int.h"
 
@@ -43,7 +44,8 @@ static int serialise(const struct tz_changeset *cs, struct tz_buf *raw, uint8_t 
     return rc ? tz_err_setf(err, rc, "%d", TZ_CHANGESET_BYTES_MAX) : 0;
 }
 
-/** Run @sql with the changeset's content: ?1 seq, ?2 incarnation, ?3 raw, ?4 hash; for a @fresh one ?5 time, ?6 ops. */
+/** Run @sql with the changeset's content: ?1 seq, ?2 incarnation, ?3 raw, ?4 hash; for a @fresh one ?5 time, ?6 ops, ?7
+ * import. */
 static int put_content(struct tz_office *o, const struct tz_changeset *cs, enum tz_office_stmt which, const char *sql,
                        bool fresh, struct tz_err *err)
 {
@@ -59,6 +61,8 @@ static int put_content(struct tz_office *o, const struct tz_changeset *cs, enum 
         if (fresh) {
             tz_stmt_bind_int(s, 5, tz_clock_wall(&o->clock).ms);
             tz_stmt_bind_int(s, 6, (int64_t)cs->nops);
+            if (!tz_id_is_zero(cs->import_id))
+                tz_stmt_bind_id(s, 7, &cs->import_id);
         }
         rc = tz_stmt_run(s, err);
     } else if (!rc) {
@@ -71,8 +75,9 @@ static int put_content(struct tz_office *o, const struct tz_changeset *cs, enum 
 int tz_outbox_add(struct tz_office *o, const struct tz_changeset *cs, struct tz_err *err)
 {
     return put_content(o, cs, OS_BOX_ADD,
-                       "INSERT INTO outbox(seq, incarnation, raw, hash, saved_ms, nops) VALUES(?, ?, ?, ?, ?, ?)", true,
-                       err);
+                       "INSERT INTO outbox(seq, incarnation, raw, hash, saved_ms, nops, import_id)"
+                       " VALUES(?, ?, ?, ?, ?, ?, ?)",
+                       true, err);
 }
 
 int tz_outbox_empty(struct tz_office *o, uint64_t seq, struct tz_err *err)

@@ -128,6 +128,57 @@ static const char STEP_5[] =
     " nops INTEGER NOT NULL," /* 0 where nothing was left to tell */
     " declared_ms INTEGER NOT NULL) STRICT;";
 
-const struct tz_migration tz_client_migrations[] = {
-    {STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL}, {STEP_4, NULL}, {STEP_5, NULL}};
+static const char STEP_6[] =
+    /* the sheet that it came from: raw may be emptied */
+    "ALTER TABLE outbox ADD COLUMN import_id BLOB;"
+    "CREATE INDEX outbox_import ON outbox(import_id) WHERE import_id IS NOT NULL;"
+    /* from here on a settled save may have lost raw, result and mac */
+    "CREATE INDEX outbox_answer ON outbox(ver) WHERE result IS NOT NULL;";
+
+/** The import of the first save after *@seq that has words. 1, 0 no save, negative. */
+static int next_import(struct tz_stmt *s, uint64_t *seq, struct tz_id *import, struct tz_err *err)
+{
+    struct tz_arena a;
+    struct tz_changeset cs;
+    struct tz_err ignored = {0};
+    tz_stmt_bind_int(s, 1, (int64_t)*seq);
+    int rc = tz_stmt_step(s, err);
+    *import = (struct tz_id){{0}};
+    if (rc == 1) {
+        tz_arena_init(&a, TZ_OFFICE_CHANGESET_ARENA_BYTES);
+        *seq = (uint64_t)tz_stmt_int(s, 0);
+        if (tz_msg_read_changeset(tz_stmt_blob(s, 1), &a, &cs, &ignored) == 0) /* damage stays what it is */
+            *import = cs.import_id;
+        tz_arena_deinit(&a);
+    }
+    tz_stmt_reset(s);
+    return rc;
+}
+
+static int note_imports(struct tz_db *db, void *ctx, struct tz_err *err)
+{
+    struct tz_stmt next = {0};
+    struct tz_stmt put = {0};
+    struct tz_id import;
+    uint64_t seq = 0;
+    (void)ctx;
+    int rc = tz_db_prepare(db, &next,
+                           "SELECT seq, raw FROM outbox WHERE seq > ? AND length(raw) > 0 ORDER BY seq LIMIT 1", err);
+    if (!rc)
+        rc = tz_db_prepare(db, &put, "UPDATE outbox SET import_id = ?2 WHERE seq = ?1", err);
+    while (!rc && (rc = next_import(&next, &seq, &import, err)) == 1) {
+        rc = 0;
+        if (tz_id_is_zero(import))
+            continue;
+        tz_stmt_bind_int(&put, 1, (int64_t)seq);
+        tz_stmt_bind_id(&put, 2, &import);
+        rc = tz_stmt_run(&put, err);
+    }
+    tz_stmt_finalize(&next);
+    tz_stmt_finalize(&put);
+    return rc;
+}
+
+const struct tz_migration tz_client_migrations[] = {{STEP_1, NULL}, {STEP_2, NULL}, {STEP_3, NULL},
+                                                    {STEP_4, NULL}, {STEP_5, NULL}, {STEP_6, note_imports}};
 const uint32_t tz_client_migrations_count = sizeof tz_client_migrations / sizeof *tz_client_migrations;

@@ -74,11 +74,12 @@ static int find_overlaid(struct tz_office *o, const struct tz_type *t, struct tz
     return rc;
 }
 
-/** Saves that were refused and that nobody has put aside. They are few. */
+/** Saves that were refused and that nobody has put aside. They are few. One whose words were wiped says nothing. */
 static int find_refused(struct tz_office *o, struct places *p, struct tz_err *err)
 {
     struct tz_stmt s = {0};
-    int rc = tz_db_prepare(o->db, &s, "SELECT seq FROM outbox WHERE outcome = 3 AND withdrawn_by = 0", err);
+    int rc = tz_db_prepare(o->db, &s,
+                           "SELECT seq FROM outbox WHERE outcome = 3 AND withdrawn_by = 0 AND length(raw) > 0", err);
     while (!rc && (rc = tz_stmt_step(&s, err)) == 1)
         rc = place_add(p, (struct place){(uint64_t)tz_stmt_int(&s, 0), 0, TZ_OUT_REFUSED}, err);
     tz_stmt_finalize(&s);

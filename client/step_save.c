@@ -184,7 +184,8 @@ static int step_of(struct tz_office *o, uint64_t seq, struct tz_arena *a, struct
 {
     const struct tz_changeset *cs;
     struct tz_stmt s = {0};
-    int rc = tz_db_prepare(o->db, &s, "SELECT 1 FROM outbox WHERE seq = ? AND withdrawn_by = 0", err);
+    int rc =
+        tz_db_prepare(o->db, &s, "SELECT 1 FROM outbox WHERE seq = ? AND withdrawn_by = 0 AND length(raw) > 0", err);
     if (!rc) {
         tz_stmt_bind_int(&s, 1, (int64_t)seq);
         rc = tz_stmt_step(&s, err);

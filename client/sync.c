@@ -10,7 +10,7 @@
  * job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
  *   GREETING ──WipeOrder──> LEAVING: hand in, erase everything, say so, close (the device is revoked)
- *   RUNNING, all handed in and shown: wipe what left the grant, say so
+ *   RUNNING, all handed in and shown: wipe what left the grant, say so; empty old own saves
  *
  * Invariants
  *  1. The lanes never wait for each other, but once: behind a purge the own edits are handed in before everything is
@@ -103,6 +103,7 @@ static void on_entered(struct tz_sync *s, struct tz_cjob *j)
     s->judged = j->upto_seq;
     s->forked = j->behind;
     s->window_open = j->window_open;
+    s->compact_upto = j->compact_upto;
     s->io.event(s->io.ctx, TZ_SYNC_WELCOMED);
     if (s->state == SYNC_RUNNING && !j->refreshing) {
         tz_sync_send_pull(s, tz_buf_unread(&j->out));
@@ -221,6 +222,8 @@ static void check_caught_up(struct tz_sync *s)
     }
     if (!s->wiped && !s->wiping)
         tz_sync_start_wiping(s);
+    if (s->wiped && tz_sync_compact(s) && !s->caught_up)
+        return;
     if (s->caught_up || !s->wiped)
         return;
     s->caught_up = true;
@@ -339,6 +342,9 @@ static void take_job(struct tz_sync *s, struct tz_cjob *j)
         break;
     case TZ_CJOB_WIPED:
         s->wiping = false; /* and is looked at once more */
+        break;
+    case TZ_CJOB_COMPACT:
+        tz_sync_on_compacted(s, j);
         break;
     case TZ_CJOB_REVOKED:
         tz_sync_on_revoked(s, j);

@@ -25,6 +25,7 @@ enum tz_cjob_kind {
     TZ_CJOB_WIPE,      /* what left the grant, as far as it may go by now */
     TZ_CJOB_WIPED,     /* the server has noted the receipt */
     TZ_CJOB_REVOKED,   /* the order came: nothing is saved any more */
+    TZ_CJOB_COMPACT,   /* old own saves lose their words: one step */
     TZ_CJOB_ERASE      /* everything */
 };
 
@@ -57,6 +58,7 @@ struct tz_cjob {
     bool behind;       /* ENTER: it has judged more than was ever given here */
     bool reoffer;      /* LOAD: what the server has forgotten, after this place */
     struct tz_reoffer_place place;
+    tz_ver compact_upto;         /* ENTER: out; COMPACT: in */
     uint32_t acks;               /* Ack frames owed when done */
     struct tz_repair_step *step; /* REPAIR; owned, in and out */
     /* out */
@@ -68,6 +70,7 @@ struct tz_cjob {
     bool unasked;                  /* RESULTS: they answer no Push */
     struct tz_wiped wiped;         /* WIPE */
     bool due;                      /* CHECKPOINT, RESULTS: something left, and is to be wiped */
+    bool more;                     /* COMPACT: there are others */
     bool taking;                   /* REVOKED: unsent saves may be handed in */
     tz_ver head;                   /* ENTER */
     bool filling;                  /* ENTER */

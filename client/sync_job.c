@@ -69,6 +69,7 @@ static int run_enter(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
     j->rows_max = cap_of(w.rows_in_flight_max, 64);
     j->filling = o->st.filling; /* as of the Welcome that was just taken in */
     j->ver = o->st.checkpoint;
+    j->compact_upto = w.compact_upto;
     j->upto_seq = w.judged_seq;
     j->window_open = w.recovery_until_ms != 0;
     j->behind = w.judged_seq > o->st.last_seq;
@@ -222,6 +223,8 @@ static int run_kind(struct tz_cjob *j, struct tz_office *o, struct tz_arena *a)
         return tz_office_wipe(o, &j->wiped, &j->err);
     case TZ_CJOB_WIPED:
         return tz_office_wipe_noted(o, &j->err);
+    case TZ_CJOB_COMPACT:
+        return tz_office_compact(o, j->compact_upto, &j->more, &j->err);
     case TZ_CJOB_REVOKED:
         return run_revoked(j, o);
     case TZ_CJOB_ERASE:

@@ -10,6 +10,7 @@
  *   sync_up.c      what goes up: own saves, numbers of our own, rows that only we may still have
  *   sync_down.c    rows and checkpoints
  *   sync_wipe.c    what must not be here any more
+ *   sync_compact.c old own saves in fewer bytes
  *   sync_repair.c  a repair's way to the server and to the office's thread
  *
  * A part changes the state and leaves it at that: after each frame and job sync.c sends what may go up by then and does
@@ -70,6 +71,10 @@ struct tz_sync {
     bool erasing;        /* LEAVING: nothing is handed in any more */
     uint64_t saves_held; /* LEAVING: what the server took */
     uint64_t waited_at;  /* after_seq when wiping last had to wait, + 1 */
+    /* old own saves */
+    tz_ver compact_upto;    /* as Welcome said it; 0: nothing is left to be done */
+    bool compacting;        /* a step is under way */
+    unsigned compact_steps; /* done in this session */
     /* once */
     bool caught_up;
     void (*verified)(void *ctx, const struct tz_msg_verified *v);
@@ -124,6 +129,11 @@ void tz_sync_on_wipe_noted(struct tz_sync *s, const struct tz_frame *f);
 void tz_sync_on_wipe_order(struct tz_sync *s, const struct tz_frame *f);
 void tz_sync_on_revoked(struct tz_sync *s, struct tz_cjob *j);
 void tz_sync_on_erased(struct tz_sync *s, struct tz_cjob *j);
+
+/* sync_compact.c */
+/** Begin the next step if there is one. True: what is caught up waits for it, which it does for a few. */
+bool tz_sync_compact(struct tz_sync *s);
+void tz_sync_on_compacted(struct tz_sync *s, struct tz_cjob *j);
 
 /* sync_repair.c */
 /** One that has told its owner is freed when none of its functions is running. */

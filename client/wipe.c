@@ -229,6 +229,24 @@ static int empty_save(struct tz_office *o, uint64_t seq, struct tz_err *err)
     return tz_stmt_run(s, err);
 }
 
+/** Sheets of saves that have no words here any more: nobody can tell what they are about. @kept: one is being read. */
+static int forget_sheets_of_emptied(struct tz_office *o, bool *kept, struct tz_err *err)
+{
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_WIPE_EMPTIED,
+                      "SELECT DISTINCT import_id FROM outbox WHERE import_id IS NOT NULL AND length(raw) = 0", err);
+    int rc = 0;
+    if (!s)
+        return tz_office_code(err);
+    while (o->imports && (rc = tz_stmt_step(s, err)) == 1) {
+        struct tz_id import;
+        tz_stmt_id(s, 0, &import);
+        *kept = !tz_import_forget(o->imports, import) || *kept;
+    }
+    tz_stmt_reset(s);
+    return rc;
+}
+
 /** @kept: there are some that keep their words for now. */
 static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_err *err)
 {
@@ -250,7 +268,7 @@ static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_e
     tz_buf_deinit(&w.raw);
     tz_buf_deinit(&w.result);
     tz_overlay_cache_drop(o);
-    return rc;
+    return rc ? rc : forget_sheets_of_emptied(o, kept, err);
 }
 
 /* ---- sheets ---- */

@@ -229,6 +229,7 @@ int tz_msg_put_welcome(struct tz_buf *out, const struct tz_msg_welcome *m)
         put_lost_range(&w, 21, &m->lost[i]);
     tz_msg_w_u64(&w, 22, (uint64_t)m->audit);
     tz_msg_w_u64(&w, 23, m->horizon);
+    tz_msg_w_u64(&w, 24, m->compact_upto);
     return tz_msg_end(&w, &welcome_schema);
 }
 
@@ -308,7 +309,8 @@ int tz_msg_read_welcome(struct tz_bytes in, struct tz_arena *a, struct tz_msg_we
                                  .push_in_flight_max = p->push_in_flight_max,
                                  .rows_in_flight_max = p->rows_in_flight_max,
                                  .recovery_until_ms = p->recovery_until_ms,
-                                 .horizon = p->horizon};
+                                 .horizon = p->horizon,
+                                 .compact_upto = p->compact_upto};
     rc = tz_msg_take_enum("audit", p->audit, TZ_AUDIT_UNANSWERED, TZ_AUDIT_CHANGED, err);
     if (rc == 0)
         m->audit = (enum tz_audit_answer)p->audit;

@@ -128,7 +128,8 @@ struct tz_msg_welcome {
     const struct tz_lost_range *lost;
     size_t nlost;
     enum tz_audit_answer audit;
-    tz_ver horizon; /* newest version of which something was purged; 0 = never */
+    tz_ver horizon;      /* newest version of which something was purged; 0 = never */
+    tz_ver compact_upto; /* words of own saves up to here may go; 0 = none */
 };
 
 /** This folder is a copy, or was put back from one. */

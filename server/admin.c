@@ -317,6 +317,35 @@ static int purge(struct tz_store *s, const struct tz_admin_env *env, const json_
     return rc;
 }
 
+/** What a folder of backups holds now. */
+static int backups_kept(struct tz_store *s, const struct tz_admin_env *env, const json_t *q,
+                        struct tz_admin_outcome *out, struct tz_err *err)
+{
+    enum { EPOCHS_MAX = 256 };
+    static const char *const keys[] = {"folder", NULL};
+    struct tz_backup_state held[EPOCHS_MAX];
+    const json_t *states = json_object_get(q, "states");
+    size_t n = json_array_size(states);
+    tz_ver upto = 0;
+    (void)env;
+    int rc = need(q, keys, err);
+    if (!rc && n > EPOCHS_MAX)
+        rc = tz_err_set(err, TZ_E_LIMIT, "states", NULL, NULL, NULL);
+    for (size_t i = 0; i < n && !rc; i++) {
+        const json_t *state = json_array_get(states, i);
+        held[i] = (struct tz_backup_state){(uint32_t)json_integer_value(json_array_get(state, 0)),
+                                           (tz_ver)json_integer_value(json_array_get(state, 1))};
+    }
+    if (!rc)
+        rc = tz_store_backups_told(s, text_of(q, "folder"), held, n,
+                                   (unsigned)json_integer_value(json_object_get(q, "kept")), err);
+    if (!rc)
+        rc = tz_store_compact_upto(s, &upto, err);
+    if (!rc)
+        out->reply = json_pack("{s:s,s:I}", "folder", text_of(q, "folder"), "compact_upto", (json_int_t)upto);
+    return rc;
+}
+
 int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_t *request,
                  struct tz_admin_outcome *out, struct tz_err *err)
 {
@@ -334,6 +363,7 @@ int tz_admin_run(struct tz_store *s, const struct tz_admin_env *env, const json_
                     {"user unit", user_unit},
                     {"user disable", user_disable},
                     {"restore close", restore_close},
+                    {"backups kept", backups_kept},
                     {"purge", purge}};
     const char *name = text_of(request, "command");
     memset(out, 0, sizeof *out);

@@ -16,6 +16,7 @@
  *   {"command":"user unit","code":…,"unit":…}                     → {"code":…,"unit":…}
  *   {"command":"user disable","code":…}                           → {"code":…}
  *   {"command":"purge"}, one step                                 → {"records":…,"more":…}
+ *   {"command":"backups kept","folder":…,"states":[[epoch,head],…],"kept":n} → {"compact_upto":…}
  *   {"command":"restore close"}                                   → {"recovery_open":false}
  */
 

@@ -348,6 +348,25 @@ static int retire(const struct tz_datadir *d, const char *made, unsigned keep, u
     return rc ? rc : tz_datadir_sync(d, err);
 }
 
+int tz_backup_each(const char *path, void (*cb)(void *ctx, const struct tz_backup_facts *f), void *ctx,
+                   struct tz_err *err)
+{
+    struct tz_datadir d;
+    struct names l = {0};
+    int rc = tz_datadir_init(&d, path, err);
+    if (rc)
+        return rc;
+    rc = list_folder(&d, &l, err);
+    for (size_t i = 0; i < l.n && !rc; i++) {
+        struct generation g;
+        if (is_generation(&d, l.v[i], &g))
+            cb(ctx, &g.info.facts);
+    }
+    free(l.v);
+    tz_datadir_deinit(&d);
+    return rc;
+}
+
 /* ---- making one ---- */
 
 /** Sync, look at and describe the copy; then it gets its name. */

@@ -50,6 +50,10 @@ TZ_MUST_USE int tz_backup_make(const struct tz_backup_spec *spec, struct tz_back
  */
 TZ_MUST_USE int tz_backup_verify(const char *file, const struct tz_store_options *o, struct tz_backup_info *out,
                                  struct tz_err *err);
+/** Each backup that stands in folder @path and was verified when it was made, in no order. One that is damaged since
+ * but has its size counts as well: who asks wants to know how far back somebody may yet go. TZ_E_IO. */
+TZ_MUST_USE int tz_backup_each(const char *path, void (*cb)(void *ctx, const struct tz_backup_facts *f), void *ctx,
+                               struct tz_err *err);
 /** Keys, certificates and settings of @from into @to/keys (0700). TZ_E_IO, TZ_E_DISK_FULL. */
 TZ_MUST_USE int tz_backup_keys(const struct tz_datadir *from, const char *to, struct tz_err *err);
 /** As in the file. NULL: no memory. */

@@ -74,6 +74,8 @@ int tz_cli_lock(struct tz_cli *c, unsigned wait_ms)
 int tz_cli_catalogue(struct tz_cli *c)
 {
     char dir[PATH_MAX];
+    if (c->catalogue.ntypes)
+        return 0;
     if (!c->dir.path[0]) { /* commands that need no data folder */
         int rc = load_config(c);
         if (rc)

@@ -35,6 +35,7 @@ enum tz_opt {
     TZ_OPT_KEEP,
     TZ_OPT_WITH_KEYS,
     TZ_OPT_VERIFY,
+    TZ_OPT_FORGET,
     TZ_OPT_CLOSE,
     TZ_OPT_RECOVERY_DAYS,
     TZ_OPT_EPOCH,

@@ -79,7 +79,8 @@ static int run_in_group(struct tz_cli *c, struct tz_store *s, const struct tz_ad
 void tz_cli_purge_rules(const struct tz_cli *c, struct tz_purge_rules *out)
 {
     *out = tz_purge_rules_of(tz_config_number(&c->config, TZ_CONFIG_LEASE_DAYS),
-                             tz_config_number(&c->config, TZ_CONFIG_PURGE_DAYS));
+                             tz_config_number(&c->config, TZ_CONFIG_PURGE_DAYS),
+                             tz_config_number(&c->config, TZ_CONFIG_COMPACT_DAYS));
 }
 
 static int run_here(struct tz_cli *c, const json_t *q, json_t **reply)

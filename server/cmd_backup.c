@@ -77,6 +77,73 @@ static int say_made(struct tz_cli *c, const struct tz_backup_made *m)
     return 0;
 }
 
+/* ---- telling the server what is kept ---- */
+
+struct kept {
+    json_t *states; /* [epoch, least head] of each epoch */
+    unsigned n;
+};
+
+static void note_kept(void *ctx, const struct tz_backup_facts *f)
+{
+    struct kept *k = ctx;
+    k->n++;
+    for (size_t i = 0; i < json_array_size(k->states); i++) {
+        json_t *state = json_array_get(k->states, i);
+        if (json_integer_value(json_array_get(state, 0)) != (json_int_t)f->epoch)
+            continue;
+        if (json_integer_value(json_array_get(state, 1)) > (json_int_t)f->head)
+            (void)json_array_set_new(state, 1, json_integer((json_int_t)f->head));
+        return;
+    }
+    (void)json_array_append_new(k->states, json_pack("[I,I]", (json_int_t)f->epoch, (json_int_t)f->head));
+}
+
+/** @folder by the name that it has from everywhere; one that is not there any more by the one given. */
+static const char *whole_name(const char *folder, char out[PATH_MAX])
+{
+    return realpath(folder, out) ? out : folder;
+}
+
+/** The server lets devices write shorter what every backup has. If it cannot be told, it lets them less. */
+static int tell_kept(struct tz_cli *c, const char *folder, bool forget, json_int_t *upto)
+{
+    char whole[PATH_MAX];
+    struct kept k = {.states = json_array()};
+    json_t *r = NULL;
+    int rc = k.states ? 0 : tz_err_set(&c->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    if (!rc && !forget)
+        rc = tz_backup_each(folder, note_kept, &k, &c->err);
+    json_t *q = rc ? NULL
+                   : json_pack("{s:s,s:s,s:O,s:i}", "command", "backups kept", "folder", whole_name(folder, whole),
+                               "states", k.states, "kept", (int)k.n);
+    json_decref(k.states);
+    if (!rc && !q)
+        rc = tz_err_set(&c->err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    if (!rc)
+        rc = tz_cli_change(c, q, &r);
+    *upto = json_integer_value(json_object_get(r, "compact_upto"));
+    json_decref(r);
+    return rc;
+}
+
+static int forget_folder(struct tz_cli *c, const char *folder)
+{
+    json_int_t upto = 0;
+    int rc = folder[0] ? tell_kept(c, folder, true, &upto)
+                       : tz_err_set(&c->err, TZ_E_USAGE, "--forget DIR", NULL, NULL, NULL);
+    if (rc)
+        return rc;
+    if (c->json)
+        return tz_cli_json(c, json_pack("{s:s,s:I}", "forgotten", folder, "compact_upto", upto));
+    tz_cli_say(c,
+               tr(c, "不再等待“%s”里的备份；那里的文件没有动",
+                  "backups in \"%s\" are not waited for any more; the files there were not touched"),
+               folder);
+    return 0;
+}
+
+/** Closes @s. */
 static int make_backup(struct tz_cli *c, struct tz_store *s, const struct tz_store_options *o, const char *to)
 {
     struct progress p = {.c = c, .began = tz_clock_mono(&tz_clock_system)};
@@ -94,7 +161,18 @@ static int make_backup(struct tz_cli *c, struct tz_store *s, const struct tz_sto
         (void)fputc('\n', stderr);
     if (!rc && c->opt[TZ_OPT_WITH_KEYS])
         rc = tz_backup_keys(&c->dir, to, &c->err);
-    return rc ? rc : say_made(c, &made);
+    tz_store_close(s); /* else a command that takes the lock could not write */
+    if (rc)
+        return rc;
+    json_int_t upto = 0;
+    if (tell_kept(c, to, false, &upto)) { /* the backup stands all the same */
+        char text[512];
+        tz_cli_say(c,
+                   tr(c, "没能告诉服务器保留了哪些备份：%s", "the server could not be told which backups are kept: %s"),
+                   tz_err_text(&c->err, c->lang, text, sizeof text));
+        c->err = (struct tz_err){0};
+    }
+    return say_made(c, &made);
 }
 
 static int verify_backup(struct tz_cli *c, const char *file)
@@ -126,15 +204,15 @@ int tz_cmd_backup(struct tz_cli *c)
     char folder[PATH_MAX];
     if (c->opt[TZ_OPT_VERIFY])
         return verify_backup(c, c->opt[TZ_OPT_VERIFY]);
+    if (c->opt[TZ_OPT_FORGET])
+        return forget_folder(c, c->opt[TZ_OPT_FORGET]);
     int rc = tz_cli_store(c, &s);
     if (rc)
         return rc;
     const struct tz_store_options o = {.catalogue = &c->catalogue, .clock = tz_clock_system, .readonly = true};
     const char *to =
         c->opt[TZ_OPT_TO] && c->opt[TZ_OPT_TO][0] ? c->opt[TZ_OPT_TO] : tz_datadir_file(&c->dir, "backups", folder);
-    rc = make_backup(c, s, &o, to);
-    tz_store_close(s);
-    return rc;
+    return make_backup(c, s, &o, to);
 }
 
 /* ---- restore ---- */

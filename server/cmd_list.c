@@ -42,8 +42,14 @@ static int add_purge(struct tz_cli *c, json_t *o)
     struct tz_purge_rules rules;
     struct tz_purge_state st;
     struct tz_store *s = NULL;
+    struct tz_backup_folder oldest;
+    tz_ver upto = 0;
     int rc = tz_cli_store(c, &s);
     tz_cli_purge_rules(c, &rules);
+    if (!rc)
+        rc = tz_store_compact_upto(s, &upto, &c->err);
+    if (!rc)
+        rc = tz_store_backup_oldest(s, &oldest, &c->err);
     if (!rc)
         rc = tz_store_purge_state(s, &rules, &st, &c->err);
     if (!rc)
@@ -56,6 +62,9 @@ static int add_purge(struct tz_cli *c, json_t *o)
     (void)json_object_set_new(o, "purge_waits_for", waits);
     (void)json_object_set_new(o, "purge_horizon", json_integer((json_int_t)st.horizon));
     (void)json_object_set_new(o, "purged", json_integer(st.purged));
+    (void)json_object_set_new(o, "compact_upto", json_integer((json_int_t)upto));
+    (void)json_object_set_new(o, "backups_oldest_in", json_string(oldest.path));
+    (void)json_object_set_new(o, "backups_agree_upto", json_integer((json_int_t)oldest.upto));
     return 0;
 }
 

@@ -91,6 +91,16 @@ static const struct tz_config_item ITEMS[TZ_CONFIG_COUNT] = {
                               NULL,
                               {"已删除的记录至少保留的天数，之后才清除",
                                "days for which deleted records are kept at least before they are purged"}},
+    [TZ_CONFIG_COMPACT_DAYS] =
+        {"compact_days",
+         "TAIZHANGD_COMPACT_DAYS",
+         "days",
+         "180",
+         1,
+         36500,
+         NULL,
+         {"设备至少保留自己每次保存的原文的天数；之后只要每份备份里都有，就只留目录",
+          "days for which devices keep the words of own saves at least; then, when every backup has them, the entry"}},
     [TZ_CONFIG_LOG_LEVEL] =
         {"log_level", "TAIZHANGD_LOG_LEVEL", "", "info", 0, 0, LEVELS, {"日志详细程度", "how much is logged"}},
     [TZ_CONFIG_CATALOGUE] = {"catalogue",

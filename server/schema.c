@@ -305,8 +305,16 @@ static int index_areas(struct tz_db *db, void *store, struct tz_err *err)
 
 static const char STEP_15[] = "";
 
+static const char STEP_16[] =
+    /* folders with backups: how many are kept there, and up to which version all of them agree with this database */
+    "CREATE TABLE backup_folder("
+    " path TEXT PRIMARY KEY, kept INTEGER NOT NULL, upto INTEGER NOT NULL, told_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;";
+/* In meta from here on: compact_aged (newest version that is old enough to be written shorter) */
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL},         {STEP_5, tz_history_backfill},
     {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL},         {STEP_10, NULL},
     {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL}, {STEP_14, born_to_age}, {STEP_15, index_areas},
+    {STEP_16, NULL},
 };

@@ -326,7 +326,8 @@ static int make_tls(struct tz_server *s, struct tz_err *err)
         (void)snprintf(s->pin_hex + 2 * i, 3, "%02x", s->id.pin[i]);
     memcpy(s->env.pin, s->id.pin, sizeof s->env.pin);
     s->env.purge = tz_purge_rules_of(tz_config_number(s->o->config, TZ_CONFIG_LEASE_DAYS),
-                                     tz_config_number(s->o->config, TZ_CONFIG_PURGE_DAYS));
+                                     tz_config_number(s->o->config, TZ_CONFIG_PURGE_DAYS),
+                                     tz_config_number(s->o->config, TZ_CONFIG_COMPACT_DAYS));
     const struct tz_tls_server_opts opts = {.ca_cert = tz_buf_unread(&s->id.ca_cert),
                                             .cert = tz_buf_unread(&s->id.server_cert),
                                             .key = tz_buf_unread(&s->id.server_key)};

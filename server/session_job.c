@@ -151,6 +151,8 @@ static int make_welcome(struct tz_sjob *j, struct tz_store *s, const struct tz_d
     if (!rc && recovery.open)
         w.recovery_until_ms = recovery.until_ms;
     if (!rc)
+        rc = tz_store_compact_upto(s, &w.compact_upto, &j->err);
+    if (!rc)
         rc = tz_store_audit_has(s, j->hello.audit_n, j->hello.audit_hash, &same, &j->err);
     w.audit = same ? TZ_AUDIT_SAME : TZ_AUDIT_CHANGED;
     if (!rc && !same)

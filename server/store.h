@@ -384,13 +384,14 @@ size_t tz_store_lost_ranges(const struct tz_store *s, struct tz_lost_range *out,
 /* ---- purging ---- */
 
 struct tz_purge_rules {
-    int64_t lease_ms; /* how long a device may be away and is waited for */
-    int64_t purge_ms; /* how old must be what goes */
+    int64_t lease_ms;   /* how long a device may be away and is waited for */
+    int64_t purge_ms;   /* how old must be what goes */
+    int64_t compact_ms; /* how old must be what is written shorter */
 };
-static inline struct tz_purge_rules tz_purge_rules_of(unsigned lease_days, unsigned purge_days)
+static inline struct tz_purge_rules tz_purge_rules_of(unsigned lease_days, unsigned purge_days, unsigned compact_days)
 {
     static const int64_t day_ms = 24 * 3600 * 1000;
-    return (struct tz_purge_rules){lease_days * day_ms, purge_days * day_ms};
+    return (struct tz_purge_rules){lease_days * day_ms, purge_days * day_ms, compact_days * day_ms};
 }
 struct tz_purge_done {
     uint64_t records; /* deleted ones that are gone now */
@@ -412,6 +413,29 @@ TZ_MUST_USE int tz_store_purge_state(struct tz_store *s, const struct tz_purge_r
 /** Devices in lease that have not acknowledged what is old enough: purging waits for them. */
 TZ_MUST_USE int tz_store_purge_holders(struct tz_store *s, const struct tz_purge_rules *r, tz_device_cb cb, void *ctx,
                                        struct tz_err *err);
+
+/* ---- compaction ---- */
+
+/** How far a backup reaches. */
+struct tz_backup_state {
+    uint32_t epoch;
+    tz_ver head;
+};
+/** In a group: these backups, all verified, are what @folder (absolute; borrowed) holds now; the least head of each
+ * epoch is enough. @n 0: the folder holds none, or is given up. */
+TZ_MUST_USE int tz_store_backups_told(struct tz_store *s, const char *folder, const struct tz_backup_state *held,
+                                      size_t n, unsigned kept, struct tz_err *err);
+/** Devices may empty own saves up to this version: every backup that is kept anywhere has it, and it is old enough. 0:
+ * nothing. */
+TZ_MUST_USE int tz_store_compact_upto(struct tz_store *s, tz_ver *upto, struct tz_err *err);
+/** The folder whose backups agree least far, "" when none is known, and how far that is. */
+struct tz_backup_folder {
+    char path[4096];
+    tz_ver upto;
+    int64_t told_ms;
+};
+TZ_MUST_USE int tz_store_backup_oldest(struct tz_store *s, struct tz_backup_folder *out, struct tz_err *err);
+
 /** Is the device waited for? One that never acknowledged a checkpoint holds nothing that could become stale. */
 bool tz_lease_in(const struct tz_device *d, int64_t now_ms, int64_t lease_ms);
 

@@ -19,7 +19,8 @@
  *   store_grant.c  grants and areas of earlier versions
  *   store_audit.c  the chain; store_history.c  which entries of it touched a record
  *   store_restore.c  lost ranges, a backup becomes the database; store_reoffer.c  what it undid is handed in again
- *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it
+ *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it; store_compact.c  what is kept in fewer
+ *                  bytes, and up to which version devices may do so
  *   store_answer.c  answers as they are kept
  *   store_commit.c  who wrote a version; commit_pack.c  many of them in few bytes
  *   store.c  open, groups, seeding
@@ -30,7 +31,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 15, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 16, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 

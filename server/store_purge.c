@@ -64,25 +64,25 @@ static int still_aged(struct tz_store *s, tz_ver ver, int64_t now, int64_t purge
 }
 
 /** Move on over commits that are old enough. A time of receipt in the future says nothing: the clock was wrong. */
-static int age(struct tz_store *s, const struct tz_purge_rules *r, tz_ver *aged, bool *more, struct tz_err *err)
+int tz_purge_aged(struct tz_store *s, const char *key, int64_t age_ms, tz_ver *aged, bool *more, struct tz_err *err)
 {
     int64_t now = tz_clock_wall(&s->clock).ms;
     int64_t was = 0;
     struct tz_commit_entry e;
     int n = 0;
-    int rc = tz_store_meta_int(s, "purge_aged", &was, err);
-    int still = rc || was == 0 ? 1 : still_aged(s, (tz_ver)was, now, r->purge_ms, err);
+    int rc = tz_store_meta_int(s, key, &was, err);
+    int still = rc || was == 0 ? 1 : still_aged(s, (tz_ver)was, now, age_ms, err);
     if (rc || still < 0)
         return rc ? rc : still;
     *aged = still ? (tz_ver)was : 0;
     for (; n < AGED_MAX && (rc = tz_commit_above(s, *aged, &e, err)) == 1; n++) {
-        if (e.received_ms > now - r->purge_ms && e.received_ms <= now + DAY_MS)
+        if (e.received_ms > now - age_ms && e.received_ms <= now + DAY_MS)
             break;
         *aged = e.c.ver;
     }
     *more = n == AGED_MAX;
     if (rc >= 0 && *aged != (tz_ver)was)
-        rc = tz_store_meta_put(s, "purge_aged", tz_value_int((int64_t)*aged), err);
+        rc = tz_store_meta_put(s, key, tz_value_int((int64_t)*aged), err);
     return rc < 0 ? rc : 0;
 }
 
@@ -92,7 +92,7 @@ static int find_limit(struct tz_store *s, const struct tz_purge_rules *r, tz_ver
     tz_ver aged = 0;
     int rc = lowest_in_lease(s, r, limit, err);
     if (!rc)
-        rc = age(s, r, &aged, more, err);
+        rc = tz_purge_aged(s, "purge_aged", r->purge_ms, &aged, more, err);
     if (*limit > aged || TZ_PLANTED(PURGE_PAST_LEASE))
         *limit = aged;
     if (!rc)
@@ -501,8 +501,11 @@ int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz
 {
     struct step w = {.s = s, .err = err};
     bool aging = false;
+    bool compacting = false;
     *done = (struct tz_purge_done){0};
-    int rc = find_limit(s, r, &w.limit, &aging, err);
+    int rc = tz_compact_step(s, r, &compacting, err);
+    if (!rc)
+        rc = find_limit(s, r, &w.limit, &aging, err);
     tz_arena_init(&w.a, STEP_ARENA_BYTES);
     if (!rc && w.limit && !aging)
         rc = walk(&w, TZ_SQL_TOMBSTONE_WALK, purge_all, &s->purge.records);
@@ -513,7 +516,7 @@ int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz
     tz_arena_deinit(&w.a);
     if (!rc)
         rc = note_step(&w, done);
-    *more = !rc && (aging || (w.limit && !(s->purge.records.done && s->purge.leaving.done)));
+    *more = !rc && (compacting || aging || (w.limit && !(s->purge.records.done && s->purge.leaving.done)));
     if (rc || !*more) /* the next run begins anew */
         memset(&s->purge, 0, sizeof s->purge);
     return rc;

@@ -101,9 +101,10 @@ static int print_json(struct recount *r)
     for (size_t i = 0; i < r->c.n; i++)
         if (json_array_append_new(list, tz_history_change_json(&r->c, &r->c.v[i])))
             break;
-    return out_json(json_pack("{s:s,s:s,s:s,s:s,s:b,s:o}", "type", r->t->name, "id", r->hex, "title",
+    return out_json(json_pack("{s:s,s:s,s:s,s:s,s:b,s:I,s:o}", "type", r->t->name, "id", r->hex, "title",
                               r->row ? desk_title(&r->d, r->row) : "", "server", recount_server_name(r->server),
-                              "complete", (int)r->c.complete, "changes", list));
+                              "complete", (int)r->c.complete, "emptied_saves",
+                              (json_int_t)(r->server == RECOUNT_ASKED ? 0 : r->c.emptied), "changes", list));
 }
 
 int cmd_history(struct cli *c, int argc, char **argv)

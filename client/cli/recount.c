@@ -104,6 +104,11 @@ void recount_note(const struct recount *r)
     else if (!r->c.complete)
         out_note("%s",
                  tr("服务器上还有更早的记录，没有全部取来", "the server has earlier changes; not all were fetched"));
+    if (r->server != RECOUNT_ASKED && r->c.emptied)
+        out_note(tr("本机较早的 %llu 次保存只留了目录，原文在服务器上；连上后再查就有",
+                    "of %llu older saves of this machine only the entry is here; the server has their words: ask again "
+                    "when it can be reached"),
+                 (unsigned long long)r->c.emptied);
 }
 
 int recount_close(struct recount *r, int rc)

@@ -305,6 +305,41 @@ static void differing_row_waits_and_names_what_differs(void **state)
     assert_int_equal(fx_get(&row, "employees").i, 3);
 }
 
+/** Whether a row is there is asked of the records, and whether an import came to something of the saves' entries. */
+static void same_file_after_its_saves_were_emptied_changes_nothing(void **state)
+{
+    (void)state;
+    struct tz_err err = {0};
+    char path[200];
+    struct stat st;
+    bool more = false;
+    struct tz_import_options o = options(sheet_text(TWO));
+    struct tz_import_result r = run(&o);
+    assert_int_equal(r.accepted, 2);
+    uint64_t n = count_orgs();
+    for (uint64_t seq = 1; seq <= r.changesets; seq++)
+        assert_int_equal(fx_result(M->f, seq, TZ_OUT_APPLIED, 10, 0), 0);
+    assert_int_equal(tz_db_exec(tz_office_db(M->f->o),
+                                "UPDATE outbox SET in_overlay = 0; DELETE FROM outbox_touch; DELETE FROM _shadow",
+                                &err),
+                     0); /* their rows came */
+    fx_reopen(M->f, NULL);
+    assert_int_equal(tz_office_compact(M->f->o, 10, &more, &err), 0);
+    int64_t words = -1;
+    assert_int_equal(
+        tz_db_query_int(tz_office_db(M->f->o), "SELECT count(*) FROM outbox WHERE length(raw) > 0", &words, &err), 0);
+    assert_int_equal(words, 0);
+    (void)snprintf(path, sizeof path, "%.80s/import.json", r.kept);
+    (void)unlink(path); /* as one that was killed before it wrote that */
+    o = options(sheet_text(TWO));
+    struct tz_import_result again = run(&o);
+    assert_int_equal(again.accepted, 0);
+    assert_int_equal(again.skipped, 2);
+    assert_int_equal(count_orgs(), n);
+    (void)snprintf(path, sizeof path, "%.80s/source.csv", r.kept);
+    assert_int_equal(stat(path, &st), 0); /* the first one came to something */
+}
+
 static void one_code_twice_in_a_file_never_overwrites(void **state)
 {
     (void)state;
@@ -658,6 +693,7 @@ int main(void)
         T(dry_run_judges_the_same_and_writes_nothing),
         T(gb18030_is_found_out_and_means_the_same),
         T(same_file_again_changes_nothing),
+        T(same_file_after_its_saves_were_emptied_changes_nothing),
         T(differing_row_waits_and_names_what_differs),
         T(one_code_twice_in_a_file_never_overwrites),
         T(old_count_is_not_dated_today),

@@ -265,6 +265,21 @@ static uint64_t refused_sign(struct fx *f)
     return seq;
 }
 
+/** Its words went with an area: nobody can tell any more what it was about. */
+static void a_refused_step_that_was_wiped_stands_in_nobodys_way(void **state)
+{
+    struct fx *f = *state;
+    struct tz_err err = {0};
+    uint64_t last = 0;
+    uint64_t seq = refused_sign(f);
+    assert_int_equal(tz_db_exec(tz_office_db(f->o), "UPDATE outbox SET raw = x''", &err), 0);
+    fx_reopen(f, NULL);
+    struct tz_step_view v = view(f);
+    assert_int_equal(v.nown, 0);
+    assert_int_equal(v.behind, 0);
+    assert_int_equal(tz_step_again(f->o, seq, &last, &err), TZ_E_NO_STEP);
+}
+
 static void assigned_again(struct fx *f)
 {
     give_item(f, 11, "state=assigned");
@@ -459,6 +474,7 @@ int main(void)
         T(what_can_be_known_is_refused_at_the_form),
         T(refusals_are_told_in_words),
         T(a_refused_step_is_shown_and_offered_again),
+        T(a_refused_step_that_was_wiped_stands_in_nobodys_way),
         T(what_stands_behind_comes_along),
         T(an_unsent_step_that_came_too_late_is_told),
         T(an_opening_is_judged_here_and_sent_as_it_was_said),

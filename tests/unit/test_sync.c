@@ -108,7 +108,8 @@ static void deliver(struct peer *p, uint8_t type, uint16_t lane, struct tz_bytes
     tz_sync_on_frame(p->s, &f);
 }
 
-static void give_welcome_of(struct peer *p, tz_ver head, uint32_t push_max, size_t nareas, tz_ver horizon)
+static void give_welcome_with(struct peer *p, tz_ver head, uint32_t push_max, size_t nareas, tz_ver horizon,
+                              tz_ver compact_upto)
 {
     struct tz_buf b;
     struct tz_area areas[2] = {{"", ""}, {"120101", ""}};
@@ -127,6 +128,7 @@ static void give_welcome_of(struct peer *p, tz_ver head, uint32_t push_max, size
                                .areas = areas,
                                .nareas = nareas,
                                .horizon = horizon,
+                               .compact_upto = compact_upto,
                                .users = &user,
                                .nusers = 1,
                                .head = head,
@@ -136,6 +138,11 @@ static void give_welcome_of(struct peer *p, tz_ver head, uint32_t push_max, size
     assert_int_equal(tz_msg_put_welcome(&b, &w), 0);
     deliver(p, TZ_MSG_WELCOME, TZ_LANE_CONTROL, tz_buf_unread(&b));
     tz_buf_deinit(&b);
+}
+
+static void give_welcome_of(struct peer *p, tz_ver head, uint32_t push_max, size_t nareas, tz_ver horizon)
+{
+    give_welcome_with(p, head, push_max, nareas, horizon, 0);
 }
 
 static void give_welcome(struct peer *p, tz_ver head, uint32_t push_max)
@@ -274,6 +281,41 @@ static void nothing_to_do_is_caught_up_at_once(void **state)
     tz_sync_stop(p->s);
     assert_true(p->closed);
     assert_int_equal(p->why.code, 0);
+    peer_free(p);
+}
+
+/** Many old saves: who comes to sync waits for a part of them, and a session that stays does the rest. */
+static void old_saves_are_emptied_when_all_else_is_done(void **state)
+{
+    struct fx *f = *state;
+    enum { N = 300 };
+    int64_t left = 0;
+    for (int i = 0; i < N; i++) {
+        uint64_t seq;
+        fx_new_org(f, "甲", &seq);
+        assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, 5, 0), 0);
+        tz_arena_reset(&f->a);
+    }
+    struct peer *p = peer_new(f, 0);
+    run(p);
+    expect(p, TZ_MSG_HELLO);
+    give_welcome_with(p, 5, 8, 2, 0, 5);
+    run(p);
+    expect(p, TZ_MSG_PULL);
+    assert_int_equal(
+        tz_db_query_int(tz_office_db(f->o), "SELECT count(*) FROM outbox WHERE length(raw) > 0", &left, NULL), 0);
+    assert_int_equal(left, N); /* what the rows are is not known yet */
+    give_checkpoint(p, 5);
+    run(p);
+    assert_int_equal(expect_ack(p), 1);
+    assert_true(tz_sync_caught_up(p->s));
+    assert_int_equal(
+        tz_db_query_int(tz_office_db(f->o), "SELECT count(*) FROM outbox WHERE length(raw) > 0", &left, NULL), 0);
+    assert_int_equal(left, 0);
+    give_checkpoint(p, 6);
+    assert_true(step(p));
+    assert_int_equal(expect_ack(p), 1);
+    assert_false(step(p)); /* it is over for this session */
     peer_free(p);
 }
 
@@ -735,6 +777,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(greeting_names_the_device_as_it_is),
         T(nothing_to_do_is_caught_up_at_once),
+        T(old_saves_are_emptied_when_all_else_is_done),
         T(outbox_goes_up_and_is_caught_up_with_its_checkpoint),
         T(who_has_no_area_left_pulls_when_its_outbox_is_empty),
         T(pushes_without_results_are_bounded),

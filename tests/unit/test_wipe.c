@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "import.h"
 #include "office_fixture.h"
 
 #include <fcntl.h>
@@ -291,6 +292,44 @@ static void kept_sheets_go_with_what_they_name(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/** What its saves said is not known here any more, so nobody can say that the sheet may stay. */
+static void the_sheet_of_saves_that_were_emptied_goes_with_the_next_record(void **state)
+{
+    struct fx *f = *state;
+    struct tz_id id = fx_server_id(1);
+    struct tz_save_options opt = {.independent = true, .import_id = {{[15] = 4}}};
+    struct tz_save *s = NULL;
+    struct tz_record rec;
+    struct tz_id made;
+    struct tz_err err = {0};
+    uint64_t seq = 0;
+    bool more = false;
+    char dir[96];
+    (void)snprintf(dir, sizeof dir, "%s/imports", f->dir);
+    f->imports = dir;
+    fx_reopen(f, NULL);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    keep_sheet(f, 4, true);
+    keep_sheet(f, 5, true);
+    assert_int_equal(tz_save_begin(f->o, &opt, &s, &err), 0);
+    tz_record_init(&rec, f->org);
+    fx_set(&rec, NULL, "name", tz_value_text("甲公司"));
+    fx_set(&rec, NULL, "district_code", tz_value_text("120101"));
+    assert_int_equal(tz_save_create(s, &rec, &made, &err), 0);
+    assert_int_equal(tz_save_commit(s, &seq, &err), 0);
+    assert_int_equal(fx_result(f, seq, TZ_OUT_APPLIED, 9, 0), 0);
+    fx_row(f, id, 10, TZ_ROW_LIVE, "120101", "乙公司", NULL);
+    assert_int_equal(fx_checkpoint(f, 10), 0);
+    assert_int_equal(tz_office_compact(f->o, 10, &more, &err), 0);
+    assert_true(has_sheet(f, 4));
+    left(f, id, 11);
+    (void)wipe(f);
+    assert_false(has_sheet(f, 4));
+    assert_true(has_sheet(f, 5));
+    (void)tz_import_forget_all(dir);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* ---- the receipt ---- */
 
 /** A record leaves while the receipt is on its way: the note about that is not about this. */
@@ -366,6 +405,7 @@ int main(void)
         T(a_waiting_save_loses_its_words_when_it_is_settled),
         T(a_save_on_the_screen_loses_its_words_when_it_leaves_it),
         T(kept_sheets_go_with_what_they_name),
+        T(the_sheet_of_saves_that_were_emptied_goes_with_the_next_record),
         T(a_device_shut_out_hands_in_what_a_restore_undid),
         T(what_leaves_behind_a_receipt_is_wiped_too),
     };

@@ -27,7 +27,7 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name step overlay save feed wipe lost refresh renumber sync import entry why)
+foreach(name step overlay save feed wipe compact lost refresh renumber sync import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
@@ -52,6 +52,7 @@ tz_test(NAME test_ledger LABEL unit SOURCES unit/test_ledger.c LINK tz_store_fix
 tz_test(NAME test_turns LABEL unit SOURCES unit/test_turns.c LINK server_core)
 tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_fixture)
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
+tz_test(NAME test_store_compact LABEL unit SOURCES unit/test_store_compact.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
 tz_test(NAME test_lost_rows LABEL unit SOURCES unit/test_lost_rows.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer_orders LABEL unit SOURCES unit/test_reoffer_orders.c LINK tz_store_fixture)
