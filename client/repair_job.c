@@ -71,10 +71,11 @@ static void read_area(const struct tz_stmt *s, int col, struct tz_area *out)
 
 static int each_raw(struct walk *w, uint32_t type, visit_fn fn)
 {
-    struct tz_stmt *s = tz_office_sql(w->o, OS_RAW_BUCKET,
-                                      "SELECT id, ver, district, street, body FROM raw_row WHERE type = ?1 AND state = 0"
-                                      " AND (id > ?2 OR ?2 = zeroblob(16)) ORDER BY id",
-                                      w->err);
+    struct tz_stmt *s =
+        tz_office_sql(w->o, OS_RAW_BUCKET,
+                      "SELECT id, ver, district, street, body FROM raw_row WHERE type = ?1 AND state = 0"
+                      " AND (id > ?2 OR ?2 = zeroblob(16)) ORDER BY id",
+                      w->err);
     if (!s)
         return tz_office_code(w->err);
     tz_stmt_bind_int(s, 1, type);

@@ -247,7 +247,11 @@ static int forget_sheets_of_emptied(struct tz_office *o, bool *kept, struct tz_e
     return rc;
 }
 
-/** @kept: there are some that keep their words for now. */
+/**
+ * Empty every settled save that tells of what is no longer here; @n counts them.
+ * @kept is set, and never cleared, when one of them keeps its words for now: it is not settled yet (no final outcome,
+ * still shown over the rows, or to be offered again), or the sheet it was read from could not be forgotten.
+ */
 static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_err *err)
 {
     struct wordy w = {0};

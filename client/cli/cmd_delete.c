@@ -2,8 +2,8 @@
 /* `taizhang delete`, `restore` and `withdraw`: take a record out, bring it back, take a save back. */
 #include "desk.h"
 
-#include <getopt.h>
 #include <errno.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
