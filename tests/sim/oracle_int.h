@@ -2,8 +2,9 @@
 #ifndef TZ_ORACLE_INT_H
 #define TZ_ORACLE_INT_H
 
-/* Inside the oracle: oracle.c state, order, holes; oracle_op.c one op; oracle_merge.c fields, groups, cases, life;
- * oracle_claims.c who claims what; oracle_pair.c two records become one and come apart. */
+/* Inside the oracle: oracle.c state, order, holes; oracle_op.c one op, with
+ * oracle_elements.c its changes of sets and oracle_resolve.c its decisions about cases; oracle_merge.c fields, groups,
+ * cases, life; oracle_claims.c who claims what; oracle_pair.c two records become one and come apart. */
 
 #include "oracle.h"
 
@@ -259,22 +260,21 @@ int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, 
 int ora_create_rights(const struct oracle *o, const struct tz_type *t, const struct tz_value *in, const bool *names);
 /** Rules of fields that an edit breaks. */
 int ora_set_rights(const struct oracle *o, const struct oracle_row *r, const struct tz_value *in, const bool *names);
-/** The same of a change of elements; @f the set. */
-int ora_elements_rights(const struct oracle *o, const struct tz_op *op, const struct oracle_row *r,
-                        const struct tz_field **f);
-struct tz_value ora_wished(struct oracle *o, const struct tz_op *op, struct tz_value was);
+bool ora_may_edit(const struct oracle *o, const struct oracle_row *r, const struct tz_field *f);
+/** The server's catalogue lacks a field: whose right it would be, and what it would win against, nobody can say. */
+bool ora_names_unknown(const struct tz_op *op, const struct tz_type *t, const struct tz_record *rec);
+/** An edit of a deleted record: the code of the refusal; @done there is nothing left to write into it. */
+int ora_set_on_deleted(struct oracle *o, struct oracle_row *r, const struct tz_value *in, const bool *names,
+                       bool *done);
+/** Of those that refer to @r: 1 one the author saw blocks, 2 there is one he did not see, 0 none. */
+int ora_children(const struct oracle *o, const struct oracle_row *r);
+/** The author had heard of all that stands in @r. */
+bool ora_saw_everything(const struct oracle *o, const struct oracle_row *r);
 /** The record comes to be as of this commit. */
 void ora_make(struct oracle *o, const struct tz_type *t, struct tz_id id, const struct tz_value *v,
               const struct tz_area *area);
 int ora_check_area(struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out);
 int ora_check_refs(struct oracle *o, const struct tz_type *t, const struct tz_value *v, const bool *names);
-/** The elements of a set in order, as the canonical text has them. */
-size_t ora_split(struct tz_value set, struct tz_bytes *out, size_t max);
-struct tz_value ora_join(struct oracle *o, struct tz_bytes *v, size_t n);
-bool ora_has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at);
-/** @el of field @f was added by version @ver, or (0) is gone. */
-void ora_stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver);
-tz_ver ora_element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el);
 /** 0, or the code of the refusal; o->superseded. */
 int ora_judge_op(struct oracle *o, const struct tz_op *op);
 struct oracle_row *ora_find(const struct oracle *o, const struct tz_type *t, struct tz_id id);
@@ -282,5 +282,21 @@ bool ora_in_area(const struct oracle *o, const struct tz_area *a);
 bool ora_area_of(const struct oracle *o, const struct tz_type *t, const struct tz_value *v, struct tz_area *out);
 const struct tz_type *ora_ref_type(const struct oracle *o, const struct tz_type *t, const struct tz_value *v,
                                    const struct tz_field *f);
+/* oracle_elements.c */
+/** Rules of fields that a change of elements breaks; @f the set. */
+int ora_elements_rights(const struct oracle *o, const struct tz_op *op, const struct oracle_row *r,
+                        const struct tz_field **f);
+/** What the set would be if nobody else had touched it. */
+struct tz_value ora_wished(struct oracle *o, const struct tz_op *op, struct tz_value was);
+/** The elements of a set in order, as the canonical text has them. */
+size_t ora_split(struct tz_value set, struct tz_bytes *out, size_t max);
+struct tz_value ora_join(struct oracle *o, struct tz_bytes *v, size_t n);
+bool ora_has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at);
+/** @el of field @f was added by version @ver, or (0) is gone. */
+void ora_stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver);
+tz_ver ora_element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el);
+int ora_op_elements(struct oracle *o, const struct tz_op *op, const struct tz_type *t);
+/* oracle_resolve.c */
+int ora_op_resolve(struct oracle *o, const struct tz_op *op);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The oracle's judgement of one op: rights, references, areas, then what becomes of the record. Returns the code of a
- * refusal or 0; what changed is undone by the caller when the op is refused.
+ * The oracle's judgement of one op: rights, references, areas, then what becomes of the record by CREATE, APPEND, SET,
+ * DELETE, RESTORE and EVENT; the other kinds have files of their own. Returns the code of a refusal or 0; what changed
+ * is undone by the caller when the op is refused.
  */
 #include "oracle_int.h"
 
@@ -88,7 +89,7 @@ static bool creators_field(const struct oracle *o, const struct tz_type *t, cons
            (f->editors & ~(unsigned)TZ_ED_S);
 }
 
-static bool may_edit(const struct oracle *o, const struct oracle_row *r, const struct tz_field *f)
+bool ora_may_edit(const struct oracle *o, const struct oracle_row *r, const struct tz_field *f)
 {
     if (f->editors & o->who.role->editor)
         return true;
@@ -98,7 +99,7 @@ static bool may_edit(const struct oracle *o, const struct oracle_row *r, const s
 }
 
 /** The server's catalogue lacks it: whose right it would be, and what it would win against, nobody can say. */
-static bool names_unknown(const struct tz_op *op, const struct tz_type *t, const struct tz_record *rec)
+bool ora_names_unknown(const struct tz_op *op, const struct tz_type *t, const struct tz_record *rec)
 {
     bool unknown = rec->extra.n > 0;
     for (size_t k = 0; k < op->ncleared; k++)
@@ -113,7 +114,7 @@ int ora_take(struct oracle *o, const struct tz_op *op, const struct tz_type *t, 
     memset(names, 0, t->nfields * sizeof *names);
     if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
         return TZ_E_BAD_OP;
-    if (names_unknown(op, t, &rec))
+    if (ora_names_unknown(op, t, &rec))
         return TZ_E_UNKNOWN_FIELD;
     for (size_t i = 0; i < t->nfields; i++) {
         in[i] = rec.v[i];
@@ -260,8 +261,7 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
 
 /* ---- SET ---- */
 
-static int set_on_deleted(struct oracle *o, struct oracle_row *r, const struct tz_value *in, const bool *names,
-                          bool *done)
+int ora_set_on_deleted(struct oracle *o, struct oracle_row *r, const struct tz_value *in, const bool *names, bool *done)
 {
     bool differs = false;
     if (ora_saw(o, r->life.ver, o->base_ver, o->base_seq))
@@ -316,7 +316,7 @@ int ora_set_rights(const struct oracle *o, const struct oracle_row *r, const str
             return TZ_E_EVENTS_LATER;
         if (t->fields[i].merge == TZ_MERGE_SET)
             return TZ_E_BAD_OP;
-        if (!may_edit(o, r, &t->fields[i]))
+        if (!ora_may_edit(o, r, &t->fields[i]))
             return TZ_E_NO_RIGHT_FIELD;
         if (in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
             return TZ_E_REQUIRED;
@@ -341,7 +341,7 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
         return rc ? rc : ora_op_gone(o, op, t, in, names);
     rc = rc ? rc : ora_set_rights(o, r, in, names);
     if (!rc && r->deleted)
-        rc = set_on_deleted(o, r, in, names, &done);
+        rc = ora_set_on_deleted(o, r, in, names, &done);
     if (rc || done)
         return rc;
     struct tz_area was = r->area;
@@ -354,159 +354,6 @@ static int op_set(struct oracle *o, const struct tz_op *op, const struct tz_type
     if (!rc && !tz_area_eq(&was, &r->area))
         ora_move_dependants(o, r);
     return rc;
-}
-
-/* ---- ADD, REMOVE ---- */
-
-size_t ora_split(struct tz_value set, struct tz_bytes *out, size_t max)
-{
-    size_t n = 0;
-    const char *p = set.kind == TZ_V_TEXT ? (const char *)set.p : NULL;
-    const char *end = p ? p + set.n : NULL;
-    while (p && n < max && (p = memchr(p, '"', (size_t)(end - p))) != NULL) {
-        const char *close = memchr(p + 1, '"', (size_t)(end - p - 1));
-        out[n++] = tz_bytes_of(p + 1, (size_t)(close - p - 1));
-        p = close + 1;
-    }
-    return n;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return tz_bytes_cmp(*(const struct tz_bytes *)a, *(const struct tz_bytes *)b);
-}
-
-struct tz_value ora_join(struct oracle *o, struct tz_bytes *v, size_t n)
-{
-    struct tz_buf b;
-    int rc = 0;
-    tz_buf_init(&b, 1 << 20);
-    qsort(v, n, sizeof *v, by_text);
-    for (size_t i = 0; i < n; i++)
-        rc |= tz_buf_printf(&b, "%s\"%.*s\"", i ? "," : "[", (int)v[i].n, (const char *)v[i].p);
-    if (rc || tz_buf_putc(&b, ']'))
-        abort();
-    struct tz_value out = n ? tz_value_textn(tz_arena_dup(&o->arena, b.p, b.len), b.len) : tz_value_null();
-    tz_buf_deinit(&b);
-    return out;
-}
-
-bool ora_has(const struct tz_bytes *v, size_t n, struct tz_bytes el, size_t *at)
-{
-    for (size_t i = 0; i < n; i++)
-        if (tz_bytes_eq(v[i], el)) {
-            *at = i;
-            return true;
-        }
-    return false;
-}
-
-void ora_stamp_element(struct oracle *o, struct oracle_row *r, size_t f, struct tz_bytes el, tz_ver ver)
-{
-    struct oracle_element *v = tz_arena_calloc(&o->arena, r->nel + 1, sizeof *v);
-    size_t n = 0;
-    for (size_t i = 0; i < r->nel; i++)
-        if (r->el[i].field != f || !tz_bytes_eq(r->el[i].text, el))
-            v[n++] = r->el[i];
-    if (ver)
-        v[n++] = (struct oracle_element){f, el, ver};
-    r->el = v;
-    r->nel = n;
-}
-
-tz_ver ora_element_ver(const struct oracle_row *r, size_t f, struct tz_bytes el)
-{
-    for (size_t i = 0; i < r->nel; i++)
-        if (r->el[i].field == f && tz_bytes_eq(r->el[i].text, el))
-            return r->el[i].ver;
-    return r->born;
-}
-
-static void change_elements(struct oracle *o, const struct tz_op *op, struct oracle_row *r, size_t f)
-{
-    struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
-    size_t n = ora_split(r->v[f], v, TZ_SET_ELEMENTS_MAX);
-    size_t at = 0;
-    ora_touch(o, r);
-    for (size_t i = 0; i < op->nelements; i++) {
-        bool there = ora_has(v, n, op->elements[i], &at);
-        if (op->kind == TZ_OP_ADD) {
-            if (!there)
-                v[n++] = op->elements[i];
-            ora_stamp_element(o, r, f, op->elements[i], o->me.ver);
-            ora_wrote(o, r);
-        } else if (there && ora_saw(o, ora_element_ver(r, f, op->elements[i]), o->base_ver, o->base_seq)) {
-            v[at] = v[--n];
-            ora_stamp_element(o, r, f, op->elements[i], 0);
-            r->stamp[f].ver = o->me.ver;
-            ora_wrote(o, r);
-        } else if (there) {
-            o->superseded = true; /* somebody put it there whom the author had not heard of */
-        }
-    }
-    r->v[f] = ora_join(o, v, n);
-}
-
-/** What the set would be if nobody else had touched it. */
-struct tz_value ora_wished(struct oracle *o, const struct tz_op *op, struct tz_value was)
-{
-    struct tz_bytes v[2 * TZ_SET_ELEMENTS_MAX];
-    size_t n = ora_split(was, v, TZ_SET_ELEMENTS_MAX);
-    size_t at = 0;
-    for (size_t i = 0; i < op->nelements; i++) {
-        bool there = ora_has(v, n, op->elements[i], &at);
-        if (there && op->kind == TZ_OP_REMOVE)
-            v[at] = v[--n];
-        else if (!there && op->kind == TZ_OP_ADD)
-            v[n++] = op->elements[i];
-    }
-    return ora_join(o, v, n);
-}
-
-int ora_elements_rights(const struct oracle *o, const struct tz_op *op, const struct oracle_row *r,
-                        const struct tz_field **out)
-{
-    const struct tz_field *f = tz_type_field_id(r->type, op->field);
-    *out = f;
-    if (f && f->merge == TZ_MERGE_EVENTS)
-        return TZ_E_EVENTS_LATER;
-    if (!f || f->merge != TZ_MERGE_SET || op->nelements == 0)
-        return TZ_E_BAD_OP;
-    for (size_t i = 0; i < op->nelements; i++)
-        for (size_t k = 0; k < op->elements[i].n || k == 0; k++)
-            if (op->elements[i].n == 0 || op->elements[i].n > 63 ||
-                !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.", op->elements[i].p[k]))
-                return TZ_E_VALUE;
-    if (!may_edit(o, r, f))
-        return TZ_E_NO_RIGHT_FIELD;
-    return 0;
-}
-
-static int op_elements(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
-{
-    struct tz_value in[TZ_FIELDS_MAX];
-    bool names[TZ_FIELDS_MAX] = {false};
-    bool done = false;
-    if (t->append)
-        return TZ_E_APPEND_ONLY;
-    if (t->local)
-        return TZ_E_NO_RIGHT_TYPE;
-    struct oracle_row *r = o->target = ora_target(o, t, op->id);
-    const struct tz_field *f = NULL;
-    if (!r)
-        return ora_elements_gone(o, op, t);
-    if (!ora_in_area(o, &r->area))
-        return TZ_E_UNKNOWN_RECORD;
-    int rc = ora_elements_rights(o, op, r, &f);
-    if (rc)
-        return rc;
-    names[f->index] = true;
-    in[f->index] = ora_wished(o, op, r->v[f->index]);
-    rc = r->deleted ? set_on_deleted(o, r, in, names, &done) : 0;
-    if (rc || done)
-        return rc;
-    change_elements(o, op, r, f->index);
-    return r->v[f->index].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE ? TZ_E_REQUIRED : 0;
 }
 
 /* ---- DELETE, RESTORE ---- */
@@ -524,7 +371,7 @@ static int life_rights(struct oracle *o, const struct tz_op *op, const struct tz
 }
 
 /** 1 a child the deleter saw blocks, 2 there is one he did not see, 0 none. */
-static int children(const struct oracle *o, const struct oracle_row *r)
+int ora_children(const struct oracle *o, const struct oracle_row *r)
 {
     int found = 0;
     for (size_t i = 0; i < o->nrows; i++) {
@@ -546,7 +393,7 @@ static int children(const struct oracle *o, const struct oracle_row *r)
     return found;
 }
 
-static bool saw_everything(const struct oracle *o, const struct oracle_row *r)
+bool ora_saw_everything(const struct oracle *o, const struct oracle_row *r)
 {
     bool all = ora_saw(o, r->born, o->base_ver, o->base_seq) && ora_saw(o, r->life.ver, o->base_ver, o->base_seq);
     for (size_t i = 0; i < r->type->nfields; i++)
@@ -562,10 +409,10 @@ static int op_delete(struct oracle *o, const struct tz_op *op, const struct tz_t
     int rc = life_rights(o, op, t, &r);
     if (rc || !r || r->deleted)
         return rc;
-    int child = children(o, r);
+    int child = ora_children(o, r);
     if (child == 1)
         return TZ_E_HAS_CHILDREN;
-    if (child == 2 || !saw_everything(o, r)) {
+    if (child == 2 || !ora_saw_everything(o, r)) {
         o->superseded = true;
         ora_case_life(o, r, &o->me, "_deleted=1;");
         return 0;
@@ -598,222 +445,6 @@ static int op_restore(struct oracle *o, const struct tz_op *op, const struct tz_
     return 0;
 }
 
-/* ---- RESOLVE ---- */
-
-struct resolving {
-    struct oracle_case *c;
-    struct oracle_row *r;
-    struct tz_value in[TZ_FIELDS_MAX];
-    bool names[TZ_FIELDS_MAX];
-    bool life, deleted;
-};
-
-static int resolve_find(struct oracle *o, const struct tz_op *op, struct resolving *x)
-{
-    const struct tz_type *t = NULL;
-    const char *subject = NULL;
-    struct tz_id target;
-    uint32_t generation = 0;
-    if (!o->case_of || !o->case_of(o->case_ctx, op->id, &t, &target, &subject, &generation))
-        return TZ_E_UNKNOWN_RECORD;
-    x->r = ora_target(o, t, target);
-    for (size_t i = 0; i < o->ncases; i++)
-        if (o->cases[i]->type == t && tz_id_eq(o->cases[i]->id, target) && o->cases[i]->generation == generation &&
-            strcmp(o->cases[i]->subject, subject) == 0)
-            x->c = o->cases[i];
-    if (x->c && (strcmp(x->c->kind, "purged") == 0 || strcmp(x->c->kind, "duplicate") == 0))
-        return 0;
-    if (x->c && strcmp(x->c->subject, "_created") == 0)
-        return 0;
-    const struct oracle_row *about = oracle_find(o, t, target); /* the case lies where that is, also when it went */
-    if (!x->r || !x->c || !ora_in_area(o, &x->r->area) || (about->area.district[0] && !ora_in_area(o, &about->area)))
-        return TZ_E_UNKNOWN_RECORD;
-    o->target = x->r;
-    if (strcmp(x->c->kind, "late_scope") == 0 && !o->who.role->supervises)
-        return TZ_E_NO_RIGHT_TYPE;
-    bool moved_on = !tz_id_eq(x->r->id, target) && (x->c->open || strcmp(subject, "_deleted") == 0);
-    return op->generation != generation || moved_on ? TZ_E_CASE_STALE : 0;
-}
-
-/** A supervisor says yes to a word whose author had lost the right to it. */
-static bool says_yes(const struct resolving *x, const char *values)
-{
-    bool yes = false;
-    for (size_t i = 0; i < x->c->ncand; i++)
-        yes = yes || (x->c->cand[i].late && strcmp(x->c->cand[i].values, values) == 0);
-    return yes && strcmp(x->c->kind, "late_scope") == 0;
-}
-
-static int resolve_values(struct oracle *o, const struct tz_op *op, struct resolving *x)
-{
-    const struct tz_type *t = x->r->type;
-    struct tz_record rec;
-    struct tz_err err;
-    bool any = false;
-    x->life = strcmp(x->c->subject, "_deleted") == 0;
-    x->deleted = op->deleted;
-    if (x->life != (op->field == TZ_FIELD_DELETED))
-        return TZ_E_BAD_OP;
-    if (x->life)
-        return (t->deleters & o->who.role->editor) || says_yes(x, x->deleted ? "_deleted=1;" : "_deleted=0;")
-                   ? 0
-                   : TZ_E_NO_RIGHT_TYPE;
-    if (tz_record_decode(t, op->values, &o->arena, &rec, &err))
-        return TZ_E_BAD_OP;
-    if (names_unknown(op, t, &rec))
-        return TZ_E_UNKNOWN_FIELD;
-    for (size_t i = 0; i < t->nfields; i++) {
-        x->in[i] = rec.v[i];
-        x->names[i] = rec.v[i].kind != TZ_V_NULL;
-        for (size_t k = 0; k < op->ncleared; k++)
-            x->names[i] = x->names[i] || op->cleared[k] == t->fields[i].id;
-    }
-    bool yes = says_yes(x, ora_values(o, t, x->in, x->names));
-    ora_redirect(o, t, x->in, x->names);
-    for (size_t i = 0; i < t->nfields; i++) {
-        if (!x->names[i])
-            continue;
-        any = true;
-        if (strcmp(ora_subject(t, i), x->c->subject) != 0 || tz_value_check(&t->fields[i], x->in[i], false, &err))
-            return TZ_E_VALUE;
-        if (!yes && !may_edit(o, x->r, &t->fields[i]))
-            return TZ_E_NO_RIGHT_FIELD;
-        if (x->in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
-            return TZ_E_REQUIRED;
-    }
-    return any ? 0 : TZ_E_BAD_OP;
-}
-
-static bool stands(const struct resolving *x)
-{
-    bool same = true;
-    if (x->life)
-        same = x->r->deleted == x->deleted;
-    for (size_t i = 0; i < x->r->type->nfields; i++)
-        same = same && (x->life || !x->names[i] || tz_value_eq(x->r->v[i], x->in[i]));
-    return same;
-}
-
-/** A second decision about a closed case: the same is nothing, another one is kept. */
-static int resolve_late(struct oracle *o, struct resolving *x)
-{
-    if (stands(x))
-        return 0;
-    o->superseded = true;
-    const char *values =
-        x->life ? (x->deleted ? "_deleted=1;" : "_deleted=0;") : ora_values(o, x->r->type, x->in, x->names);
-    ora_case_join(o, x->r, x->c->subject, x->life ? "deleted" : "conflict", ora_candidate(o, &o->me, values));
-    return 0;
-}
-
-/** No decision deletes what its maker did not see, and none writes into a record that went meanwhile. */
-static int resolve_life(struct oracle *o, struct resolving *x, bool *done)
-{
-    if (!x->life && x->r->deleted && !stands(x))
-        return set_on_deleted(o, x->r, x->in, x->names, done);
-    if (x->life && x->deleted && !x->r->deleted && !saw_everything(o, x->r)) {
-        *done = o->superseded = true;
-        ora_case_life(o, x->r, &o->me, "_deleted=1;");
-    }
-    return 0;
-}
-
-/** What stands, was not seen and not chosen: its author's word goes on in the next generation. */
-static const char *unseen_standing(struct oracle *o, struct resolving *x, const struct ocommit **author,
-                                   struct tz_id *of)
-{
-    const struct tz_type *t = x->r->type;
-    bool which[TZ_FIELDS_MAX] = {false};
-    bool any = false;
-    if (x->life) {
-        if (x->r->deleted == x->deleted || ora_saw(o, x->r->life.ver, o->base_ver, o->base_seq))
-            return NULL;
-        *author = ora_commit(o, x->r->life.ver);
-        return x->r->deleted ? "_deleted=1;" : "_deleted=0;";
-    }
-    for (size_t i = 0; i < t->nfields; i++) {
-        if (!x->names[i] || tz_value_eq(x->r->v[i], x->in[i]) ||
-            ora_saw(o, x->r->stamp[i].ver, o->base_ver, o->base_seq))
-            continue;
-        which[i] = any = true;
-        *author = ora_commit(o, ora_said(x->r->stamp[i]));
-        if (ora_said(x->r->stamp[i]) != x->r->stamp[i].ver)
-            *of = ora_speaker(o, x->r, i, x->r->stamp[i]);
-    }
-    return any ? ora_values(o, t, x->r->v, which) : NULL;
-}
-
-static int resolve_write(struct oracle *o, struct resolving *x)
-{
-    struct oracle_row *r = x->r;
-    struct tz_area was = r->area;
-    if (x->life && x->deleted && !r->deleted && children(o, r))
-        return TZ_E_HAS_CHILDREN;
-    ora_touch(o, r);
-    bool comes_back = x->life && r->deleted && !x->deleted;
-    if (x->life) {
-        r->deleted = x->deleted;
-        r->life = (struct oracle_stamp){.ver = o->me.ver, .resolved = true};
-    }
-    for (size_t i = 0; i < r->type->nfields; i++)
-        if (!x->life && x->names[i]) {
-            r->v[i] = x->in[i];
-            r->stamp[i] = (struct oracle_stamp){.ver = o->me.ver, .resolved = true};
-        }
-    ora_wrote(o, r);
-    o->depth = comes_back;
-    if (comes_back)
-        ora_revive_parents(o, r);
-    if (x->life)
-        return 0;
-    int rc = ora_check_area(o, r->type, r->v, &r->area);
-    rc = rc ? rc : ora_circle(o, r, x->names) ? TZ_E_CYCLE : 0;
-    rc = rc ? rc : ora_check_refs(o, r->type, r->v, x->names);
-    if (!rc && !tz_area_eq(&was, &r->area))
-        ora_move_dependants(o, r);
-    return rc;
-}
-
-static int op_resolve(struct oracle *o, const struct tz_op *op)
-{
-    struct resolving *x = tz_arena_calloc(&o->arena, 1, sizeof *x);
-    const struct ocommit *author = NULL;
-    int rc = resolve_find(o, op, x);
-    if (!rc && strcmp(x->c->kind, "duplicate") == 0)
-        return ora_keep_both(o, op, x->c);
-    if (!rc && strcmp(x->c->kind, "purged") == 0)
-        return ora_resolve_gone(o, op, x->c);
-    if (!rc && strcmp(x->c->subject, "_created") == 0)
-        return ora_resolve_new(o, op, x->c);
-    rc = rc ? rc : resolve_values(o, op, x);
-    if (rc)
-        return rc;
-    if (!x->c->open)
-        return resolve_late(o, x);
-    bool done = false;
-    struct tz_id of = {{0}};
-    rc = resolve_life(o, x, &done);
-    if (rc || done)
-        return rc;
-    const char *standing = unseen_standing(o, x, &author, &of);
-    rc = resolve_write(o, x);
-    if (rc)
-        return rc;
-    ora_case_close(o, x->c);
-    for (size_t i = 0; i < x->c->ncand; i++)
-        if (x->c->cand[i].since > o->base_ver) {
-            struct oracle_candidate again = x->c->cand[i];
-            again.since = o->me.ver;
-            ora_case_join(o, x->r, x->c->subject, again.late ? "late_scope" : x->life ? "deleted" : "conflict", again);
-        }
-    if (!standing)
-        return 0;
-    struct oracle_candidate word = ora_candidate(o, author, standing);
-    word.of = of;
-    ora_case_join(o, x->r, x->c->subject, x->life ? "deleted" : "conflict", word);
-    return 0;
-}
-
 /* ---- EVENT ---- */
 
 static int op_event(struct oracle *o, const struct tz_op *op, const struct tz_type *t)
@@ -843,12 +474,12 @@ static int judge_kind(struct oracle *o, const struct tz_op *op, const struct tz_
     case TZ_OP_RESTORE:
         return op_restore(o, op, t);
     case TZ_OP_RESOLVE:
-        return op_resolve(o, op);
+        return ora_op_resolve(o, op);
     case TZ_OP_EVENT:
         return op_event(o, op, t);
     case TZ_OP_ADD:
     case TZ_OP_REMOVE:
-        return op_elements(o, op, t);
+        return ora_op_elements(o, op, t);
     case TZ_OP_MERGE:
     case TZ_OP_UNMERGE:
         return ora_op_merge(o, op, t);

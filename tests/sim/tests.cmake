@@ -37,6 +37,8 @@ add_executable(tz_sim
   sim/oracle_index.c
   sim/oracle_copy.c
   sim/oracle_op.c
+  sim/oracle_elements.c
+  sim/oracle_resolve.c
   sim/oracle_late.c
   sim/oracle_merge.c
   sim/oracle_claims.c
@@ -84,5 +86,5 @@ if(TZ_PLANTED_BUGS)
   add_test(NAME sim_planted COMMAND tz_sim --stored ${CMAKE_CURRENT_SOURCE_DIR}/sim/seeds/planted.txt --cpu 10)
   set_tests_properties(sim_planted PROPERTIES LABELS sim TIMEOUT 600)
 endif()
-tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_copy.c sim/oracle_op.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/oracle_event.c sim/sim_setup.c sim/sim_rng.c
+tz_test(NAME test_oracle LABEL sim SOURCES sim/test_oracle.c sim/oracle.c sim/oracle_index.c sim/oracle_copy.c sim/oracle_op.c sim/oracle_elements.c sim/oracle_resolve.c sim/oracle_late.c sim/oracle_merge.c sim/oracle_claims.c sim/oracle_pair.c sim/oracle_purge.c sim/oracle_event.c sim/sim_setup.c sim/sim_rng.c
   LINK server_core client_lib tz_memvfs)
