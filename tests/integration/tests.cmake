@@ -8,6 +8,7 @@ tz_test(NAME test_stream LABEL integration SOURCES integration/test_stream.c LIN
 tz_test(NAME test_control LABEL integration SOURCES integration/test_control.c LINK tz_net PkgConfig::LIBUV Threads::Threads)
 tz_test(NAME test_office_store LABEL integration SOURCES integration/test_office_store.c LINK client_lib server_core)
 tz_test(NAME test_repair LABEL integration TIMEOUT 120 SOURCES integration/test_repair.c LINK client_lib tz_store_fixture)
+tz_test(NAME test_repair_answers LABEL integration TIMEOUT 120 SOURCES integration/test_repair_answers.c LINK client_lib tz_store_fixture)
 
 # server
 tz_test(NAME test_exec LABEL integration

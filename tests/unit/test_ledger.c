@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Ledger items on the server: the shipped procedure, one step at a time. Who may do what is written here by hand, from
- * the requirements, and compared with what the server does for every state, action and role; the shipped table is not
- * asked.
- */
+/* Ledger items on the server: the shipped procedure, one step at a time. Who may is test_ledger_rights.c's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,240 +7,10 @@
 
 #include <cmocka.h>
 
-#include "event_rule.h"
-#include "store_fixture.h"
+#include "ledger_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define ITEM "ledger_item"
-#define FILES "[{\"name\":\"a.jpg\",\"sha256\":\"00\",\"size\":1}]"
-
-/** A district's office with everybody in it. */
-struct office {
-    struct sx *f;
-    struct sx_dev super, super2, lead, csuper, sector;
-    struct tz_id org;
-};
-
-static const char *const UNIT = "GW120101";
-
-static struct tz_id unit_id(const char *code)
-{
-    return tz_store_fixed_id("unit", tz_bytes_str(code));
-}
-
-static void give_unit(struct sx *f, const char *user, const char *unit)
-{
-    sx_group(f);
-    assert_int_equal(tz_store_user_unit(f->s, user, unit, &f->err), 0);
-    sx_commit(f);
-}
-
-static void office_open(struct office *o, struct sx *f)
-{
-    *o = (struct office){.f = f};
-    sx_join(f, &o->super, "super", "D_SUPER", "120101");
-    sx_join(f, &o->super2, "super2", "D_SUPER", "120101");
-    sx_join(f, &o->lead, "lead", "D_LEAD", "120101");
-    sx_join(f, &o->csuper, "csuper", "C_SUPER", "120000");
-    sx_join(f, &o->sector, "sector", "SECTOR", "120000");
-    give_unit(f, "sector", UNIT);
-    o->org = sx_create(&f->d1, "organisation", "name=甲公司", "kind=enterprise", "subkind=private",
-                       "district_code=120101", "street_code=120101001", NULL);
-}
-
-static struct tz_id open_item(struct office *o, struct sx_dev *dev, const char *severity)
-{
-    struct sx *f = o->f;
-    struct sx_cs *c = sx_begin(dev);
-    struct tz_id id = sx_op_create(c, ITEM, "title=消防通道堵塞", "list_type=issue", "source=quarterly_track",
-                                   "due_on=2024-12-31", severity, "target_type=organisation",
-                                   sx_ref(f, "target_id", o->org), sx_ref(f, "lead_unit", unit_id(UNIT)), NULL);
-    sx_applied(sx_push(c));
-    return id;
-}
-
-/** A step on what stands, in a save of its own. */
-static const struct tz_result *step_on(struct sx_dev *dev, struct tz_id id, const char *action, const char *state,
-                                       uint64_t seq)
-{
-    struct sx_cs *c = sx_begin(dev);
-    bool submit = strcmp(action, "submit") == 0;
-    bool hang = strcmp(action, "hang") == 0;
-    bool grant = strcmp(action, "grant") == 0;
-    const char *value = submit ? "result=已清理" : hang ? "review_on=2024-06-30" : grant ? "due_on=2025-03-31" : NULL;
-    bool files = submit || strcmp(action, "verify") == 0;
-    sx_op_event(c, ITEM, id, action, state, seq, "同意", files ? FILES : NULL, value, NULL);
-    return sx_push(c);
-}
-
-static uint64_t seq_of(struct sx *f, struct tz_id id)
-{
-    char sql[200];
-    (void)snprintf(sql, sizeof sql, "SELECT max(seq) FROM ledger_event WHERE item_id=x'%s'", sx_hex(f, id));
-    return (uint64_t)sx_query(f, sql);
-}
-
-#define state_is(f, id, want) sx_text_is(f, ITEM, id, "state", want)
-
-static const struct tz_result *next(struct sx_dev *dev, struct tz_id id, const char *action)
-{
-    return step_on(dev, id, action, sx_text(dev->f, ITEM, id, "state"), seq_of(dev->f, id));
-}
-
-/** Bring a new item of the district (or the centre) to a state, each step by somebody else. */
-static struct tz_id item_in(struct office *o, const char *state, bool centre)
-{
-    static const char *const WAYS[][8] = {{"opened"},
-                                          {"voided", "S void"},
-                                          {"assigned", "S assign"},
-                                          {"rectifying", "S assign", "L sign"},
-                                          {"submitted", "S assign", "L sign", "L submit"},
-                                          {"returned", "S assign", "L sign", "L submit", "V return"},
-                                          {"verified", "S assign", "L sign", "L submit", "V verify"},
-                                          {"suspended", "S assign", "L sign", "S hang"},
-                                          {"written_off", "S assign", "L sign", "L submit", "V verify", "S write_off"}};
-    struct sx *f = o->f;
-    struct tz_id id = open_item(o, centre ? &f->c1 : &f->d1, "severity=normal");
-    for (size_t i = 0; i < sizeof WAYS / sizeof *WAYS; i++) {
-        if (strcmp(WAYS[i][0], state) != 0)
-            continue;
-        for (size_t k = 1; k < 8 && WAYS[i][k]; k++) {
-            char who = WAYS[i][k][0];
-            struct sx_dev *dev = who == 'L' ? &f->d1b : who == 'V' ? &f->fi2 : centre ? &o->csuper : &o->super2;
-            sx_applied(next(dev, id, WAYS[i][k] + 2));
-        }
-    }
-    state_is(f, id, state);
-    return id;
-}
-
-/* ---- every state, action and role ---- */
-
-static const char *const STATES[] = {"opened",   "assigned",  "rectifying",  "submitted", "verified",
-                                     "returned", "suspended", "written_off", "voided"};
-static const char *const ACTIONS[] = {"assign", "void",          "sign",   "decline",   "report",
-                                      "submit", "verify",        "return", "write_off", "hang",
-                                      "resume", "ask_extension", "grant",  "refuse",    "relapse"};
-enum { NSTATES = sizeof STATES / sizeof *STATES, NACTIONS = sizeof ACTIONS / sizeof *ACTIONS, NROLES = 9 };
-
-/** Of an item that the district issued, lead unit GW120101. `unit`: people who act for that unit. */
-#define UNIT_PEOPLE "S_CLERK D_CLERK D_SUPER SECTOR"
-static const struct may {
-    const char *state, *action, *who;
-    int code; /* also for those who may: nothing was asked for */
-} DISTRICT[] = {
-    {"opened", "assign", "D_SUPER", 0},
-    {"opened", "void", "D_SUPER", 0},
-    {"assigned", "sign", UNIT_PEOPLE, 0},
-    {"assigned", "decline", UNIT_PEOPLE, 0},
-    {"assigned", "hang", "D_SUPER", 0},
-    {"assigned", "ask_extension", UNIT_PEOPLE, 0},
-    {"assigned", "grant", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"assigned", "refuse", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"rectifying", "report", UNIT_PEOPLE, 0},
-    {"rectifying", "submit", UNIT_PEOPLE, 0},
-    {"rectifying", "hang", "D_SUPER", 0},
-    {"rectifying", "ask_extension", UNIT_PEOPLE, 0},
-    {"rectifying", "grant", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"rectifying", "refuse", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"submitted", "verify", "F_INSP D_SUPER", 0},
-    {"submitted", "return", "F_INSP D_SUPER", 0},
-    {"submitted", "hang", "D_SUPER", 0},
-    {"submitted", "ask_extension", UNIT_PEOPLE, 0},
-    {"submitted", "grant", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"submitted", "refuse", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"verified", "write_off", "D_SUPER", 0},
-    {"verified", "return", "D_SUPER", 0},
-    {"returned", "submit", UNIT_PEOPLE, 0},
-    {"returned", "hang", "D_SUPER", 0},
-    {"returned", "ask_extension", UNIT_PEOPLE, 0},
-    {"returned", "grant", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"returned", "refuse", "D_SUPER", TZ_E_STEP_UNASKED},
-    {"suspended", "resume", "D_SUPER", 0},
-};
-
-static const struct may *find_may(const char *state, const char *action)
-{
-    for (size_t i = 0; i < sizeof DISTRICT / sizeof *DISTRICT; i++)
-        if (strcmp(DISTRICT[i].state, state) == 0 && strcmp(DISTRICT[i].action, action) == 0)
-            return &DISTRICT[i];
-    return NULL;
-}
-
-static bool word_in(const char *word, const char *list)
-{
-    size_t n = strlen(word);
-    for (const char *at = list; (at = strstr(at, word)) != NULL; at += n)
-        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
-            return true;
-    return false;
-}
-
-/** The supervisors of the two levels change places when the centre issued the item. */
-static bool may_at(const struct may *m, const char *role, bool centre)
-{
-    if (!centre || !word_in("D_SUPER", m->who) || strcmp(m->who, UNIT_PEOPLE) == 0)
-        return word_in(role, m->who);
-    if (strcmp(role, "C_SUPER") == 0)
-        return true;
-    return strcmp(role, "D_SUPER") != 0 && word_in(role, m->who);
-}
-
-/** Try it and undo it: the same item for everybody. */
-static void try_step(struct office *o, struct sx_dev *dev, struct tz_id id, const char *state, const char *action,
-                     bool centre)
-{
-    struct sx *f = o->f;
-    const struct may *m = find_may(state, action);
-    const char *role = dev->d.role;
-    struct sx_dev was = *dev;
-    sx_group(f);
-    struct sx_cs *c = sx_begin(dev);
-    const char *value = strcmp(action, "submit") == 0  ? "result=已清理"
-                        : strcmp(action, "hang") == 0  ? "review_on=2024-06-30"
-                        : strcmp(action, "grant") == 0 ? "due_on=2025-03-31"
-                                                       : NULL;
-    sx_op_event(c, ITEM, id, action, state, seq_of(f, id), "同意", FILES, value, NULL);
-    assert_int_equal(sx_apply(c), 0);
-    int code = f->res.outcome == TZ_OUT_APPLIED ? 0 : f->res.code;
-    tz_store_group_rollback(f->s);
-    *dev = was;
-    bool may = m && may_at(m, role, centre);
-    bool ok = !m    ? code == TZ_E_STEP_STATE
-              : may ? code == m->code
-                    : code == TZ_E_STEP_ROLE || code == TZ_E_STEP_UNIT || code == TZ_E_STEP_LEVEL;
-    if (!ok)
-        fail_msg("%s, %s by %s%s: %d", state, action, role, centre ? " (centre's)" : "", code);
-}
-
-static void whole_table(struct office *o, bool centre)
-{
-    struct sx *f = o->f;
-    struct sx_dev *devs[NROLES] = {&f->fi, &f->s1, &f->d1, &o->super, &f->c1, &o->csuper, &o->sector, &o->lead};
-    for (size_t s = 0; s < NSTATES; s++) {
-        struct tz_id id = item_in(o, STATES[s], centre);
-        for (size_t a = 0; a < NACTIONS; a++)
-            for (size_t d = 0; d < NROLES && devs[d]; d++)
-                try_step(o, devs[d], id, STATES[s], ACTIONS[a], centre);
-        state_is(f, id, STATES[s]);
-    }
-}
-
-static void every_step_is_for_whom_it_is_for(void **state)
-{
-    struct office o;
-    office_open(&o, *state);
-    whole_table(&o, false);
-}
-
-static void only_the_centre_moves_what_it_issued(void **state)
-{
-    struct office o;
-    office_open(&o, *state);
-    whole_table(&o, true);
-}
 
 /* ---- what an opening gives ---- */
 
@@ -468,127 +234,6 @@ static void reasons_and_evidence_are_asked_for(void **state)
     sx_applied(next(&f->fi2, major, "verify"));
 }
 
-/* ---- three different people ---- */
-
-static void submitter_verifier_and_writer_off_are_three(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "rectifying", false);
-    sx_applied(next(&o.super, id, "submit")); /* he is of the lead unit */
-    const struct tz_result *r = next(&o.super, id, "verify");
-    sx_refused(r, TZ_E_STEP_SAME);
-    assert_string_equal(r->args[0], "verify");
-    assert_string_equal(r->args[1], "submit");
-    sx_applied(next(&o.super2, id, "verify"));
-    sx_refused(next(&o.super2, id, "write_off"), TZ_E_STEP_SAME);
-    struct sx_dev third;
-    sx_join(f, &third, "super3", "D_SUPER", "120101");
-    sx_applied(next(&third, id, "write_off"));
-    state_is(f, id, "written_off");
-}
-
-/** One machine, several people, offline: each save says who. The chain is judged as it was made. */
-static void people_of_one_machine_stay_apart_offline(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    struct tz_id clerk;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "rectifying", false);
-    sx_group(f);
-    assert_int_equal(tz_store_user_add(f->s, "lisi", "李四", "D_CLERK", "120101", &clerk, &f->err), 0);
-    sx_commit(f);
-    struct tz_id first = o.super.user;
-    const char *const chain[][2] = {{"submit", "rectifying"}, {"verify", "submitted"}, {"write_off", "verified"}};
-    struct tz_id who[] = {clerk, first, first};
-    for (int i = 0; i < 3; i++) {
-        o.super.user = who[i];
-        const struct tz_result *r = step_on(&o.super, id, chain[i][0], chain[i][1], 3 + (uint64_t)i);
-        if (i < 2)
-            sx_applied(r);
-        else
-            sx_refused(r, TZ_E_STEP_SAME); /* who verified */
-    }
-    o.super.user = first;
-    state_is(f, id, "verified");
-    sx_applied(next(&o.super2, id, "write_off"));
-}
-
-/** A machine that was not given to a supervisor has none: else one clerk alone could go the whole way, in three names.
- */
-static void a_clerks_machine_has_no_supervisors(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    struct tz_arena a;
-    struct tz_session_user *users = NULL;
-    size_t n = 0;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "opened", false);
-    struct tz_id clerk = f->d1.user;
-    f->d1.user = o.super.user;
-    sx_refused(next(&f->d1, id, "assign"), TZ_E_USER_DISABLED);
-    f->d1.user = clerk;
-    state_is(f, id, "opened");
-    tz_arena_init(&a, 1024 * 1024);
-    assert_int_equal(tz_store_users_of(f->s, &f->d1.d, &a, &users, &n, &f->err), 0);
-    for (size_t i = 0; i < n; i++)
-        assert_string_not_equal(users[i].role, "D_SUPER");
-    assert_int_equal(tz_store_users_of(f->s, &o.super.d, &a, &users, &n, &f->err), 0);
-    bool clerks = false; /* the other way round is what a shared machine is for */
-    for (size_t i = 0; i < n; i++)
-        clerks = clerks || strcmp(users[i].role, "D_CLERK") == 0;
-    assert_true(clerks);
-    tz_arena_deinit(&a);
-}
-
-/** An empty list is no evidence, whatever program sends it. */
-static void evidence_is_at_least_one_file(void **state)
-{
-    struct sx *f = *state;
-    static const char *const NONE[] = {"[]", "{}", "0"};
-    struct office o;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "rectifying", false);
-    for (size_t i = 0; i < 3; i++) {
-        struct sx_cs *c = sx_begin(&f->d1b);
-        sx_op_event(c, ITEM, id, "submit", "rectifying", 3, NULL, NONE[i], "result=已清理", NULL);
-        sx_refused(sx_push(c), TZ_E_STEP_EVIDENCE);
-        sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
-    }
-    struct sx_cs *c = sx_begin(&f->d1b);
-    sx_op_event(c, ITEM, id, "submit", "rectifying", 3, NULL, FILES, "result=已清理", NULL);
-    sx_applied(sx_push(c));
-}
-
-/** Each step reads those before it, so one person's reports must not go on for ever; and the item can still be closed.
- */
-static void steps_that_lead_nowhere_have_an_end(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "rectifying", false);
-    uint64_t seq = 3;
-    while (seq < TZ_EVENT_STEPS_MAX) {
-        struct sx_cs *c = sx_begin(&f->d1b);
-        for (int i = 0; i < 500 && seq < TZ_EVENT_STEPS_MAX; i++)
-            sx_op_event(c, ITEM, id, "report", "rectifying", seq++, NULL, NULL, "progress_pct=4", NULL);
-        sx_applied(sx_push(c));
-    }
-    const struct tz_result *r = next(&f->d1b, id, "report");
-    sx_refused(r, TZ_E_STEP_FULL);
-    assert_string_equal(r->args[0], "report");
-    assert_string_equal(r->args[1], "1000");
-    sx_applied(sx_withdraw(&f->d1b, f->d1b.seq));
-    sx_applied(next(&f->d1b, id, "submit"));
-    sx_applied(next(&o.super, id, "verify"));
-    sx_applied(next(&o.super2, id, "write_off"));
-    state_is(f, id, "written_off");
-}
-
 /* ---- first come, chains, and what waits ---- */
 
 static void who_comes_second_is_told_what_stands(void **state)
@@ -738,17 +383,6 @@ static void a_resend_takes_no_number(void **state)
 
 /* ---- parents, relapses ---- */
 
-static struct tz_id open_under(struct office *o, struct sx_dev *dev, const char *field, struct tz_id parent)
-{
-    struct sx *f = o->f;
-    struct sx_cs *c = sx_begin(dev);
-    struct tz_id id = sx_op_create(c, ITEM, "title=下级", "list_type=issue", "source=other", "due_on=2024-12-31",
-                                   "target_type=organisation", sx_ref(f, "target_id", o->org),
-                                   sx_ref(f, "lead_unit", unit_id(UNIT)), sx_ref(f, field, parent), NULL);
-    (void)sx_push(c);
-    return id;
-}
-
 static void parents_wait_for_their_children(void **state)
 {
     struct sx *f = *state;
@@ -856,79 +490,11 @@ static void an_opening_that_comes_late_is_let_in_with_its_number(void **state)
     sx_applied(next(&o.super, id, "assign"));
 }
 
-/* ---- isolation, units ---- */
-
-static void a_foreign_item_is_as_one_that_never_was(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    struct sx_dev super;
-    office_open(&o, f);
-    sx_join(f, &super, "super102", "D_SUPER", "120102");
-    struct tz_id id = item_in(&o, "submitted", false);
-    struct tz_id never = tz_id_make(&super.ids, f->clock.wall);
-    struct tz_result there = *step_on(&super, id, "verify", "submitted", 4);
-    struct tz_result nowhere = *step_on(&super, never, "verify", "submitted", 4);
-    sx_refused(&there, TZ_E_UNKNOWN_RECORD);
-    sx_refused(&nowhere, TZ_E_UNKNOWN_RECORD);
-    assert_int_equal(there.nargs, nowhere.nargs);
-}
-
-static void the_unit_is_the_users_own(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "assigned", false);
-    give_unit(f, "d1", "CY005");
-    const struct tz_result *r = next(&f->d1, id, "sign");
-    sx_refused(r, TZ_E_STEP_UNIT);
-    assert_string_equal(r->args[1], UNIT);
-    sx_applied(next(&o.sector, id, "sign"));
-    struct sx_dev other;
-    sx_join(f, &other, "sector2", "SECTOR", "120000"); /* nobody said which unit */
-    sx_refused(next(&other, id, "report"), TZ_E_STEP_NO_UNIT);
-    sx_group(f);
-    assert_int_equal(tz_store_user_unit(f->s, "nobody", UNIT, &f->err), TZ_E_NOT_FOUND);
-    assert_int_equal(tz_store_user_unit(f->s, "d1", "GW1", &f->err), TZ_E_VALUE);
-    tz_store_group_rollback(f->s);
-}
-
-/** A reference into a foreign district is as one to nothing, in steps and openings too. */
-static void references_of_steps_do_not_tell_what_is_elsewhere(void **state)
-{
-    struct sx *f = *state;
-    struct office o;
-    office_open(&o, f);
-    struct tz_id id = item_in(&o, "opened", false);
-    struct tz_id person = sx_create(&f->d2, "person", "name=张三", "district_code=120102", NULL);
-    struct tz_id there = sx_create(&f->d2, "organisation", "name=乙公司", "kind=enterprise", "subkind=private",
-                                   "district_code=120102", NULL);
-    struct tz_id org = o.org;
-    o.org = there;
-    struct tz_id foreign = open_item(&o, &f->d2, "severity=normal");
-    o.org = org;
-    struct tz_id never = tz_id_make(&f->d1.ids, f->clock.wall);
-    struct tz_id asked[2][2] = {{person, never}, {foreign, never}};
-    struct sx_dev *supers[2] = {&o.super, &o.super2};
-    for (int i = 0; i < 2; i++) {
-        struct sx_cs *c = sx_begin(supers[i]);
-        sx_op_event(c, ITEM, id, "assign", "opened", 1, NULL, NULL, sx_ref(f, "lead_person", asked[0][i]), NULL);
-        sx_refused(sx_push(c), TZ_E_REF);
-        (void)open_under(&o, i ? &f->d1b : &f->d1, "parent_id", asked[1][i]);
-        sx_refused(&f->res, TZ_E_REF);
-        (void)open_under(&o, i ? &f->fi2 : &f->fi, "reopened_from", asked[1][i]);
-        sx_refused(&f->res, TZ_E_REF);
-    }
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, sx_setup, sx_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(every_step_is_for_whom_it_is_for),
-        T(only_the_centre_moves_what_it_issued),
         T(opening_gives_number_level_and_dates),
         T(who_may_open),
         T(nothing_goes_past_the_procedure),
@@ -937,11 +503,6 @@ int main(void)
         T(extensions_are_asked_for_and_answered),
         T(no_extension_after_the_due_date),
         T(reasons_and_evidence_are_asked_for),
-        T(submitter_verifier_and_writer_off_are_three),
-        T(people_of_one_machine_stay_apart_offline),
-        T(a_clerks_machine_has_no_supervisors),
-        T(steps_that_lead_nowhere_have_an_end),
-        T(evidence_is_at_least_one_file),
         T(who_comes_second_is_told_what_stands),
         T(the_same_state_at_another_step_is_stale_too),
         T(a_chain_waits_behind_its_refused_step),
@@ -952,9 +513,6 @@ int main(void)
         T(a_relapse_opens_a_new_item),
         T(steps_and_changes_of_the_target_both_apply),
         T(an_opening_that_comes_late_is_let_in_with_its_number),
-        T(a_foreign_item_is_as_one_that_never_was),
-        T(references_of_steps_do_not_tell_what_is_elsewhere),
-        T(the_unit_is_the_users_own),
     };
     return cmocka_run_group_tests_name("ledger", tests, sx_group_setup, sx_group_teardown);
 }
