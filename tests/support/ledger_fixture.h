@@ -58,8 +58,8 @@ static inline struct tz_id open_item(struct office *o, struct sx_dev *dev, const
 }
 
 /** A step on what stands, in a save of its own. */
-static const struct tz_result *step_on(struct sx_dev *dev, struct tz_id id, const char *action, const char *state,
-                                       uint64_t seq)
+static inline const struct tz_result *step_on(struct sx_dev *dev, struct tz_id id, const char *action,
+                                              const char *state, uint64_t seq)
 {
     struct sx_cs *c = sx_begin(dev);
     bool submit = strcmp(action, "submit") == 0;
@@ -80,7 +80,7 @@ static inline uint64_t seq_of(struct sx *f, struct tz_id id)
 
 #define state_is(f, id, want) sx_text_is(f, ITEM, id, "state", want)
 
-static const struct tz_result *next(struct sx_dev *dev, struct tz_id id, const char *action)
+static inline const struct tz_result *next(struct sx_dev *dev, struct tz_id id, const char *action)
 {
     return step_on(dev, id, action, sx_text(dev->f, ITEM, id, "state"), seq_of(dev->f, id));
 }

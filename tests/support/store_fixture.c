@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See the header. */
+/* The central store of a test and what stands in it; what is saved there is store_fixture_save.c's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,14 +9,14 @@
 
 #include "catalogue_dir.h"
 #include "commit_int.h"
-#include "store_fixture.h"
+#include "store_fixture_int.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct sx *base; /* closed store and devices that each test starts from */
+struct sx *sx_base;
 
 static uint64_t step(uint64_t *state)
 {
@@ -39,7 +39,7 @@ static uint32_t id_random(void *ctx)
     return (uint32_t)step(&d->f->random);
 }
 
-static void check(struct sx *f, int rc)
+void sx_check(struct sx *f, int rc)
 {
     char text[512];
     if (rc)
@@ -48,7 +48,7 @@ static void check(struct sx *f, int rc)
 
 struct tz_store_options sx_options(struct sx *f)
 {
-    return (struct tz_store_options){.catalogue = &base->cat,
+    return (struct tz_store_options){.catalogue = &sx_base->cat,
                                      .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true},
                                      .clock = tz_clock_fake(&f->clock),
                                      .random = store_random,
@@ -58,12 +58,12 @@ struct tz_store_options sx_options(struct sx *f)
 
 void sx_group(struct sx *f)
 {
-    check(f, tz_store_group_begin(f->s, &f->err));
+    sx_check(f, tz_store_group_begin(f->s, &f->err));
 }
 
 void sx_commit(struct sx *f)
 {
-    check(f, tz_store_group_commit(f->s, &f->err));
+    sx_check(f, tz_store_group_commit(f->s, &f->err));
 }
 
 static int fake_sign(void *ctx, uint32_t device, struct tz_bytes csr, struct tz_buf *certificate,
@@ -83,10 +83,10 @@ void sx_join(struct sx *f, struct sx_dev *dev, const char *name, const char *rol
     uint8_t key[32];
     struct tz_enrolment e;
     sx_group(f);
-    check(f, tz_store_invite_add(f->s, &spec, secret, &f->err));
-    check(f, tz_sha256(tz_bytes_str(name), key));
-    check(f, tz_store_enrol(f->s, tz_bytes_of(secret, sizeof secret), tz_bytes_str(name), key, fake_sign, NULL, &e,
-                            &f->err));
+    sx_check(f, tz_store_invite_add(f->s, &spec, secret, &f->err));
+    sx_check(f, tz_sha256(tz_bytes_str(name), key));
+    sx_check(f, tz_store_enrol(f->s, tz_bytes_of(secret, sizeof secret), tz_bytes_str(name), key, fake_sign, NULL, &e,
+                               &f->err));
     sx_commit(f);
     *dev = (struct sx_dev){.f = f, .d = e.device, .user = e.user};
     dev->ids = (struct tz_id_maker){.device = e.device.number, .random = id_random, .random_ctx = dev};
@@ -99,10 +99,10 @@ void sx_join(struct sx *f, struct sx_dev *dev, const char *name, const char *rol
 static void open_store(struct sx *f)
 {
     struct tz_store_options o = sx_options(f);
-    check(f, tz_store_open(f->path, &o, &f->s, &f->err));
+    sx_check(f, tz_store_open(f->path, &o, &f->s, &f->err));
 }
 
-static void each_dev(struct sx *f, struct sx_dev *out[7])
+void sx_each_dev(struct sx *f, struct sx_dev *out[7])
 {
     struct sx_dev *all[7] = {&f->fi, &f->fi2, &f->d1, &f->d1b, &f->d2, &f->s1, &f->c1};
     memcpy(out, all, sizeof all);
@@ -111,37 +111,37 @@ static void each_dev(struct sx *f, struct sx_dev *out[7])
 int sx_group_setup(void **state)
 {
     (void)state;
-    base = calloc(1, sizeof *base);
-    assert_non_null(base);
+    sx_base = calloc(1, sizeof *sx_base);
+    assert_non_null(sx_base);
     tz_memvfs_register();
     tz_memvfs_seed(1);
-    base->clock.wall.ms = INT64_C(1700000000000);
-    base->commits_kept = 1;
-    base->disk = tz_memdisk_new();
-    tz_memdisk_path(base->disk, "central.db", base->path, sizeof base->path);
-    check(base, tz_catalogue_load_dir(TZ_SOURCE_DIR "/common/catalogue", &base->cat, &base->err));
-    struct tz_store_options o = sx_options(base);
-    check(base, tz_store_create(base->path, &o, &base->err));
-    open_store(base);
-    sx_join(base, &base->fi, "fi", "F_INSP", "120101");
-    sx_join(base, &base->fi2, "fi2", "F_INSP", "120101");
-    sx_join(base, &base->d1, "d1", "D_CLERK", "120101");
-    sx_join(base, &base->d1b, "d1b", "D_CLERK", "120101");
-    sx_join(base, &base->d2, "d2", "D_CLERK", "120102");
-    sx_join(base, &base->s1, "s1", "S_CLERK", "120101001");
-    sx_join(base, &base->c1, "c1", "C_CLERK", "120000");
-    tz_store_close(base->s);
-    base->s = NULL;
+    sx_base->clock.wall.ms = INT64_C(1700000000000);
+    sx_base->commits_kept = 1;
+    sx_base->disk = tz_memdisk_new();
+    tz_memdisk_path(sx_base->disk, "central.db", sx_base->path, sizeof sx_base->path);
+    sx_check(sx_base, tz_catalogue_load_dir(TZ_SOURCE_DIR "/common/catalogue", &sx_base->cat, &sx_base->err));
+    struct tz_store_options o = sx_options(sx_base);
+    sx_check(sx_base, tz_store_create(sx_base->path, &o, &sx_base->err));
+    open_store(sx_base);
+    sx_join(sx_base, &sx_base->fi, "fi", "F_INSP", "120101");
+    sx_join(sx_base, &sx_base->fi2, "fi2", "F_INSP", "120101");
+    sx_join(sx_base, &sx_base->d1, "d1", "D_CLERK", "120101");
+    sx_join(sx_base, &sx_base->d1b, "d1b", "D_CLERK", "120101");
+    sx_join(sx_base, &sx_base->d2, "d2", "D_CLERK", "120102");
+    sx_join(sx_base, &sx_base->s1, "s1", "S_CLERK", "120101001");
+    sx_join(sx_base, &sx_base->c1, "c1", "C_CLERK", "120000");
+    tz_store_close(sx_base->s);
+    sx_base->s = NULL;
     return 0;
 }
 
 int sx_group_teardown(void **state)
 {
     (void)state;
-    tz_memdisk_free(base->disk);
-    tz_catalogue_deinit(&base->cat);
-    free(base);
-    base = NULL;
+    tz_memdisk_free(sx_base->disk);
+    tz_catalogue_deinit(&sx_base->cat);
+    free(sx_base);
+    sx_base = NULL;
     return 0;
 }
 
@@ -155,7 +155,7 @@ struct sx *sx_clone(const struct sx *from)
     f->disk = tz_memdisk_clone(from->disk);
     tz_memdisk_path(f->disk, "central.db", f->path, sizeof f->path);
     tz_arena_init(&f->a, 512U << 20);
-    each_dev(f, devs);
+    sx_each_dev(f, devs);
     open_store(f);
     for (size_t i = 0; i < 7; i++) {
         devs[i]->f = f;
@@ -175,7 +175,7 @@ void sx_free(struct sx *f)
 
 int sx_setup(void **state)
 {
-    *state = sx_clone(base);
+    *state = sx_clone(sx_base);
     return 0;
 }
 
@@ -203,290 +203,13 @@ void sx_see(struct sx_dev *dev)
     dev->seen_seq = dev->seq;
 }
 
-/* ---- changesets ---- */
-
-const struct tz_type *sx_type(struct sx *f, const char *name)
-{
-    (void)f;
-    const struct tz_type *t = tz_catalogue_type(&base->cat, name);
-    assert_non_null(t);
-    return t;
-}
-
-struct sx_cs *sx_begin(struct sx_dev *dev)
-{
-    struct sx_cs *c = tz_arena_calloc(&dev->f->a, 1, sizeof *c);
-    assert_non_null(c);
-    int64_t wall = dev->f->clock.wall.ms + dev->skew_ms;
-    c->dev = dev;
-    c->cs = (struct tz_changeset){.device = dev->d.number,
-                                  .incarnation = dev->d.incarnation,
-                                  .former = dev->former,
-                                  .seq = ++dev->seq,
-                                  .user = dev->user,
-                                  .hlc = tz_hlc_of(wall, 0) + ++dev->hlc_step,
-                                  .catalogue_version = base->cat.version,
-                                  .reason = "",
-                                  .base_checkpoint = dev->seen,
-                                  .ops = c->ops};
-    return c;
-}
-
-struct tz_op *sx_op(struct sx_cs *c, enum tz_op_kind kind, const char *type, struct tz_id id)
-{
-    struct tz_op *op = &c->ops[c->cs.nops++];
-    assert_true(c->cs.nops <= SX_OPS_MAX);
-    *op = (struct tz_op){.kind = kind,
-                         .type = type ? sx_type(c->dev->f, type)->id : 0,
-                         .id = id,
-                         .base_ver = c->dev->seen,
-                         .base_seq = c->dev->seen_seq,
-                         .action = "",
-                         .expected_state = ""};
-    return op;
-}
-
-/** "field=value" arguments into the op's values and cleared list. */
-static void op_fields(struct sx_cs *c, struct tz_op *op, const struct tz_type *t, va_list ap)
-{
-    struct sx *f = c->dev->f;
-    struct tz_record *rec = tz_arena_alloc(&f->a, sizeof *rec);
-    uint32_t *cleared = tz_arena_calloc(&f->a, TZ_FIELDS_MAX, sizeof *cleared);
-    struct tz_buf body;
-    const char *arg;
-    tz_record_init(rec, t);
-    while ((arg = va_arg(ap, const char *)) != NULL) {
-        char name[TZ_NAME_MAX + 1] = "";
-        const char *eq = strchr(arg, '=');
-        assert_non_null(eq);
-        memcpy(name, arg, (size_t)(eq - arg));
-        if (strcmp(name, "_deleted") == 0) {
-            op->deleted = eq[1] == '1';
-            op->field = TZ_FIELD_DELETED;
-            continue;
-        }
-        const struct tz_field *field = tz_type_field(t, name);
-        if (!field)
-            fail_msg("%s has no field %s", t->name, name);
-        if (eq[1] == '\0')
-            cleared[op->ncleared++] = field->id;
-        else
-            check(f, tz_value_parse(field, eq + 1, &f->a, &rec->v[field->index], &f->err));
-    }
-    op->cleared = cleared;
-    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
-    check(f, tz_record_encode(rec, &body));
-    struct tz_bytes b = tz_buf_unread(&body);
-    op->values = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.n), b.n);
-    tz_buf_deinit(&body);
-}
-
-static void create_as(struct sx_cs *c, struct tz_id id, const char *type, va_list ap)
-{
-    const struct tz_type *t = sx_type(c->dev->f, type);
-    op_fields(c, sx_op(c, t->append ? TZ_OP_APPEND : TZ_OP_CREATE, type, id), t, ap);
-}
-
-void sx_op_create_as(struct sx_cs *c, struct tz_id id, const char *type, ...)
-{
-    va_list ap;
-    va_start(ap, type);
-    create_as(c, id, type, ap);
-    va_end(ap);
-}
-
-struct tz_id sx_op_create(struct sx_cs *c, const char *type, ...)
-{
-    struct tz_id id = tz_id_make(&c->dev->ids, c->dev->f->clock.wall);
-    va_list ap;
-    va_start(ap, type);
-    create_as(c, id, type, ap);
-    va_end(ap);
-    return id;
-}
-
-void sx_op_set(struct sx_cs *c, const char *type, struct tz_id id, ...)
-{
-    va_list ap;
-    va_start(ap, id);
-    op_fields(c, sx_op(c, TZ_OP_SET, type, id), sx_type(c->dev->f, type), ap);
-    va_end(ap);
-}
-
-/** The fields of a decision about @case_id: those of the record that it is about. */
-static struct tz_op *op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, va_list ap)
-{
-    struct sx *f = c->dev->f;
-    const struct tz_row *row = sx_row(f, "case", case_id);
-    assert_non_null(row);
-    struct tz_op *op = sx_op(c, TZ_OP_RESOLVE, "case", case_id);
-    op->generation = generation;
-    op->choice = TZ_CHOICE_TYPED;
-    op_fields(c, op, sx_type(f, sx_case_text(f, row, "target_type")), ap);
-    return op;
-}
-
-void sx_op_resolve(struct sx_cs *c, struct tz_id case_id, uint32_t generation, ...)
-{
-    va_list ap;
-    va_start(ap, generation);
-    op_resolve(c, case_id, generation, ap);
-    va_end(ap);
-}
-
-/** Body of the type of steps. */
-static struct tz_bytes note_of(struct sx *f, const struct tz_type *e, const char *opinion, const char *evidence)
-{
-    struct tz_record *rec = tz_arena_alloc(&f->a, sizeof *rec);
-    struct tz_buf body;
-    tz_record_init(rec, e);
-    rec->v[tz_type_field(e, "opinion")->index] = tz_value_text(opinion);
-    rec->v[tz_type_field(e, "evidence")->index] = tz_value_text(evidence);
-    tz_buf_init(&body, TZ_ROW_BYTES_MAX);
-    check(f, tz_record_encode(rec, &body));
-    struct tz_bytes b = tz_buf_unread(&body);
-    struct tz_bytes out = tz_bytes_of(tz_arena_dup(&f->a, b.p, b.n), b.n);
-    tz_buf_deinit(&body);
-    return out;
-}
-
-void sx_op_event(struct sx_cs *c, const char *type, struct tz_id id, const char *action, const char *state,
-                 uint64_t seq, const char *opinion, const char *evidence, ...)
-{
-    const struct tz_type *t = sx_type(c->dev->f, type);
-    struct tz_op *op = sx_op(c, TZ_OP_EVENT, type, id);
-    va_list ap;
-    va_start(ap, evidence);
-    op_fields(c, op, t, ap);
-    va_end(ap);
-    op->action = action;
-    op->expected_state = state;
-    op->expected_seq = seq;
-    if (t->event_type && (opinion || evidence))
-        op->note = note_of(c->dev->f, t->event_type, opinion, evidence);
-}
-
-void sx_op_withdraw(struct sx_cs *c, uint64_t seq)
-{
-    struct tz_op *op = sx_op(c, TZ_OP_WITHDRAW, NULL, (struct tz_id){{0}});
-    assert_true(seq < c->cs.seq && c->cs.seq - seq < SX_SAVES_KEPT);
-    op->target_seq = seq;
-    op->target_hash = tz_bytes_of(c->dev->hash[seq % SX_SAVES_KEPT], TZ_HASH_BYTES);
-}
-
-int sx_apply_raw(struct sx_dev *dev, struct tz_bytes raw)
-{
-    struct sx *f = dev->f;
-    struct tz_apply_ctx ctx = {
-        .device = dev->d.number, .session = dev->session, .offset_ms = dev->offset_ms, .received = f->clock.wall};
-    f->raw = raw;
-    f->err = (struct tz_err){0};
-    int rc = tz_store_apply(f->s, &ctx, raw, &f->a, &f->out, &f->err);
-    if (rc)
-        return rc;
-    f->all = f->out.results;
-    f->nall = f->out.n;
-    assert_true(f->nall >= 1);
-    check(f, tz_msg_read_result(f->all[0].result, &f->a, &f->res, &f->err));
-    return 0;
-}
-
-int sx_apply(struct sx_cs *c)
-{
-    struct sx *f = c->dev->f;
-    struct tz_buf b;
-    tz_buf_init(&b, TZ_CHANGESET_BYTES_MAX);
-    check(f, tz_msg_put_changeset(&b, &c->cs));
-    struct tz_bytes all = tz_buf_unread(&b);
-    struct tz_bytes raw = tz_bytes_of(tz_arena_dup(&f->a, all.p, all.n), all.n);
-    tz_buf_deinit(&b);
-    assert_int_equal(tz_sha256(raw, c->dev->hash[c->cs.seq % SX_SAVES_KEPT]), 0);
-    return sx_apply_raw(c->dev, raw);
-}
-
-const struct tz_result *sx_push(struct sx_cs *c)
-{
-    struct sx *f = c->dev->f;
-    sx_group(f);
-    check(f, sx_apply(c));
-    sx_commit(f);
-    return &f->res;
-}
-
-/* ---- one op ---- */
-
-struct tz_id sx_create(struct sx_dev *dev, const char *type, ...)
-{
-    struct sx_cs *c = sx_begin(dev);
-    struct tz_id id = tz_id_make(&dev->ids, dev->f->clock.wall);
-    va_list ap;
-    va_start(ap, type);
-    create_as(c, id, type, ap);
-    va_end(ap);
-    sx_expect(sx_push(c), TZ_OUT_APPLIED, 0);
-    return id;
-}
-
-const struct tz_result *sx_set(struct sx_dev *dev, const char *type, struct tz_id id, ...)
-{
-    struct sx_cs *c = sx_begin(dev);
-    va_list ap;
-    va_start(ap, id);
-    op_fields(c, sx_op(c, TZ_OP_SET, type, id), sx_type(dev->f, type), ap);
-    va_end(ap);
-    return sx_push(c);
-}
-
-const struct tz_result *sx_delete(struct sx_dev *dev, const char *type, struct tz_id id)
-{
-    struct sx_cs *c = sx_begin(dev);
-    sx_op(c, TZ_OP_DELETE, type, id);
-    return sx_push(c);
-}
-
-const struct tz_result *sx_restore(struct sx_dev *dev, const char *type, struct tz_id id)
-{
-    struct sx_cs *c = sx_begin(dev);
-    sx_op(c, TZ_OP_RESTORE, type, id);
-    return sx_push(c);
-}
-
-const struct tz_result *sx_withdraw(struct sx_dev *dev, uint64_t seq)
-{
-    struct sx_cs *c = sx_begin(dev);
-    sx_op_withdraw(c, seq);
-    return sx_push(c);
-}
-
-const struct tz_result *sx_resolve(struct sx_dev *dev, struct tz_id case_id, uint32_t generation, ...)
-{
-    struct sx_cs *c = sx_begin(dev);
-    va_list ap;
-    va_start(ap, generation);
-    op_resolve(c, case_id, generation, ap);
-    va_end(ap);
-    return sx_push(c);
-}
-
-struct tz_id sx_org(struct sx *f, const char *name)
-{
-    char arg[160];
-    struct sx_dev *devs[7];
-    (void)snprintf(arg, sizeof arg, "name=%s", name);
-    struct tz_id id = sx_create(&f->d1, "organisation", arg, "district_code=120101", NULL);
-    each_dev(f, devs);
-    for (size_t i = 0; i < 7; i++)
-        sx_see(devs[i]);
-    return id;
-}
-
 /* ---- what stands ---- */
 
 const struct tz_row *sx_row(struct sx *f, const char *type, struct tz_id id)
 {
     struct tz_row *row = tz_arena_alloc(&f->a, sizeof *row);
     int rc = tz_replica_get(f->s->rep, sx_type(f, type), id, &f->a, row, &f->err);
-    check(f, rc < 0 ? rc : 0);
+    sx_check(f, rc < 0 ? rc : 0);
     return rc ? row : NULL;
 }
 
@@ -547,8 +270,8 @@ const struct tz_row *sx_case(struct sx *f, struct tz_id target, const char *subj
 {
     const struct tz_type *t = sx_type(f, "case");
     struct case_search s = {.subject = subject, .generation = generation};
-    check(f, tz_replica_find(f->s->rep, tz_type_field(t, "target_id"), t, tz_value_blob(target.b, TZ_ID_BYTES), on_case,
-                             &s, &f->err));
+    sx_check(f, tz_replica_find(f->s->rep, tz_type_field(t, "target_id"), t, tz_value_blob(target.b, TZ_ID_BYTES),
+                                on_case, &s, &f->err));
     return s.found ? sx_row(f, "case", s.id) : NULL;
 }
 
@@ -607,13 +330,13 @@ const char *sx_ref(struct sx *f, const char *field, struct tz_id id)
 int64_t sx_query(struct sx *f, const char *sql)
 {
     int64_t n = 0;
-    check(f, tz_db_query_int(tz_store_db(f->s), sql, &n, &f->err));
+    sx_check(f, tz_db_query_int(tz_store_db(f->s), sql, &n, &f->err));
     return n;
 }
 
 void sx_exec(struct sx *f, const char *sql)
 {
-    check(f, tz_db_exec(tz_store_db(f->s), sql, &f->err));
+    sx_check(f, tz_db_exec(tz_store_db(f->s), sql, &f->err));
 }
 
 /** Every row of one table into the digest. */
@@ -638,8 +361,8 @@ static void digest(struct sx *f, const char *const *own, size_t n, uint8_t out[3
 {
     struct tz_sha256 h = {0};
     assert_int_equal(tz_sha256_init(&h), 0);
-    for (size_t i = 0; i < base->cat.ntypes; i++)
-        digest_table(f, &h, base->cat.types[i].name);
+    for (size_t i = 0; i < sx_base->cat.ntypes; i++)
+        digest_table(f, &h, sx_base->cat.types[i].name);
     for (size_t i = 0; i < n; i++)
         digest_table(f, &h, own[i]);
     assert_int_equal(tz_sha256_final(&h, out), 0);
@@ -703,8 +426,8 @@ void sx_undo_from_step_5(struct sx *f)
 {
     char sql[256];
     unpack_commits(f);
-    for (size_t i = 0; i < base->cat.ntypes; i++) {
-        const char *name = base->cat.types[i].name;
+    for (size_t i = 0; i < sx_base->cat.ntypes; i++) {
+        const char *name = sx_base->cat.types[i].name;
         (void)snprintf(sql, sizeof sql,
                        "ALTER TABLE \"%s\" RENAME COLUMN _age TO _born; UPDATE \"%s\" SET _born=_ver-_born", name,
                        name);
@@ -722,12 +445,12 @@ void sx_fatten(struct sx *f, struct tz_id org, size_t n)
     assert_true(n < sizeof zeros);
     tz_buf_init(&raw, sizeof zeros);
     tz_buf_init(&sql, 4 * sizeof zeros);
-    check(f, tz_wire_put_bytes(&raw, 15000, tz_bytes_of(zeros, n - HEAD_BYTES)));
-    check(f, tz_buf_puts(&sql, "UPDATE organisation SET _extra=x'"));
+    sx_check(f, tz_wire_put_bytes(&raw, 15000, tz_bytes_of(zeros, n - HEAD_BYTES)));
+    sx_check(f, tz_buf_puts(&sql, "UPDATE organisation SET _extra=x'"));
     for (size_t i = 0; i < raw.len; i++)
-        check(f, tz_buf_printf(&sql, "%02x", raw.p[i]));
-    check(f, tz_buf_printf(&sql, "' WHERE _id=x'%s'", sx_hex(f, org)));
-    check(f, tz_buf_putc(&sql, 0));
+        sx_check(f, tz_buf_printf(&sql, "%02x", raw.p[i]));
+    sx_check(f, tz_buf_printf(&sql, "' WHERE _id=x'%s'", sx_hex(f, org)));
+    sx_check(f, tz_buf_putc(&sql, 0));
     sx_exec(f, (const char *)sql.p);
     tz_buf_deinit(&raw);
     tz_buf_deinit(&sql);

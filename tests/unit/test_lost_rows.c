@@ -7,9 +7,7 @@
 
 #include <cmocka.h>
 
-#include "restore_fixture.h"
-
-enum { WINDOW_MS = 1000000 };
+#include "reoffer_fixture.h"
 
 /** A row as its reader has it. */
 static struct tz_msg_row row_of(struct sx *f, const char *type, struct tz_id id)
@@ -39,19 +37,6 @@ static enum tz_lost_verdict offer(struct sx_dev *d, const struct tz_msg_row *m)
     assert_int_equal(tz_store_offer_rows(f->s, &g, m, 1, &v, &f->err), 0);
     sx_commit(f);
     return v;
-}
-
-static void release_all(struct sx *f)
-{
-    uint32_t device = 0;
-    for (int i = 0; i < 100; i++) {
-        sx_group(f);
-        assert_int_equal(tz_store_release(f->s, &f->a, &device, &f->out, &f->err), 0);
-        sx_commit(f);
-        if (!tz_store_release_left(f->s))
-            return;
-    }
-    fail_msg("it never ends");
 }
 
 /** Backup, a record that only replicas keep, restore. */
@@ -212,29 +197,6 @@ static void while_the_window_is_open_a_repair_keeps_what_the_server_lacks(void *
         tz_buf_deinit(&out);
         f->clock.wall.ms += WINDOW_MS;
     }
-}
-
-/** A save with its answer, to hand in again. */
-struct kept {
-    struct sx_dev *dev;
-    struct tz_bytes raw;
-    struct tz_signed_result was;
-};
-
-static struct kept keep(struct sx_dev *dev)
-{
-    return (struct kept){dev, dev->f->raw, dev->f->all[0]};
-}
-
-static const struct tz_result *hand_in(const struct kept *k)
-{
-    struct sx *f = k->dev->f;
-    struct tz_apply_ctx ctx = {.device = k->dev->d.number, .received = f->clock.wall, .was = &k->was};
-    sx_group(f);
-    assert_int_equal(tz_store_apply(f->s, &ctx, k->raw, &f->a, &f->out, &f->err), 0);
-    sx_commit(f);
-    assert_int_equal(tz_msg_read_result(f->out.results[0].result, &f->a, &f->res, &f->err), 0);
-    return &f->res;
 }
 
 static void that_the_last_change_came_back_does_not_bring_back_the_one_before(void **state)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a restore undid, handed in again: proof, old order, numbers, what waits for the others, and the end of the
- * window. */
+/* What a restore undid, handed in again: proof, the old order, and numbers. Waiting is test_reoffer_wait.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,77 +7,7 @@
 
 #include <cmocka.h>
 
-#include "restore_fixture.h"
-
-enum { WINDOW_MS = 1000000 };
-
-/** A save and its answer, as the device keeps them. */
-struct kept {
-    struct sx_dev *dev;
-    struct tz_bytes raw;
-    struct tz_signed_result was;
-    struct tz_result res;
-};
-
-/** The last push, by @dev. */
-static struct kept keep(struct sx_dev *dev)
-{
-    struct sx *f = dev->f;
-    return (struct kept){dev, f->raw, f->all[0], f->res};
-}
-
-static const struct tz_result *hand_in(const struct kept *k)
-{
-    struct sx *f = k->dev->f;
-    struct tz_apply_ctx ctx = {
-        .device = k->dev->d.number, .offset_ms = k->dev->offset_ms, .received = f->clock.wall, .was = &k->was};
-    sx_group(f);
-    assert_int_equal(tz_store_apply(f->s, &ctx, k->raw, &f->a, &f->out, &f->err), 0);
-    sx_commit(f);
-    f->all = f->out.results;
-    f->nall = f->out.n;
-    assert_int_equal(tz_msg_read_result(f->all[0].result, &f->a, &f->res, &f->err), 0);
-    return &f->res;
-}
-
-/** @k, with the answer that it has got now. */
-static struct kept keep_answer(const struct kept *k)
-{
-    struct kept now = *k;
-    now.was = k->dev->f->all[0];
-    now.res = k->dev->f->res;
-    return now;
-}
-
-static void release_all(struct sx *f)
-{
-    for (int i = 0; tz_store_release_left(f->s) && i < 100; i++) {
-        uint32_t device = 0;
-        sx_group(f);
-        assert_int_equal(tz_store_release(f->s, &f->a, &device, &f->out, &f->err), 0);
-        sx_commit(f);
-    }
-    assert_false(tz_store_release_left(f->s));
-}
-
-static void greet(struct sx_dev *d, uint64_t heard)
-{
-    struct sx *f = d->f;
-    struct tz_msg_hello h = {.protocol = TZ_PROTOCOL_VERSION,
-                             .software = "",
-                             .incarnation = d->d.incarnation,
-                             .checkpoint = d->seen,
-                             .last_seq = d->seq,
-                             .heard_seq = heard};
-    sx_group(f);
-    assert_int_equal(tz_store_session_begin(f->s, d->d.number, &h, 0, &f->err), 0);
-    sx_commit(f);
-}
-
-static void restore_with_window(struct sx *f, struct tz_memdisk *b)
-{
-    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
-}
+#include "reoffer_fixture.h"
 
 static struct tz_hlc_pair {
     tz_hlc effective;
@@ -87,12 +16,6 @@ static struct tz_hlc_pair {
 {
     struct tz_commit c = tz_store_commit_of(f->s, ver);
     return (struct tz_hlc_pair){c.effective, c.old_ver};
-}
-
-static uint64_t missing(struct sx *f, const struct sx_dev *d, struct tz_balance *b)
-{
-    assert_int_equal(tz_store_balance(f->s, d->d.number, b, &f->err), 0);
-    return b->missing;
 }
 
 /* ---- one device ---- */
@@ -448,201 +371,6 @@ static void what_wrote_nothing_the_first_time_writes_nothing_the_second(void **s
     assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\""), 0);
 }
 
-/* ---- under review ---- */
-
-/** Its value does not stand: whoever brings it is told, and so is the balance. */
-static void what_goes_under_review_says_so(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id = sx_org(f, "甲公司");
-    struct tz_memdisk *b = backup(f);
-    sx_see(&f->d1);
-    sx_applied(sx_set(&f->d1, "organisation", id, "address=一号", NULL));
-    struct kept k = keep(&f->d1);
-    sx_group(f);
-    assert_int_equal(tz_store_device_grant(f->s, f->d1.d.number, "", "120102", 0, &f->err), 0);
-    sx_commit(f);
-    restore_with_window(f, b);
-    greet(&f->d1, f->d1.seq);
-    sx_expect(hand_in(&k), TZ_OUT_UNDER_REVIEW, 0);
-    assert_int_equal(f->res.ops[0].outcome, TZ_OUT_UNDER_REVIEW);
-    sx_text_is(f, "organisation", id, "address", "");
-    struct tz_balance account;
-    assert_int_equal(missing(f, &f->d1, &account), 0);
-    assert_int_equal(account.under_review, 1);
-}
-
-static void what_was_under_review_and_is_applied_waits_for_nobody(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id = sx_org(f, "甲公司");
-    struct tz_memdisk *b = backup(f);
-    sx_see(&f->c1);
-    sx_see(&f->d1);
-    sx_applied(sx_set(&f->c1, "organisation", id, "district_code=120102", NULL));
-    sx_expect(sx_set(&f->d1, "organisation", id, "address=一号", NULL), TZ_OUT_UNDER_REVIEW, 0);
-    struct kept k = keep(&f->d1);
-    restore_with_window(f, b);
-    greet(&f->d1, f->d1.seq);
-    sx_applied(hand_in(&k));
-    assert_int_equal(f->res.ops[0].outcome, TZ_OUT_APPLIED);
-    sx_text_is(f, "organisation", id, "address", "一号");
-}
-
-/* ---- waiting for the others ---- */
-
-/** d1 makes a record, fi edits it; both are undone, and fi comes first. */
-static void edit_before_its_record(struct sx *f, struct tz_id *id, struct kept *made, struct kept *edit)
-{
-    sx_org(f, "甲公司");
-    struct tz_memdisk *b = backup(f);
-    *id = sx_create(&f->d1, "organisation", "name=乙公司", "district_code=120101", NULL);
-    *made = keep(&f->d1);
-    sx_see(&f->fi);
-    sx_applied(sx_set(&f->fi, "organisation", *id, "address=一号", NULL));
-    *edit = keep(&f->fi);
-    restore_with_window(f, b);
-    greet(&f->d1, f->d1.seq);
-    greet(&f->fi, f->fi.seq);
-}
-
-/** The administrator is told that what waits there needs nothing of him. */
-static void not_by_hand(struct sx *f)
-{
-    uint32_t device = (uint32_t)sx_query(f, "SELECT device FROM backlog WHERE outcome=4");
-    uint64_t seq = (uint64_t)sx_query(f, "SELECT seq FROM backlog WHERE outcome=4");
-    enum tz_outcome o;
-    sx_group(f);
-    assert_int_equal(tz_store_backlog_settle(f->s, device, seq, true, "核对无误", &o, &f->err), TZ_E_RECOVERING);
-    assert_int_equal(tz_store_backlog_settle(f->s, device, seq + 100, true, "核对无误", &o, &f->err), TZ_E_NOT_FOUND);
-    sx_commit(f);
-}
-
-static void what_comes_before_its_record_waits_for_it(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id;
-    struct kept made;
-    struct kept edit;
-    edit_before_its_record(f, &id, &made, &edit);
-    sx_expect(hand_in(&edit), TZ_OUT_WAITING, TZ_E_RECOVERING);
-    release_all(f);
-    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog WHERE outcome=4"), 1);
-    not_by_hand(f);
-    sx_applied(hand_in(&made));
-    release_all(f);
-    sx_text_is(f, "organisation", id, "address", "一号");
-    sx_applied(hand_in(&edit));
-    assert_int_equal(f->res.effective, edit.res.effective);
-    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 0);
-    assert_int_equal(sx_query(f, "SELECT count(*) FROM blocked"), 0);
-}
-
-static void what_nobody_brings_gets_its_verdict_when_the_window_ends(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id;
-    struct kept made;
-    struct kept edit;
-    edit_before_its_record(f, &id, &made, &edit);
-    sx_expect(hand_in(&edit), TZ_OUT_WAITING, TZ_E_RECOVERING);
-    f->clock.wall.ms += WINDOW_MS;
-    greet(&f->d2, 0);
-    release_all(f);
-    sx_refused(hand_in(&edit), TZ_E_UNKNOWN_RECORD);
-    sx_applied(hand_in(&made)); /* later than the window, and in all the same */
-    sx_text_is(f, "organisation", id, "address", "");
-}
-
-static void closing_the_window_by_hand_ends_the_waiting(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id;
-    struct kept made;
-    struct kept edit;
-    edit_before_its_record(f, &id, &made, &edit);
-    sx_expect(hand_in(&edit), TZ_OUT_WAITING, TZ_E_RECOVERING);
-    sx_group(f);
-    assert_int_equal(tz_store_recovery_close(f->s, &f->err), 0);
-    sx_commit(f);
-    release_all(f);
-    sx_refused(hand_in(&edit), TZ_E_UNKNOWN_RECORD);
-}
-
-static void new_work_on_a_record_that_is_on_its_way_waits_too(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id;
-    struct kept made;
-    struct kept edit;
-    edit_before_its_record(f, &id, &made, &edit);
-    sx_expect(sx_set(&f->fi, "organisation", id, "name=丙公司", NULL), TZ_OUT_WAITING, TZ_E_RECOVERING);
-    struct tz_bytes raw = f->raw;
-    sx_applied(hand_in(&made));
-    release_all(f);
-    sx_group(f);
-    assert_int_equal(sx_apply_raw(&f->fi, raw), 0);
-    sx_commit(f);
-    sx_applied(&f->res);
-    sx_text_is(f, "organisation", id, "name", "丙公司");
-}
-
-static void what_names_nothing_lost_is_refused_at_once(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id = sx_org(f, "甲公司");
-    restore_with_window(f, backup(f));
-    f->d1.seen = tz_store_head(f->s);
-    sx_refused(sx_set(&f->d1, "organisation", id, "name=", NULL), TZ_E_REQUIRED);
-}
-
-static void the_backup_had_it_waiting_and_it_counts_as_before(void **state)
-{
-    struct sx *f = *state;
-    struct tz_id id = sx_org(f, "甲公司");
-    sx_refused(sx_set(&f->d1, "organisation", id, "name=", NULL), TZ_E_REQUIRED);
-    uint64_t refused = f->d1.seq;
-    sx_expect(sx_set(&f->d1, "organisation", id, "name=改正", NULL), TZ_OUT_WAITING, TZ_E_DEPENDS);
-    struct tz_bytes raw = f->raw;
-    struct tz_memdisk *b = backup(f);
-    sx_applied(sx_withdraw(&f->d1, refused));
-    struct kept freeing = keep(&f->d1);
-    sx_group(f);
-    assert_int_equal(sx_apply_raw(&f->d1, raw), 0);
-    sx_commit(f);
-    sx_applied(&f->res);
-    struct kept freed = keep(&f->d1);
-    restore_with_window(f, b);
-    greet(&f->d1, f->d1.seq);
-    sx_applied(hand_in(&freeing));
-    release_all(f);
-    sx_applied(hand_in(&freed));
-    sx_text_is(f, "organisation", id, "name", "改正");
-}
-
-static void an_import_keeps_what_was_refused_row_by_row(void **state)
-{
-    struct sx *f = *state;
-    sx_org(f, "甲公司");
-    struct tz_memdisk *b = backup(f);
-    struct sx_cs *c = sx_begin(&f->d1);
-    c->cs.independent = true;
-    struct tz_id good = sx_op_create(c, "organisation", "name=好的", "district_code=120101", NULL);
-    struct tz_id bad = sx_op_create(c, "organisation", "name=越界的", "district_code=120102", NULL);
-    sx_applied(sx_push(c));
-    struct kept k = keep(&f->d1);
-    assert_int_equal(k.res.ops[1].outcome, TZ_OUT_REFUSED);
-    restore_with_window(f, b);
-    greet(&f->d1, f->d1.seq);
-    sx_applied(hand_in(&k));
-    assert_int_equal(f->res.ops[1].outcome, TZ_OUT_REFUSED);
-    assert_non_null(sx_row(f, "organisation", good));
-    assert_null(sx_row(f, "organisation", bad));
-    struct tz_balance account;
-    assert_int_equal(missing(f, &f->d1, &account), 0);
-    assert_int_equal(account.refused, 1);
-}
-
 static void a_second_restore_undoes_and_they_come_in_once_more(void **state)
 {
     struct sx *f = *state;
@@ -735,15 +463,6 @@ int main(void)
         T(an_element_taken_out_by_who_saw_it_stays_out),
         T(after_a_second_restore_the_old_order_is_still_the_old_one),
         T(what_wrote_nothing_the_first_time_writes_nothing_the_second),
-        T(what_goes_under_review_says_so),
-        T(what_was_under_review_and_is_applied_waits_for_nobody),
-        T(what_comes_before_its_record_waits_for_it),
-        T(what_nobody_brings_gets_its_verdict_when_the_window_ends),
-        T(closing_the_window_by_hand_ends_the_waiting),
-        T(new_work_on_a_record_that_is_on_its_way_waits_too),
-        T(what_names_nothing_lost_is_refused_at_once),
-        T(the_backup_had_it_waiting_and_it_counts_as_before),
-        T(an_import_keeps_what_was_refused_row_by_row),
         T(numbers_given_since_the_backup_are_kept_and_given_to_nobody_else),
         T(a_second_restore_undoes_and_they_come_in_once_more),
     };

@@ -27,12 +27,12 @@ tz_test(NAME test_tls LABEL unit SOURCES unit/test_tls.c LINK tz_net tz_crypto O
 tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 
 # client
-foreach(name step overlay save withdraw feed wipe compact lost refresh renumber sync import entry why)
+foreach(name step overlay save withdraw feed wipe compact lost refresh renumber sync sync_refused import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
 
 # the central store
-add_library(tz_store_fixture STATIC support/store_fixture.c)
+add_library(tz_store_fixture STATIC support/store_fixture.c support/store_fixture_save.c)
 target_include_directories(tz_store_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/support)
 target_compile_definitions(tz_store_fixture PRIVATE TZ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 target_link_libraries(tz_store_fixture PRIVATE tz_common PUBLIC server_core tz_memvfs PkgConfig::JANSSON PkgConfig::CMOCKA)
@@ -57,6 +57,7 @@ tz_test(NAME test_restore LABEL unit SOURCES unit/test_restore.c LINK tz_store_f
 tz_test(NAME test_store_purge LABEL unit SOURCES unit/test_store_purge.c LINK tz_store_fixture)
 tz_test(NAME test_store_compact LABEL unit SOURCES unit/test_store_compact.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
+tz_test(NAME test_reoffer_wait LABEL unit SOURCES unit/test_reoffer_wait.c LINK tz_store_fixture)
 tz_test(NAME test_lost_rows LABEL unit SOURCES unit/test_lost_rows.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer_orders LABEL unit SOURCES unit/test_reoffer_orders.c LINK tz_store_fixture)
 tz_test(NAME test_installation LABEL unit SOURCES unit/test_installation.c LINK tz_store_fixture)
