@@ -13,6 +13,7 @@
  *  4. What is held in memory is bounded: keys by the page, own rows by TZ_REPAIR_LOCAL_MAX (then the page ends there).
  * A page reads the rows of its type from where the last one ended to where it ends itself.
  */
+#include "grow.h"
 #include "repair_int.h"
 #include "rowsum.h"
 
@@ -328,14 +329,10 @@ static int note(struct walk *w, struct tz_id id, enum tz_repair_what what)
 {
     struct tz_repair_step *st = w->st;
     struct tz_repair_found f = {.row = {st->ask.keys[0].type, id, what}};
-    if (st->nfound == st->found_cap) {
-        size_t cap = st->found_cap ? st->found_cap * 2 : 16;
-        struct tz_repair_found *more = realloc(st->found, cap * sizeof *more);
-        if (!more)
-            return TZ_E_NOMEM;
-        st->found = more;
-        st->found_cap = cap;
-    }
+    struct tz_repair_found *found = tz_grow(st->found, st->nfound, &st->found_cap, 16, sizeof *found);
+    if (!found)
+        return TZ_E_NOMEM;
+    st->found = found;
     int rc = tz_rowsum_range(&w->h, id, &f.range);
     st->found[st->nfound++] = f;
     return rc;

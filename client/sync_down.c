@@ -3,6 +3,7 @@
  * What comes down: the rows of a delta are held in memory and shown with their checkpoint; past the cap, or while
  * filling, they are written as they come.
  */
+#include "grow.h"
 #include "sync_state.h"
 
 #include <stdlib.h>
@@ -57,14 +58,10 @@ static void start_filling(struct tz_sync *s)
 
 static bool hold(struct tz_sync *s, struct tz_bytes body)
 {
-    if (s->nheld == s->held_cap) {
-        size_t cap = s->held_cap ? s->held_cap * 2 : 16;
-        struct tz_bytes *grown = realloc(s->held, cap * sizeof *grown);
-        if (!grown)
-            return false;
-        s->held = grown;
-        s->held_cap = cap;
-    }
+    struct tz_bytes *held = tz_grow(s->held, s->nheld, &s->held_cap, 16, sizeof *held);
+    if (!held)
+        return false;
+    s->held = held;
     uint8_t *copy = malloc(body.n ? body.n : 1);
     if (!copy)
         return false;

@@ -11,6 +11,7 @@
  */
 #include "backup.h"
 
+#include "grow.h"
 #include "hash.h"
 #include "text.h"
 
@@ -226,14 +227,10 @@ struct names {
 
 static int names_add(struct names *l, const char *name)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 32;
-        void *v = realloc(l->v, cap * sizeof *l->v);
-        if (!v)
-            return TZ_E_NOMEM;
-        l->v = v;
-        l->cap = cap;
-    }
+    void *v = tz_grow(l->v, l->n, &l->cap, 32, sizeof *l->v);
+    if (!v)
+        return TZ_E_NOMEM;
+    l->v = v;
     memcpy(l->v[l->n++], name, strlen(name) + 1);
     return 0;
 }

@@ -5,6 +5,7 @@
  * outcomes of its results; and its numbers must have no holes. What a device has not sent yet only the device knows.
  */
 #include "cli.h"
+#include "grow.h"
 #include "store.h"
 
 #include <stdio.h>
@@ -39,15 +40,11 @@ struct balance {
 static void keep_received(void *ctx, const struct tz_received *r)
 {
     struct received *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        struct tz_received *v = realloc(l->v, cap * sizeof *v);
-        l->full = l->full || !v;
-        if (!v)
-            return;
-        l->v = v;
-        l->cap = cap;
-    }
+    struct tz_received *v = tz_grow(l->v, l->n, &l->cap, 64, sizeof *v);
+    l->full = l->full || !v;
+    if (!v)
+        return;
+    l->v = v;
     l->v[l->n++] = *r;
 }
 
@@ -87,14 +84,10 @@ static struct line *district_of(struct balance *l, const char *district)
     for (size_t i = 0; i < l->ndistricts; i++)
         if (strcmp(l->district[i].district, district) == 0)
             return &l->district[i];
-    if (l->ndistricts == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 16;
-        struct line *v = realloc(l->district, cap * sizeof *v);
-        if (!v)
-            return NULL;
-        l->district = v;
-        l->cap = cap;
-    }
+    struct line *v = tz_grow(l->district, l->ndistricts, &l->cap, 16, sizeof *v);
+    if (!v)
+        return NULL;
+    l->district = v;
     struct line *out = &l->district[l->ndistricts++];
     *out = (struct line){0};
     memcpy(out->district, district, strlen(district));

@@ -9,6 +9,7 @@
  */
 #include "journal.h"
 
+#include "grow.h"
 #include "log.h"
 
 #include <errno.h>
@@ -164,14 +165,10 @@ struct telling {
 static int tell(void *ctx, const struct tz_journal_line *line)
 {
     struct telling *t = ctx;
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 256;
-        struct told *v = realloc(t->v, cap * sizeof *v);
-        if (!v)
-            return TZ_E_NOMEM;
-        t->v = v;
-        t->cap = cap;
-    }
+    struct told *v = tz_grow(t->v, t->n, &t->cap, 256, sizeof *v);
+    if (!v)
+        return TZ_E_NOMEM;
+    t->v = v;
     t->v[t->n++] = (struct told){line->epoch, line->base_n, line->audit_n, false};
     return 0;
 }

@@ -3,6 +3,7 @@
  * `taizhang ledger list` and `show`: items with their state, and the steps that led there. What was proposed here and
  * the server has not confirmed is told as such, never as if it stood.
  */
+#include "grow.h"
 #include "ledger.h"
 
 #include <stdio.h>
@@ -104,14 +105,10 @@ static int keep(void *ctx, const struct tz_row *row)
     struct tz_value number = value_of(row, "item_no");
     if (!wanted(k->l, tz_type_state(k->l->t, row->rec.v[k->l->t->state_field]), has_own(k->l, row->id)))
         return 1;
-    if (k->n == k->cap) {
-        size_t cap = k->cap ? 2 * k->cap : 64;
-        struct kept *v = realloc(k->v, cap * sizeof *v);
-        if (!v)
-            return TZ_E_NOMEM;
-        k->v = v;
-        k->cap = cap;
-    }
+    struct kept *v = tz_grow(k->v, k->n, &k->cap, 64, sizeof *v);
+    if (!v)
+        return TZ_E_NOMEM;
+    k->v = v;
     k->v[k->n] = (struct kept){.id = row->id, .number = ""};
     if (number.kind == TZ_V_TEXT && number.n < sizeof k->v->number)
         memcpy(k->v[k->n].number, number.p, number.n);

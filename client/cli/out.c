@@ -6,6 +6,7 @@
  */
 #include "out.h"
 #include "clock.h"
+#include "grow.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -137,15 +138,11 @@ void out_table_cell(struct out_table *t, const char *text)
 {
     if (t->failed)
         return;
-    if (t->ncells == t->cap) {
-        size_t cap = t->cap == 0 ? 64 : t->cap * 2;
-        char **grown = realloc(t->cells, cap * sizeof *grown);
-        t->failed = grown == NULL;
-        if (t->failed)
-            return;
-        t->cells = grown;
-        t->cap = cap;
-    }
+    char **cells = tz_grow(t->cells, t->ncells, &t->cap, 64, sizeof *cells);
+    t->failed = cells == NULL;
+    if (t->failed)
+        return;
+    t->cells = cells;
     char *copy = strdup(text == NULL ? "" : text);
     t->failed = copy == NULL;
     if (copy == NULL)

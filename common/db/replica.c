@@ -8,6 +8,7 @@
  *
  * What this does not do: merging, feeds, pending edits. Those belong to the two sides.
  */
+#include "grow.h"
 #include "replica_table.h"
 
 #include <stdio.h>
@@ -442,14 +443,10 @@ static int collect_extra(void *ctx, const struct tz_row *row)
     struct promotion *p = ctx;
     if (!row->rec.extra.n)
         return 1;
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 64;
-        struct tz_id *ids = realloc(p->ids, cap * sizeof *ids);
-        if (!ids)
-            return TZ_E_NOMEM;
-        p->ids = ids;
-        p->cap = cap;
-    }
+    struct tz_id *ids = tz_grow(p->ids, p->n, &p->cap, 64, sizeof *ids);
+    if (!ids)
+        return TZ_E_NOMEM;
+    p->ids = ids;
     p->ids[p->n++] = row->id;
     return 1;
 }

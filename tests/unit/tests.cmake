@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 tz_test(NAME test_err LABEL unit SOURCES unit/test_err.c LINK tz_core)
 tz_test(NAME test_buf LABEL unit SOURCES unit/test_buf.c LINK tz_core)
+tz_test(NAME test_grow LABEL unit SOURCES unit/test_grow.c LINK tz_core)
 tz_test(NAME test_arena LABEL unit SOURCES unit/test_arena.c LINK tz_core)
 tz_test(NAME test_list LABEL unit SOURCES unit/test_list.c LINK tz_core)
 tz_test(NAME test_id LABEL unit SOURCES unit/test_id.c LINK tz_core)
