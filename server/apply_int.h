@@ -43,6 +43,8 @@ struct apply {
 /* store_apply.c */
 /** Read @raw into @p. FORMAT, LIMIT: the bytes are bad. */
 TZ_MUST_USE int tz_apply_init(struct apply *p, struct tz_bytes raw);
+/** Was the seq declared lost, of the numbers of the copy that p's save is of? 1, 0, negative. */
+int tz_apply_seq_lost(struct apply *p, uint64_t seq);
 /** Judge it, or leave the *blocker that it waits for and no trace. Withdrawals and what they freed come into @others.
  */
 TZ_MUST_USE int tz_apply_try(struct apply *p, uint64_t *blocker, bool *released, struct tz_results *others);

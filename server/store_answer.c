@@ -112,16 +112,25 @@ static int read_full(struct tz_bytes kept, struct tz_arena *a, struct tz_answer 
     return rc;
 }
 
-int tz_answer_get(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq, struct tz_arena *a,
-                  struct tz_answer *out, struct tz_err *err)
+struct tz_stmt *tz_answer_stmt(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq,
+                               struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_RESULT_GET, err);
-    *out = (struct tz_answer){.r = {.incarnation = incarnation, .seq = seq}};
     if (!st)
-        return TZ_E_DB;
+        return NULL;
     tz_stmt_bind_int(st, 1, device);
     tz_stmt_bind_int(st, 2, incarnation);
     tz_stmt_bind_int(st, 3, (int64_t)seq);
+    return st;
+}
+
+int tz_answer_get(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq, struct tz_arena *a,
+                  struct tz_answer *out, struct tz_err *err)
+{
+    struct tz_stmt *st = tz_answer_stmt(s, device, incarnation, seq, err);
+    *out = (struct tz_answer){.r = {.incarnation = incarnation, .seq = seq}};
+    if (!st)
+        return TZ_E_DB;
     int rc = tz_stmt_step(st, err);
     if (rc == 1) {
         struct tz_bytes hash = tz_stmt_blob(st, 0);

@@ -129,6 +129,19 @@ static int first_owed(struct apply *p, uint64_t *out)
     return rc;
 }
 
+int tz_apply_seq_lost(struct apply *p, uint64_t seq)
+{
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_LOST_GET, p->err);
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, p->cs->incarnation);
+    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    int rc = tz_stmt_step(st, p->err);
+    tz_stmt_reset(st);
+    return rc;
+}
+
 static int check_seq(struct apply *p)
 {
     uint64_t first = 0;
@@ -136,14 +149,7 @@ static int check_seq(struct apply *p)
     if (owed || first == 0)
         return owed;
     for (uint64_t seq = first; seq < p->cs->seq; seq++) {
-        struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_LOST_GET, p->err);
-        if (!st)
-            return TZ_E_DB;
-        tz_stmt_bind_int(st, 1, p->device);
-        tz_stmt_bind_int(st, 2, p->cs->incarnation);
-        tz_stmt_bind_int(st, 3, (int64_t)seq);
-        int rc = tz_stmt_step(st, p->err);
-        tz_stmt_reset(st);
+        int rc = tz_apply_seq_lost(p, seq);
         if (rc < 0)
             return rc;
         if (rc == 0)

@@ -94,12 +94,9 @@ static int settle_one(struct apply *p, bool judge, const char *reason, enum tz_o
 /** Does the save have the number of another, which was judged? Then it is a copy's. 1, 0, negative. */
 static int number_taken(struct apply *p, uint64_t seq, uint32_t incarnation)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    struct tz_stmt *st = tz_answer_stmt(p->s, p->device, incarnation, seq, p->err);
     if (!st)
         return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)seq);
     int rc = tz_stmt_step(st, p->err);
     tz_stmt_reset(st);
     return rc;

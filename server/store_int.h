@@ -536,6 +536,12 @@ TZ_MUST_USE int tz_answer_keep(const struct tz_result *r, struct tz_bytes full, 
 /** The answer that stands under a number: 1, 0 there is none, negative. */
 int tz_answer_get(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq, struct tz_arena *a,
                   struct tz_answer *out, struct tz_err *err);
+/**
+ * To look without reading the answer itself: bound, with the columns hash, outcome, result, ver; the caller steps and
+ * resets it. NULL with @err set.
+ */
+struct tz_stmt *tz_answer_stmt(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq,
+                               struct tz_err *err);
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);

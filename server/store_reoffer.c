@@ -111,19 +111,6 @@ int tz_reoffer_prove(struct apply *p)
 
 /* ---- numbers ---- */
 
-static int declared_lost(struct apply *p)
-{
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_LOST_GET, p->err);
-    if (!st)
-        return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
-    int rc = tz_stmt_step(st, p->err);
-    tz_stmt_reset(st);
-    return rc;
-}
-
 int tz_reoffer_forgotten(struct apply *p)
 {
     if (p->was)
@@ -133,7 +120,7 @@ int tz_reoffer_forgotten(struct apply *p)
     bool forgotten = !rc && p->cs->seq <= upto;
     if (rc < 0 || !forgotten)
         return rc < 0 ? rc : 0;
-    rc = declared_lost(p);
+    rc = tz_apply_seq_lost(p, p->cs->seq);
     return rc < 0 ? rc : rc == 0;
 }
 

@@ -23,12 +23,9 @@ static int held_full(struct apply *p)
 
 static int known_already(struct apply *p)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
+    struct tz_stmt *st = tz_answer_stmt(p->s, p->device, p->cs->incarnation, p->cs->seq, p->err);
     if (!st)
         return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, p->cs->incarnation);
-    tz_stmt_bind_int(st, 3, (int64_t)p->cs->seq);
     int rc = tz_stmt_step(st, p->err);
     bool same = rc == 1 && tz_bytes_eq(tz_stmt_blob(st, 0), tz_bytes_of(p->hash, TZ_HASH_BYTES));
     tz_stmt_reset(st);

@@ -128,17 +128,14 @@ struct judged {
 
 static int judged_get(struct apply *p, uint64_t seq, struct judged *out)
 {
-    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_RESULT_GET, p->err);
-    *out = (struct judged){TZ_OUT_NONE, {0}};
     uint32_t owner = 0;
-    if (!st)
-        return TZ_E_DB;
+    *out = (struct judged){TZ_OUT_NONE, {0}};
     int rc = tz_installation_owner(p->s, &p->dev, seq, &owner, p->err);
     if (rc)
         return rc;
-    tz_stmt_bind_int(st, 1, p->device);
-    tz_stmt_bind_int(st, 2, owner);
-    tz_stmt_bind_int(st, 3, (int64_t)seq);
+    struct tz_stmt *st = tz_answer_stmt(p->s, p->device, owner, seq, p->err);
+    if (!st)
+        return TZ_E_DB;
     rc = tz_stmt_step(st, p->err);
     struct tz_bytes hash = rc == 1 ? tz_stmt_blob(st, 0) : (struct tz_bytes){0};
     if (hash.n == TZ_HASH_BYTES) {
