@@ -152,6 +152,30 @@ int tz_cmd_dump(struct tz_cli *c)
 
 /* ---- verify ---- */
 
+/** The first damaged pack is what the command ends with; one that is lost goes before. Each is named. */
+static void on_damaged(void *ctx, tz_ver first, tz_ver last, bool mendable)
+{
+    struct tz_cli *c = ctx;
+    int code = mendable ? TZ_E_COMMITS_DAMAGED : TZ_E_COMMITS_LOST;
+    struct tz_err err;
+    char from[24];
+    char to[24];
+    char text[512];
+    (void)snprintf(from, sizeof from, "%llu", (unsigned long long)first);
+    (void)snprintf(to, sizeof to, "%llu", (unsigned long long)last);
+    (void)tz_err_set(&err, code, from, to, NULL, NULL);
+    if (!c->err.code) {
+        c->err = err;
+        return;
+    }
+    if (c->err.code == TZ_E_COMMITS_DAMAGED && !mendable) {
+        struct tz_err other = c->err;
+        c->err = err;
+        err = other;
+    }
+    tz_cli_say(c, "%s", tz_err_text(&err, c->lang, text, sizeof text));
+}
+
 int tz_cmd_verify(struct tz_cli *c)
 {
     struct tz_store *s = NULL;
@@ -162,6 +186,10 @@ int tz_cmd_verify(struct tz_cli *c)
     rc = tz_db_check(tz_store_db(s), false, &c->err);
     if (!rc)
         rc = tz_store_audit_check(s, &entries, &c->err);
+    if (!rc)
+        rc = tz_store_commits_check(s, on_damaged, c, &c->err);
+    if (!rc)
+        rc = c->err.code;
     tz_ver head = tz_store_head(s);
     tz_store_close(s);
     if (rc)

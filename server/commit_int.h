@@ -44,4 +44,20 @@ TZ_MUST_USE int tz_commit_tidy(struct tz_store *s, struct tz_err *err);
 /** What was read of packs is forgotten: the group that made them is rolled back. */
 void tz_commit_forget(struct tz_store *s);
 
+/** Whom the entry's device, incarnation and user stand for: into its author. 1, 0 nobody has been packed yet,
+ * negative. */
+int tz_commit_author_known(struct tz_store *s, struct tz_commit_entry *e, struct tz_err *err);
+
+/* commit_mend.c */
+/**
+ * The pack that begins with @first, which cannot be read, made anew from the audit log and appended to @out. Reads
+ * only. TZ_E_COMMITS_LOST when that cannot be done; @last is for that message.
+ */
+TZ_MUST_USE int tz_commit_rebuild(struct tz_store *s, tz_ver first, tz_ver last, struct tz_buf *out,
+                                  struct tz_err *err);
+/** In a group that is about to end: what can be rebuilt of damaged packs is written, each with an incident. */
+TZ_MUST_USE int tz_commit_mend(struct tz_store *s, struct tz_err *err);
+/** The same in a group of its own, if there is anything to do. */
+TZ_MUST_USE int tz_commit_mend_at_start(struct tz_store *s, struct tz_err *err);
+
 #endif

@@ -11,7 +11,7 @@ struct tz_audit_meta {
     uint32_t device, incarnation;
     uint64_t seq;
     enum tz_outcome outcome;
-    tz_ver ver;
+    tz_ver ver, old_ver; /* old_ver: handed in again after a restore, the version it had before; 0: it was not */
     int64_t received_ms;
 };
 /** False for entries about anything else. */

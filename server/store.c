@@ -335,6 +335,8 @@ int tz_store_open(const char *path, const struct tz_store_options *o, struct tz_
         rc = not_older(*out, &o->known, err);
     if (!rc && !o->readonly)
         rc = seed(*out, err);
+    if (!rc && !o->readonly)
+        rc = tz_commit_mend_at_start(*out, err);
     if (!rc && !o->readonly && o->journal)
         rc = tell_journal(*out, &o->known, err);
     if (rc) {
@@ -390,7 +392,9 @@ int tz_store_group_begin(struct tz_store *s, struct tz_err *err)
 
 int tz_store_group_commit(struct tz_store *s, struct tz_err *err)
 {
-    int rc = s->group_audit_n == s->audit_n ? 0 : tz_audit_head_save(s, err);
+    int rc = s->commits_damaged ? tz_commit_mend(s, err) : 0;
+    if (!rc && s->group_audit_n != s->audit_n)
+        rc = tz_audit_head_save(s, err);
     if (!rc)
         rc = tz_commit_tidy(s, err);
     if (!rc)

@@ -283,6 +283,12 @@ TZ_MUST_USE int tz_store_audit_has(struct tz_store *s, uint64_t n, const uint8_t
  */
 TZ_MUST_USE int tz_store_history(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_history_ask *ask,
                                  struct tz_buf *out, struct tz_err *err);
+typedef void (*tz_pack_cb)(void *ctx, tz_ver first, tz_ver last, bool mendable);
+/**
+ * Every pack of older commits (store_commit.c) that cannot be read, and whether the audit log has what it takes to
+ * rebuild it, which a store that is opened for writing does. Writes nothing.
+ */
+TZ_MUST_USE int tz_store_commits_check(struct tz_store *s, tz_pack_cb cb, void *ctx, struct tz_err *err);
 /** Recompute the audit chain; TZ_E_VERIFY names the first bad entry. */
 TZ_MUST_USE int tz_store_audit_check(struct tz_store *s, uint64_t *entries, struct tz_err *err);
 

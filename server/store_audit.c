@@ -83,6 +83,29 @@ int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, str
     return 0;
 }
 
+int tz_audit_body(struct tz_store *s, uint64_t n, struct tz_arena *a, struct tz_bytes *out, struct tz_err *err)
+{
+    uint8_t hash[TZ_HASH_BYTES];
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUDIT_BODY_GET, err);
+    *out = (struct tz_bytes){0};
+    if (!st)
+        return TZ_E_DB;
+    tz_stmt_bind_int(st, 1, (int64_t)n);
+    int rc = tz_stmt_step(st, err);
+    if (rc == 1) {
+        struct tz_bytes body = tz_stmt_blob(st, 1);
+        bool same = !body_hash(tz_stmt_blob(st, 0), body, hash) &&
+                    tz_bytes_eq(tz_stmt_blob(st, 2), tz_bytes_of(hash, sizeof hash));
+        *out = tz_bytes_of(body.n ? tz_arena_dup(a, body.p, body.n) : NULL, body.n);
+        if (!same)
+            rc = tz_err_setf(err, TZ_E_VERIFY, "audit entry %llu", (unsigned long long)n);
+        else if (body.n && !out->p)
+            rc = tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    }
+    tz_stmt_reset(st);
+    return rc;
+}
+
 enum { HEAD_BYTES = 8 + TZ_HASH_BYTES };
 static const char HEAD_KEY[] = "audit_head";
 

@@ -19,7 +19,8 @@
  *  2. The newest version is in commit_log: that is where the head is read.
  *  3. Of a packed version the time of receipt is known to the day, rounded up (only purging asks, and the audit log has
  *     it to the millisecond), and the changeset's hash is not (results and the audit log have it).
- *  4. A pack that cannot be read is damage. It is not written again: a new one begins behind it.
+ *  4. A pack that cannot be read is damage, and is rebuilt from the audit log (commit_mend.c). One that cannot be
+ * rebuilt either is not written again: a new one begins behind it, and what builds on its versions is not judged.
  */
 #include "commit_int.h"
 #include "log.h"
@@ -116,7 +117,37 @@ void tz_commit_forget(struct tz_store *s)
     s->packed_first = s->packed_last = 0;
 }
 
-/** The pack that @which finds for @ver, read into s->packed. 1, 0 none, negative; TZ_E_DB_CORRUPT it is damaged. */
+/** What @body holds, into s->packed. */
+static int unpack(struct tz_store *s, tz_ver first, tz_ver last, struct tz_bytes body, struct tz_err *err)
+{
+    if (!s->packed && !(s->packed = malloc(sizeof *s->packed)))
+        return tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    tz_commit_forget(s);
+    int bad = tz_commit_unpack(first, body, s->packed);
+    if (bad || s->packed->v[s->packed->n - 1].c.ver != last)
+        return tz_err_setf(err, bad == TZ_E_NOMEM ? bad : TZ_E_DB_CORRUPT, "commits from %llu",
+                           (unsigned long long)first);
+    s->packed_first = first;
+    s->packed_last = last;
+    return 0;
+}
+
+/** The same for one that is damaged, as far as it can be rebuilt. */
+static int unpack_rebuilt(struct tz_store *s, tz_ver first, tz_ver last, struct tz_err *err)
+{
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    int rc = tz_commit_rebuild(s, first, last, &b, err);
+    if (!rc)
+        rc = unpack(s, first, last, tz_buf_unread(&b), err);
+    tz_buf_deinit(&b);
+    if (!rc)
+        s->commits_damaged = true;
+    return rc;
+}
+
+/** The pack that @which finds for @ver, in s->packed. 1, 0 none, negative; TZ_E_COMMITS_LOST it is damaged beyond what
+ * can be rebuilt. */
 static int read_pack(struct tz_store *s, enum tz_sql which, tz_ver ver, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, which, err);
@@ -126,21 +157,12 @@ static int read_pack(struct tz_store *s, enum tz_sql which, tz_ver ver, struct t
     int rc = tz_stmt_step(st, err);
     tz_ver first = rc == 1 ? (tz_ver)tz_stmt_int(st, 0) : 0;
     tz_ver last = rc == 1 ? (tz_ver)tz_stmt_int(st, 1) : 0;
-    if (rc == 1 && !s->packed && !(s->packed = malloc(sizeof *s->packed)))
-        rc = tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
-    if (rc == 1 && (first != s->packed_first || last != s->packed_last)) {
-        tz_commit_forget(s);
-        int bad = tz_commit_unpack(first, tz_stmt_blob(st, 2), s->packed);
-        if (bad || s->packed->v[s->packed->n - 1].c.ver != last)
-            rc = tz_err_setf(err, bad == TZ_E_NOMEM ? bad : TZ_E_DB_CORRUPT, "commits from %llu",
-                             (unsigned long long)first);
-        else {
-            s->packed_first = first;
-            s->packed_last = last;
-        }
-    }
+    bool here = rc == 1 && first == s->packed_first && last == s->packed_last;
+    int bad = rc != 1 || here ? 0 : unpack(s, first, last, tz_stmt_blob(st, 2), err);
     tz_stmt_reset(st);
-    return rc;
+    if (bad == TZ_E_DB_CORRUPT)
+        bad = unpack_rebuilt(s, first, last, err);
+    return bad ? bad : rc;
 }
 
 /** Whom the author of a packed entry stands for. */
@@ -160,21 +182,28 @@ static int author_of(struct tz_store *s, struct tz_commit_entry *e, struct tz_er
     return rc ? rc : tz_err_setf(err, TZ_E_DB_CORRUPT, "author %u", e->author);
 }
 
-static int author_number(struct tz_store *s, const struct tz_commit *c, uint32_t *out, struct tz_err *err)
+int tz_commit_author_known(struct tz_store *s, struct tz_commit_entry *e, struct tz_err *err)
 {
     struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUTHOR_FIND, err);
     if (!st)
         return TZ_E_DB;
-    tz_stmt_bind_int(st, 1, c->device);
-    tz_stmt_bind_int(st, 2, c->incarnation);
-    tz_stmt_bind_id(st, 3, &c->user);
+    tz_stmt_bind_int(st, 1, e->c.device);
+    tz_stmt_bind_int(st, 2, e->c.incarnation);
+    tz_stmt_bind_id(st, 3, &e->c.user);
     int rc = tz_stmt_step(st, err);
     if (rc == 1)
-        *out = (uint32_t)tz_stmt_int(st, 0);
+        e->author = (uint32_t)tz_stmt_int(st, 0);
     tz_stmt_reset(st);
+    return rc;
+}
+
+static int author_number(struct tz_store *s, struct tz_commit_entry *e, struct tz_err *err)
+{
+    const struct tz_commit *c = &e->c;
+    int rc = tz_commit_author_known(s, e, err);
     if (rc)
         return rc < 0 ? rc : 0;
-    st = tz_store_sql(s, TZ_SQL_AUTHOR_PUT, err);
+    struct tz_stmt *st = tz_store_sql(s, TZ_SQL_AUTHOR_PUT, err);
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, c->device);
@@ -182,7 +211,7 @@ static int author_number(struct tz_store *s, const struct tz_commit *c, uint32_t
     tz_stmt_bind_id(st, 3, &c->user);
     rc = tz_stmt_step(st, err); /* RETURNING its number */
     if (rc == 1)
-        *out = (uint32_t)tz_stmt_int(st, 0);
+        e->author = (uint32_t)tz_stmt_int(st, 0);
     tz_stmt_reset(st);
     return rc < 0 ? rc : rc == 1 ? 0 : tz_err_set(err, TZ_E_DB, "author", NULL, NULL, NULL);
 }
@@ -252,8 +281,7 @@ static int newest_pack(struct tz_store *s, struct tz_commit_run *run, struct tz_
 {
     int rc = read_pack(s, TZ_SQL_PACK_UPTO, INT64_MAX, err);
     run->n = 0;
-    if (rc == TZ_E_DB_CORRUPT) {
-        tz_log(TZ_LOG_ERROR, "store", "damaged_pack", "newest=1");
+    if (rc == TZ_E_COMMITS_LOST) {
         *err = (struct tz_err){0};
         rc = 0;
     }
@@ -275,7 +303,7 @@ static int take_rows(struct tz_store *s, struct tz_commit_run *run, size_t n, st
         read_row(st, &run->v[run->n++]);
     tz_stmt_reset(st);
     for (size_t i = from; i < run->n && rc >= 0; i++)
-        rc = author_number(s, &run->v[i].c, &run->v[i].author, err);
+        rc = author_number(s, &run->v[i], err);
     return rc < 0 ? rc : 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a device says its repair found becomes an incident record in the device's area.
+ * What a device says its repair found becomes an incident record in the device's area; what the server found about its
+ * own data, one of the whole city.
  *
  * Invariants
  *  1. At most INCIDENTS_PER_DAY of a device and day: their ids follow from device, day and number, so a full day is
@@ -75,38 +76,79 @@ static int free_id(struct tz_store *s, const struct tz_type *t, uint32_t device,
     return 0;
 }
 
+/** What an incident says; the rest follows. */
+struct incident {
+    struct tz_id id;
+    struct tz_area area; /* all zero: the whole city's */
+    uint32_t device;     /* 0: the server's own */
+    const char *code;
+    struct tz_bytes detail;
+    struct tz_wall happened;
+};
+
+static int put_incident(struct tz_store *s, const struct tz_type *t, const struct incident *i, struct tz_arena *a,
+                        struct tz_err *err)
+{
+    struct tz_row *row = tz_arena_calloc(a, 1, sizeof *row);
+    char meta[96];
+    tz_ver ver = 0;
+    if (!row)
+        return tz_err_set(err, TZ_E_NOMEM, "incident", NULL, NULL, NULL);
+    int rc = tz_store_own_commit(s, &ver, err);
+    if (rc)
+        return rc;
+    tz_record_init(&row->rec, t);
+    row->id = i->id;
+    row->born = ver;
+    memcpy(row->area.district, i->area.district, sizeof row->area.district);
+    set_field(row, "code", tz_value_text(i->code));
+    set_field(row, "detail", tz_value_textn((const char *)i->detail.p, i->detail.n));
+    set_field(row, "happened_at", tz_value_int(i->happened.ms));
+    if (i->device)
+        set_field(row, "device", tz_value_int(i->device));
+    if (i->area.district[0])
+        set_field(row, "district_code", tz_value_text(i->area.district));
+    rc = tz_rows_put(s, row, NULL, ver, a, err);
+    (void)snprintf(meta, sizeof meta, "incident device=%" PRIu32 " ver=%llu", i->device, (unsigned long long)ver);
+    return rc ? rc : tz_audit_add(s, meta, tz_bytes_str(i->code), err);
+}
+
 static int write_incident(struct tz_store *s, const struct tz_type *t, const struct tz_device *d,
                           const struct tz_msg_damage *m, struct tz_wall now, struct tz_id id, struct tz_arena *a,
                           struct tz_err *err)
 {
-    struct tz_area where = tz_who_area(d->area);
-    struct tz_row *row = tz_arena_calloc(a, 1, sizeof *row);
+    struct incident i = {id, tz_who_area(d->area), d->number, CODE, {0}, now};
     struct tz_buf detail;
-    char meta[96];
-    tz_ver ver = 0;
     tz_buf_init(&detail, TZ_TEXT_BYTES_MAX);
-    int rc = row ? print_detail(s, m, where.district[0] != '\0', &detail) : TZ_E_NOMEM;
-    if (rc)
-        rc = tz_err_set(err, rc, "incident", NULL, NULL, NULL);
-    if (!rc)
-        rc = tz_store_own_commit(s, &ver, err);
-    if (!rc) {
-        struct tz_bytes text = tz_buf_unread(&detail);
-        tz_record_init(&row->rec, t);
-        row->id = id;
-        row->born = ver;
-        memcpy(row->area.district, where.district, sizeof row->area.district);
-        set_field(row, "code", tz_value_text(CODE));
-        set_field(row, "detail", tz_value_textn((const char *)text.p, text.n));
-        set_field(row, "happened_at", tz_value_int(now.ms));
-        set_field(row, "device", tz_value_int(d->number));
-        if (where.district[0])
-            set_field(row, "district_code", tz_value_text(where.district));
-        rc = tz_rows_put(s, row, NULL, ver, a, err);
-    }
+    int rc = print_detail(s, m, i.area.district[0] != '\0', &detail);
+    i.detail = tz_buf_unread(&detail);
+    rc = rc ? tz_err_set(err, rc, "incident", NULL, NULL, NULL) : put_incident(s, t, &i, a, err);
     tz_buf_deinit(&detail);
-    (void)snprintf(meta, sizeof meta, "incident device=%" PRIu32 " ver=%llu", d->number, (unsigned long long)ver);
-    return rc ? rc : tz_audit_add(s, meta, tz_bytes_str(CODE), err);
+    return rc;
+}
+
+int tz_incident_own(struct tz_store *s, const char *code, const char *what, const char *detail, struct tz_err *err)
+{
+    const struct tz_type *t = tz_catalogue_type(s->cat, "incident");
+    struct tz_wall now = tz_clock_wall(&s->clock);
+    char day[11];
+    char key[192];
+    struct tz_arena a;
+    if (!t)
+        return 0;
+    tz_clock_today(now, day);
+    (void)snprintf(key, sizeof key, "%s %s %s", code, what, day);
+    struct incident i = {.id = tz_store_fixed_id("incident", tz_bytes_str(key)),
+                         .code = code,
+                         .detail = tz_bytes_str(detail),
+                         .happened = now};
+    tz_arena_init(&a, 4 * TZ_ROW_BYTES_MAX);
+    struct tz_row *old = tz_arena_alloc(&a, sizeof *old);
+    int rc = old ? tz_replica_get(s->rep, t, i.id, &a, old, err) : tz_err_set(err, TZ_E_NOMEM, NULL, NULL, NULL, NULL);
+    if (rc == 0)
+        rc = put_incident(s, t, &i, &a, err);
+    tz_arena_deinit(&a);
+    return rc < 0 ? rc : 0;
 }
 
 int tz_store_damage(struct tz_store *s, uint32_t device, const struct tz_msg_damage *m, struct tz_wall received,

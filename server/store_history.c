@@ -23,15 +23,18 @@ bool tz_audit_meta_parse(const char *meta, struct tz_audit_meta *out)
     unsigned long long seq = 0;
     unsigned long long ver = 0;
     long long received = 0;
+    unsigned long long old = 0;
     int outcome = 0;
-    int n = meta ? sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld",
-                          &out->device, &out->incarnation, &seq, &outcome, &ver, &received)
-                 : 0;
+    int n = meta
+                ? sscanf(meta, "changeset device=%u incarnation=%u seq=%llu outcome=%d ver=%llu received=%lld was=%llu",
+                         &out->device, &out->incarnation, &seq, &outcome, &ver, &received, &old)
+                : 0;
     out->seq = seq;
     out->outcome = (enum tz_outcome)outcome;
     out->ver = ver;
+    out->old_ver = old;
     out->received_ms = received;
-    return n == 6 && outcome >= TZ_OUT_NONE && outcome <= TZ_OUT_WITHDRAWN;
+    return n >= 6 && outcome >= TZ_OUT_NONE && outcome <= TZ_OUT_WITHDRAWN;
 }
 
 bool tz_history_is_public(enum tz_outcome o)

@@ -22,7 +22,7 @@
  *   store_purge.c  what nobody needs any more; judge_purged.c  late edits of it; store_compact.c  what is kept in fewer
  *                  bytes, and up to which version devices may do so
  *   store_answer.c  answers as they are kept
- *   store_commit.c  who wrote a version; commit_pack.c  many of them in few bytes
+ *   store_commit.c  who wrote a version; commit_pack.c  many of them in few bytes; commit_mend.c  damaged ones rebuilt
  *   store.c  open, groups, seeding
  */
 
@@ -126,6 +126,7 @@ struct tz_store {
     size_t commit_rows;                  /* rows of commit_log, at least as many as there are */
     struct tz_commit_run *packed;        /* the pack that was read last; owned, NULL before the first */
     tz_ver packed_first, packed_last;    /* what it holds; 0 nothing */
+    bool commits_damaged;                /* a pack was rebuilt in memory: to be written at the end of the group */
     struct tz_fork forks[TZ_FORKS_KEPT]; /* a ring */
     size_t nforks;
     struct tz_stmt stmts[TZ_SQL_COUNT];
@@ -545,6 +546,8 @@ struct tz_stmt *tz_answer_stmt(struct tz_store *s, uint32_t device, uint32_t inc
 
 /* store_audit.c */
 TZ_MUST_USE int tz_audit_add(struct tz_store *s, const char *meta, struct tz_bytes body, struct tz_err *err);
+/** The body of entry @n, in @a: 1, 0 it was erased, negative; TZ_E_VERIFY it is not the one that was written. */
+int tz_audit_body(struct tz_store *s, uint64_t n, struct tz_arena *a, struct tz_bytes *out, struct tz_err *err);
 /** Remember the newest entry beside the log, in the same transaction: so that a shortened log is found. */
 TZ_MUST_USE int tz_audit_head_save(struct tz_store *s, struct tz_err *err);
 /** Is the newest entry the remembered one? TZ_E_VERIFY. */
@@ -560,6 +563,11 @@ TZ_MUST_USE int tz_store_meta_int(struct tz_store *s, const char *key, int64_t *
 void tz_store_random(struct tz_store *s, void *p, size_t n);
 /** Fixed id, maker 0: SHA-256 of the parts, version 8. */
 struct tz_id tz_store_fixed_id(const char *type, struct tz_bytes code);
+
+/* store_damage.c */
+/** An incident of the server's own, once a day for the same @what. @detail: both languages. */
+TZ_MUST_USE int tz_incident_own(struct tz_store *s, const char *code, const char *what, const char *detail,
+                                struct tz_err *err);
 
 /* store_commit.c */
 /** A version for something the server does itself (shipped rows, users): reserves it and writes its commit row. */

@@ -129,5 +129,51 @@ def a_running_agent_repairs_too():
                 agent.wait(30)
 
 
+def packed(server):
+    """The server packs commits when 128 of them are rows; so many saves are made by one script each."""
+    return server.sql("SELECT count(*) FROM commit_pack")[0][0]
+
+
+def damage_packs(server, *more):
+    db = sqlite3.connect(os.path.join(server.data, "server.db"), timeout=10)
+    with db:
+        db.execute("UPDATE commit_pack SET body=substr(body,1,length(body)-2)")
+        for statement in more:
+            db.execute(statement)
+    db.close()
+
+
+def damaged_commits_on_the_server_are_rebuilt_or_named():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            office, ids = start(server, folder)
+            late = w.Office(os.path.join(folder, "late")).join(server, "D_CLERK", HOME)
+            late.edit("organisation", ids["甲"], "address=晚路")  # unsent; it builds on what will be packed
+            for i in range(140):
+                office.edit("organisation", ids["甲"], f"employees={i}")
+            office.sync()
+            w.check(packed(server) >= 1, "nothing was packed")
+            server.cli("verify")
+        damage_packs(server)
+        told = server.cli("verify", ok=(w.INTEGRITY,))
+        w.check("TZ-RST-006" in told.err, told)
+        with w.running(server):
+            server.cli("verify")
+            w.check(server.sql("SELECT code FROM incident") == [("commits_damaged",)], "no incident")
+            w.check(late.sync(ok=(0,)).code == 0 and late.status()["unsent"] == 0, late.status())
+            late.edit("organisation", ids["乙"], "address=再晚路")
+            office.edit("organisation", ids["乙"], "address=早路")
+            office.sync()
+        damage_packs(server, "DELETE FROM audit_body")
+        told = server.cli("verify", ok=(w.INTEGRITY,))
+        w.check("TZ-RST-007" in told.err, told)
+        with w.running(server):
+            done = late.sync(ok=(w.INTEGRITY,))
+            w.check("TZ-RST-007" in done.err and late.status()["unsent"] == 1, done)
+            office.edit("organisation", ids["丁"], "address=新路")
+            w.check(office.sync(ok=(0,)).code == 0, "one device's damage stops the others")
+
+
 if __name__ == "__main__":
-    w.main(exactly_what_was_damaged_is_repaired, a_running_agent_repairs_too)
+    w.main(exactly_what_was_damaged_is_repaired, a_running_agent_repairs_too, damaged_commits_on_the_server_are_rebuilt_or_named)
