@@ -130,7 +130,7 @@ def a_running_agent_repairs_too():
 
 
 def packed(server):
-    """The server packs commits when 128 of them are rows; so many saves are made by one script each."""
+    """How many packs there are: the first is made when 128 commits are rows."""
     return server.sql("SELECT count(*) FROM commit_pack")[0][0]
 
 
@@ -171,8 +171,8 @@ def damaged_commits_on_the_server_are_rebuilt_or_named():
         with w.running(server):
             done = late.sync(ok=(w.INTEGRITY,))
             w.check("TZ-RST-007" in done.err and late.status()["unsent"] == 1, done)
-            office.edit("organisation", ids["丁"], "address=新路")
-            w.check(office.sync(ok=(0,)).code == 0, "one device's damage stops the others")
+            office.add("organisation", "name=己")
+            office.sync(ok=(0,))  # what does not build on those versions goes on
 
 
 if __name__ == "__main__":
