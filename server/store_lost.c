@@ -345,7 +345,8 @@ static int settle_one(struct tz_store *s, struct lost *l, struct tz_arena *a, st
 /** Its own fault, or that of what it is about; not one of the machine. */
 static bool is_its_own(int rc)
 {
-    return rc == TZ_E_FORMAT || rc == TZ_E_LIMIT || rc == TZ_E_VALUE || rc == TZ_E_TOO_LONG || rc == TZ_E_DB_CORRUPT;
+    return rc == TZ_E_FORMAT || rc == TZ_E_LIMIT || rc == TZ_E_VALUE || rc == TZ_E_TOO_LONG || rc == TZ_E_DB_CORRUPT ||
+           rc == TZ_E_COMMITS_LOST;
 }
 
 static int settle_whole(struct tz_store *s, struct lost *l, struct tz_arena *a, struct tz_err *err)
