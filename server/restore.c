@@ -5,9 +5,10 @@
  *
  * Invariants
  *  1. All that can fail for reasons of the data fails before the present database is touched. Its WAL goes into it
- * first: left behind, SQLite would lay it over the restored file.
+ * first, also of one that cannot be read any more: left behind, SQLite would lay it over the restored file.
  *  2. server.db is at every moment one of the two, whole; a crash between leaves the former one, and the command may be
- * given again.
+ * given again. Of a former one that is no database to SQLite the WAL cannot go into it: it is removed between two
+ * steps, after both have been kept, whole, under the other name.
  *  3. The new epoch is above that of the backup, of the present database and of every line of the journal. Where there
  * is no database nobody knows which epochs there were since the backup (a journal beside it may be a copy as old as
  * that): then a random number of them is left out, so that two such restores hardly ever make one epoch twice, and the
@@ -140,22 +141,61 @@ static int renew_copy(const struct tz_restore_spec *spec, struct tz_restore_done
 
 /* ---- the exchange ---- */
 
-/** The former database under @aside, without a moment in which there is none. */
+/** A copy where the file system has no second names. */
+static int copy_plain(const char *file, const char *to_path, struct tz_err *err)
+{
+    uint8_t block[64 * 1024];
+    ssize_t n = 0;
+    int from = open(file, O_RDONLY | O_CLOEXEC);
+    if (from < 0)
+        return io_error(err, file);
+    int to = open(to_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int rc = to < 0 ? io_error(err, to_path) : 0;
+    while (!rc && (n = read(from, block, sizeof block)) > 0)
+        rc = write_all(to, block, (size_t)n) ? io_error(err, to_path) : 0;
+    if (!rc && n < 0)
+        rc = io_error(err, file);
+    if (!rc && fsync(to))
+        rc = io_error(err, to_path);
+    if (to >= 0)
+        (void)close(to);
+    (void)close(from);
+    return rc;
+}
+
+static bool no_second_names(int code)
+{
+    return code == EPERM || code == ENOTSUP || code == EOPNOTSUPP || code == EMLINK;
+}
+
+/** The former database with its WAL also under @aside, durably: both are whole then. */
 static int keep_former(const struct tz_datadir *d, const char *aside, struct tz_err *err)
 {
-    static const char *const tails[] = {"-wal", "-shm"}; /* only of one that could not be read */
+    static const char *const tails[] = {"", "-wal"};
     char from[PATH_MAX];
     char to[PATH_MAX];
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         int n = snprintf(to, sizeof to, "%s%s", aside, tails[i]);
         if (n < 0 || (size_t)n >= sizeof to)
             return tz_err_set(err, TZ_E_IO, aside, NULL, NULL, NULL);
-        if (rename(tail_of(d, DB, tails[i], from), to) && errno != ENOENT)
-            return io_error(err, from);
+        if (link(tail_of(d, DB, tails[i], from), to) == 0 || (i > 0 && errno == ENOENT))
+            continue;
+        int rc = no_second_names(errno) ? copy_plain(from, to, err) : io_error(err, to);
+        if (rc)
+            return rc;
     }
-    if (link(tz_datadir_file(d, DB, from), aside) == 0)
-        return 0;
-    return errno == EPERM || errno == ENOTSUP ? (rename(from, aside) ? io_error(err, from) : 0) : io_error(err, aside);
+    return tz_datadir_sync(d, err);
+}
+
+/** Of one that could not be settled: it must not be laid over the restored file. */
+static int drop_wal(const struct tz_datadir *d, struct tz_err *err)
+{
+    static const char *const tails[] = {"-wal", "-shm"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
+        if (unlink(tail_of(d, DB, tails[i], path)) && errno != ENOENT)
+            return io_error(err, path);
+    return tz_datadir_sync(d, err);
 }
 
 static int exchange(const struct tz_datadir *d, struct tz_restore_done *out, struct tz_err *err)
@@ -170,6 +210,8 @@ static int exchange(const struct tz_datadir *d, struct tz_restore_done *out, str
         (void)snprintf(name, sizeof name, "%s.before-restore-%s", DB, stamp);
         rc = keep_former(d, tz_datadir_file(d, name, out->aside), err);
     }
+    if (!rc)
+        rc = drop_wal(d, err);
     if (!rc && rename(tz_datadir_file(d, COPY, from), tz_datadir_file(d, DB, to)))
         rc = io_error(err, to);
     return rc ? rc : tz_datadir_sync(d, err);

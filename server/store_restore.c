@@ -290,10 +290,11 @@ int tz_store_settle(const char *path, const struct tz_store_options *o, uint32_t
     struct tz_store s = {0};
     int64_t last = 0;
     int rc = tz_db_open(path, TZ_DB_WRITE, &o->db, &s.db, err);
-    if (!rc)
-        rc = tz_store_meta_int(&s, "epoch", &last, err);
-    if (!rc)
-        rc = tz_db_checkpoint(s.db, true, err);
+    int unread = rc ? 0 : tz_store_meta_int(&s, "epoch", &last, err);
+    tz_stmt_reset(&s.stmts[TZ_SQL_META_GET]);
+    if (!rc) /* pages are copied as they are, whatever they say */
+        rc = tz_db_checkpoint(s.db, true, unread ? NULL : err);
+    rc = rc ? rc : unread;
     tz_stmt_finalize(&s.stmts[TZ_SQL_META_GET]);
     tz_db_close(s.db);
     *epoch = rc || last < 0 || last > EPOCH_MAX ? 0 : (uint32_t)last;
