@@ -4,8 +4,9 @@
  *
  * A case row names its target, a subject (a field, a group, or "_deleted") and carries JSON made by the server:
  *
- *   standing    {…, "values": {field: value, …}}            standing_secret, candidates_secret: the same for secret
- * fields, candidates  [{…, "values": {field: value, …}}, …]       present only for readers with that right
+ *   standing    {…, "values": {field: value, …}}
+ *   candidates  [{…, "values": {field: value, …}}, …]
+ *   standing_secret, candidates_secret: the same for secret fields, present only for readers with that right
  *
  * Or "_created": a record that is to be made, of which there is no standing value; a supervisor says yes or no to a
  * candidate.

@@ -6,8 +6,8 @@
  * The shell around sync.h: connects, gives the state machine frames, timers and a thread with the office, and connects
  * again.
  *
- *   start ──> CONNECTING ──on_open──> UP ──end──> WAITING (backoff) ──> CONNECTING …      any ──stop──> STOPPING ──>
- * gone └─ an error that only a person can mend, or retry off: DOWN
+ *   start ──> CONNECTING ──on_open──> UP ──end──> WAITING (backoff) ──> CONNECTING …      any ──stop──> STOPPING ──> gone
+ *                                      └─ an error that only a person can mend, or retry off: DOWN
  *
  * All functions belong to the loop's thread. The office belongs to the connection's own thread from start until
  * on_stopped: reach it through tz_conn_call.

@@ -5,9 +5,10 @@
  *            start                Welcome          job done
  *   NEW ──> SAYING (job: Hello) ──> GREETING ──> ENTERING (job: grant, cursors) ──> RUNNING      any ──> CLOSED
  *
- *   UP    LOAD job ─> ReOffer, then Push (see enum up_phase) … Results (one a Push, or more) ─> RESULTS job ─> LOAD
- * again, until the outbox is empty DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐ ─ filling ─> FILL
- * job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
+ *   UP    LOAD job ─> ReOffer, then Push (see enum up_phase) … Results (one a Push, or more) ─> RESULTS job
+ *         ─> LOAD again, until the outbox is empty
+ *   DOWN  Pull … Rows  ─ delta ──> held in memory, Ack at once ──┐
+ *                      ─ filling ─> FILL job, Ack when done      ├─ Checkpoint ─> CHECKPOINT job, Ack when done
  *
  *   GREETING ──WipeOrder──> LEAVING: hand in, erase everything, say so, close (the device is revoked)
  *   RUNNING, all handed in and shown: wipe what left the grant, say so; empty old own saves

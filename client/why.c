@@ -4,9 +4,9 @@
  *
  *   the author had seen what stood (its version ≤ base_ver, or own with seq ≤ base_seq)?  ──> SAW
  *   the same as what stood?                                                               ──> SAME
- *   a candidate by this author in a case about the field, and the op lost something?      ──> LOST, by the candidate's
- * rule what stood is a candidate there, or the op lost nothing?                              ──> STOOD anything else
- * ──> UNKNOWN
+ *   a candidate by this author in a case about the field, and the op lost something?      ──> LOST, by its rule
+ *   what stood is a candidate there, or the op lost nothing?                              ──> STOOD
+ *   anything else                                                                         ──> UNKNOWN
  *
  * Invariants
  *  1. These are the rules of common/core/MERGE.md read backwards, from what was kept: outcomes, bases, cases, stamps.

@@ -4,8 +4,9 @@
  *
  *   the record is not here               written as a deleted one, with a case of kind `lost` about its life
  *   it is here, and lives                fields that differ are candidates of ordinary cases (rule `lost`), so is a
- * deletion it is here, and was deleted          a case of kind `lost` about its life, which names the values that
- * differ it became part of another record     candidates of that one's cases, as said of this one
+ *                                        deletion
+ *   it is here, and was deleted          a case of kind `lost` about its life, which names the values that differ
+ *   it became part of another record     candidates of that one's cases, as said of this one
  *
  * A row's version is that of its last change only, and its author may come while others do not. So each field is asked
  * about by itself. What came in since the restore tells:

@@ -2,10 +2,10 @@
 /*
  * The journal's lines: who may connect and who may do what, as a restore finds it again.
  *
- *   line    = check ' ' epoch ' ' base_n ' ' audit_n entry* LF         one group, one line: it is whole or it is not
- * there check   = first 8 bytes of SHA-256 over what follows it, up to the LF, as hex entry   = TAB kind (' ' word)*
- * the whole row as it is after the change word    = 'n' | 'i' number | 't' text | 'x' hex                    in text,
- * %XX stands for bytes up to space, '%' and DEL
+ *   line    = check ' ' epoch ' ' base_n ' ' audit_n entry* LF   one group, one line: it is whole or it is not there
+ *   check   = first 8 bytes of SHA-256 over what follows it, up to the LF, as hex
+ *   entry   = TAB kind (' ' word)*                               the whole row as it is after the change
+ *   word    = 'n' | 'i' number | 't' text | 'x' hex              in text, %XX stands for bytes up to space, '%' and DEL
  *
  * Invariants
  *  1. An entry is a state and not a change, so the last one of a row is what counts, and doing one twice is the same as

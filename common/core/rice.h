@@ -7,9 +7,9 @@
  * were; large ones only cost more. Of the two layouts the shorter one is written.
  *
  *   dense    byte k (at most 48), then Golomb-Rice codes: of each number v the quotient v >> k as that many 1 bits and
- * a 0 bit, then the low k bits; where the quotient is 8 or more: 8 1 bits, 6 bits b, and the low b + 1 bits of v. Least
- * significant bit of a byte first; the last byte is filled with 0 bits. sparse   byte 255, varint how many are not 0;
- * of each: varint how many 0 are before it, varint v
+ *            a 0 bit, then the low k bits; where the quotient is 8 or more: 8 1 bits, 6 bits b, and the low b + 1 bits
+ *            of v. Least significant bit of a byte first; the last byte is filled with 0 bits.
+ *   sparse   byte 255, varint how many are not 0; of each: varint how many 0 are before it, varint v
  *
  * Source: Rice & Plaunt 1971, "Adaptive Variable-Length Coding for Efficient Compression of Spacecraft Television
  * Data".
