@@ -221,7 +221,7 @@ static int check_seen(struct tz_rule *r, const struct tz_event_ask *ask, int sta
 {
     uint64_t seq = tz_trail_seq(r->trail);
     const char *code = tz_rule_state(r->t, state);
-    if (strcmp(ask->expected_state, code) == 0 && (ask->expected_seq == seq || TZ_PLANTED(STEP_STALE_TAKEN)))
+    if (TZ_PLANTED(STEP_STALE_TAKEN) || (strcmp(ask->expected_state, code) == 0 && ask->expected_seq == seq))
         return 0;
     const char *number = tz_rule_number(r, seq);
     const char *action = tz_arena_strdup(r->a, r->trail->n ? r->trail->v[r->trail->n - 1].action : "-");

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk without room: every write that would make a file longer fails until there is room again. Saves are refused and
- * groups roll back; nothing that was acknowledged may be missing, and work goes on by itself afterwards.
+ * A disk without room: every write that would make a file longer fails until there is room again, or a single write
+ * does. Saves are refused and groups roll back; nothing that was acknowledged may be missing, and work goes on by itself
+ * afterwards.
  */
 #include "sim.h"
+
+#include <sqlite3.h>
 
 static uint64_t used(const struct tz_memdisk *d, const char *db, const char *wal)
 {
@@ -24,9 +27,11 @@ void sim_disk_full(struct sim *w, struct sim_client *c, struct sim_rng *r)
     *(server ? &w->server.disk_full : &c->disk_full) = true;
     tz_memdisk_capacity_set(d, sum + room + 1);
     sim_trace(w, "  the disk of %s is full", server ? "the server" : c->name);
-    /* or for so short that of two jobs in a row only one finds it so */
-    int64_t while_ms = sim_chance(r, 30) ? 1 + (int64_t)sim_below(r, 60) : 500 + (int64_t)sim_below(r, 20000);
-    sim_at(w, while_ms, SIM_EV_ROOM_AGAIN, server ? SIM_OF_SERVER : c->index, 0);
+    if (sim_chance(r, 30)) { /* or for one write: of two jobs in a row only one finds it so */
+        tz_memdisk_capacity_set(d, 0);
+        tz_memdisk_fail_at(d, TZ_MEMDISK_WRITE, 1 + sim_below(r, 20), SQLITE_FULL);
+    }
+    sim_at(w, 500 + (int64_t)sim_below(r, 20000), SIM_EV_ROOM_AGAIN, server ? SIM_OF_SERVER : c->index, 0);
 }
 
 void sim_room_again(struct sim *w, uint64_t index)
@@ -38,6 +43,7 @@ void sim_room_again(struct sim *w, uint64_t index)
         return;
     *full = false;
     tz_memdisk_capacity_set(d, 0);
+    tz_memdisk_fail_at(d, 0, 0, 0);
     sim_trace(w, "  room again on the disk of %s", server ? "the server" : w->clients[index].name);
 }
 

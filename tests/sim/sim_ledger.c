@@ -79,15 +79,21 @@ bool sim_ledger_open(struct sim *w, struct sim_rng *r, const char *area, unsigne
     return true;
 }
 
-const struct tz_step *sim_ledger_step_from(const struct tz_type *t, int state, struct sim_rng *r)
+/** A step that leads on from both states. */
+static const struct tz_step *step_from(const struct tz_type *t, int state, int other, struct sim_rng *r)
 {
     const struct tz_step *found = NULL;
     size_t n = 0;
     for (size_t i = 1; i < t->nsteps; i++)
-        if ((state >= 0 && t->steps[i].from >> state & 1) || sim_chance(r, 1))
+        if ((state >= 0 && t->steps[i].from >> state & t->steps[i].from >> other & 1) || sim_chance(r, 1))
             if (sim_below(r, ++n) == 0)
                 found = &t->steps[i];
     return found;
+}
+
+const struct tz_step *sim_ledger_step_from(const struct tz_type *t, int state, struct sim_rng *r)
+{
+    return step_from(t, state, state, r);
 }
 
 void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_step *s, unsigned number, struct tz_arena *a,
@@ -125,6 +131,7 @@ bool sim_ledger_step(struct sim *w, struct sim_rng *r, const char *area, struct 
             out->seq = e[i].seq;
         }
     int state = row ? tz_type_state(t, tz_value_text(out->state)) : -1;
-    out->step = sim_ledger_step_from(t, state, r);
+    int now = row ? tz_type_state(t, row->v[t->state_field]) : -1;
+    out->step = step_from(t, state, now >= 0 && sim_chance(r, 50) ? now : state, r); /* late, but not by its name */
     return out->step != NULL;
 }
