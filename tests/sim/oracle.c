@@ -223,6 +223,15 @@ static bool is_own(const struct oracle *o, uint32_t incarnation, uint64_t seq)
     return oracle_owner(o, o->cs->device, o->cs->incarnation, seq) == incarnation;
 }
 
+/** What the present changeset takes back does not stand in its way. */
+static bool takes_back(const struct oracle *o, uint64_t seq)
+{
+    for (size_t i = 0; i < o->cs->nops; i++)
+        if (o->cs->ops[i].kind == TZ_OP_WITHDRAW && o->cs->ops[i].target_seq == seq)
+            return true;
+    return false;
+}
+
 static bool find_block(struct oracle *o, const struct tz_type *t, struct tz_id id, uint32_t subject, void *ctx)
 {
     uint64_t *first = ctx;
@@ -230,7 +239,7 @@ static bool find_block(struct oracle *o, const struct tz_type *t, struct tz_id i
     for (size_t i = 0; i < o->nblocks; i++) {
         const struct oblock *b = &o->blocks[i];
         if (b->device != o->cs->device || b->type != t || !tz_id_eq(b->id, id) || b->subject != subject ||
-            b->seq >= o->cs->seq || !is_own(o, b->incarnation, b->seq))
+            b->seq >= o->cs->seq || !is_own(o, b->incarnation, b->seq) || takes_back(o, b->seq))
             continue;
         hit = true;
         if (!*first || b->seq < *first)
@@ -583,7 +592,23 @@ static void waits_for(struct oracle *o, uint64_t behind)
     }
 }
 
-/** Waiting ones of this device, in their order; each only waits for earlier ones, so one pass is enough. */
+/** What it takes back is taken back when it happens itself: not when it waits, nor when it is refused. True when it
+ * took something back. */
+static bool judge_and_take_back(struct oracle *o, tz_hlc effective, bool *released)
+{
+    size_t waiting = o->nwaiting;
+    bool any = false;
+    judge_now(o, effective, released);
+    bool happened = o->out[o->nout - 1].outcome != TZ_OUT_REFUSED;
+    for (size_t i = 0; i < o->cs->nops && happened; i++)
+        if (o->cs->ops[i].kind == TZ_OP_WITHDRAW)
+            withdraw(o, o->cs->ops[i].target_seq, &any);
+    *released = *released || any;
+    return any || o->nwaiting != waiting;
+}
+
+/** Waiting ones of this device, in their order; each only waits for earlier ones, so one pass is enough unless one of
+ * them takes something back. */
 static void release(struct oracle *o)
 {
     for (size_t i = 0; i < o->nwaiting;) {
@@ -611,17 +636,11 @@ static void release(struct oracle *o)
             bool more = false;
             drop_waiting(o, i);
             (void)drop_blocks_of(o, w.cs.seq);
-            judge_now(o, w.effective, &more);
+            if (judge_and_take_back(o, w.effective, &more))
+                i = 0;
         }
         o->cs = mine;
     }
-}
-
-static void take_back(struct oracle *o, bool *released)
-{
-    for (size_t i = 0; i < o->cs->nops; i++)
-        if (o->cs->ops[i].kind == TZ_OP_WITHDRAW)
-            withdraw(o, o->cs->ops[i].target_seq, released);
 }
 
 /* ---- by the administrator ---- */
@@ -686,8 +705,7 @@ bool oracle_settle(struct oracle *o, uint32_t device, uint64_t seq, bool judge)
     (void)drop_blocks_of(o, seq);
     if (judge) {
         o->settles = true;
-        take_back(o, &released);
-        judge_now(o, w.effective, &released);
+        (void)judge_and_take_back(o, w.effective, &released);
         o->settles = false;
     } else {
         discard(o, w.effective);
@@ -708,12 +726,11 @@ void oracle_apply(struct oracle *o, const struct oracle_author *who, const struc
         o->cs = NULL;
         return;
     }
-    take_back(o, &released);
     uint64_t behind = blocked_by(o);
     if (behind)
         put_aside(o, behind);
     else
-        judge_now(o, 0, &released);
+        (void)judge_and_take_back(o, 0, &released);
     if (released)
         release(o);
     o->cs = NULL;
