@@ -8,6 +8,9 @@
  *   candidates  [{…, "values": {field: value, …}}, …]
  *   standing_secret, candidates_secret: the same for secret fields, present only for readers with that right
  *
+ * A case that was closed long ago: "fields": [field, …] in the place of the values, which are in the server's audit
+ * log.
+ *
  * Or "_created": a record that is to be made, of which there is no standing value; a supervisor says yes or no to a
  * candidate.
  *
@@ -176,6 +179,22 @@ int tz_case_values(const struct tz_row *row, const struct tz_case_view *cv, int 
     json_decref(standing);
     json_decref(list);
     return rc;
+}
+
+bool tz_case_emptied(const struct tz_row *row, const struct tz_case_view *cv, size_t candidate, bool *named)
+{
+    json_t *list = load_either(row, "candidates", "candidates_secret");
+    const json_t *fields = json_object_get(json_array_get(list, candidate), "fields");
+    for (size_t i = 0; i < cv->type->nfields; i++) {
+        named[i] = false;
+        for (size_t k = 0; k < json_array_size(fields); k++) {
+            const char *name = json_string_value(json_array_get(fields, k));
+            named[i] = named[i] || (name && strcmp(name, cv->type->fields[i].name) == 0);
+        }
+    }
+    bool emptied = json_is_array(fields);
+    json_decref(list);
+    return emptied;
 }
 
 static void take_author(const json_t *j, struct tz_case_author *out)

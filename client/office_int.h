@@ -382,6 +382,10 @@ TZ_MUST_USE int tz_case_values(const struct tz_row *row, const struct tz_case_vi
                                struct tz_arena *a, struct tz_record *out, bool *named, bool *deleted,
                                struct tz_err *err);
 
+/** Have the words of @candidate (from 0) gone to the audit log? Then which fields it named, by index of the target's
+ * type. */
+bool tz_case_emptied(const struct tz_row *row, const struct tz_case_view *cv, size_t candidate, bool *named);
+
 /** Who wrote a value of a case, as its JSON says. */
 struct tz_case_author {
     bool known; /* it does say */

@@ -14,7 +14,8 @@
  * case the one that holds it since.
  *  2. Which value stands is the server's word (the stamp) where it was asked; else the newest known value that equals
  * the record's. Where neither finds one, what stands is listed by itself.
- *  3. Values that only a case knows are put in by their version.
+ *  3. Values that only a case knows are put in by their version; of one that was closed long ago the rule alone, the
+ * value is in the server's log.
  */
 #include "why.h"
 #include "office_int.h"
@@ -390,8 +391,10 @@ static int take_case_value(struct walk *w, const struct why_case *k, int candida
     bool *named = tz_arena_alloc(w->a, TZ_FIELDS_MAX * sizeof *named);
     if (!rec || !named)
         return TZ_E_NOMEM;
-    if (tz_case_values(k->row, &k->view, candidate, w->a, rec, named, &deleted, &ignored) ||
-        (w->f && !named[w->f->index]))
+    bool away = w->f && candidate >= 0 && tz_case_emptied(k->row, &k->view, (size_t)candidate, named);
+    if (!away && tz_case_values(k->row, &k->view, candidate, w->a, rec, named, &deleted, &ignored))
+        return 0;
+    if (w->f && !named[w->f->index])
         return 0;
     size_t at = w->out->n;
     while (at > 0 && (w->out->v[at - 1].author.ver == 0 || w->out->v[at - 1].author.ver > who->ver))
@@ -399,7 +402,8 @@ static int take_case_value(struct walk *w, const struct why_case *k, int candida
     struct tz_why_value *v = value_add(w, at);
     if (!v)
         return TZ_E_NOMEM;
-    v->value = w->f ? rec->v[w->f->index] : tz_value_int(deleted);
+    v->value = away ? tz_value_null() : w->f ? rec->v[w->f->index] : tz_value_int(deleted);
+    v->away = away;
     v->author = (struct tz_why_author){who->device, who->incarnation, who->seq, who->user, who->ver, who->at_ms};
     v->rule = candidate < 0 ? TZ_WHY_UNKNOWN : TZ_WHY_LOST;
     v->case_id = k->id;

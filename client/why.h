@@ -45,6 +45,7 @@ struct tz_why_value {
     const char *case_rule; /* "later", "as_of", …; NULL */
     struct tz_id case_id;  /* holds this value, or what lost against it; zero: none */
     bool stands;
+    bool away; /* the value itself is in the server's log alone; then `value` is NULL */
 };
 
 struct tz_why {

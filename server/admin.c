@@ -311,9 +311,11 @@ static int purge(struct tz_store *s, const struct tz_admin_env *env, const json_
     int rc = tz_store_purge(s, &env->purge, &done, &more, err);
     if (!rc)
         rc = tz_store_horizon(s, &horizon, err);
+    out->rows = !rc && done.cases > 0;
     if (!rc)
-        out->reply = json_pack("{s:I,s:I,s:I,s:b}", "records", (json_int_t)done.records, "leaving",
-                               (json_int_t)done.leaving, "horizon", (json_int_t)horizon, "more", (int)more);
+        out->reply =
+            json_pack("{s:I,s:I,s:I,s:I,s:b}", "records", (json_int_t)done.records, "leaving", (json_int_t)done.leaving,
+                      "cases", (json_int_t)done.cases, "horizon", (json_int_t)horizon, "more", (int)more);
     return rc;
 }
 

@@ -21,6 +21,7 @@ static int step(struct tz_cli *c, struct tz_purge_done *sum, json_int_t *horizon
         return rc;
     sum->records += (uint64_t)number(r, "records");
     sum->leaving += (uint64_t)number(r, "leaving");
+    sum->cases += (uint64_t)number(r, "cases");
     *horizon = number(r, "horizon");
     *more = json_is_true(json_object_get(r, "more"));
     json_decref(r);
@@ -60,11 +61,17 @@ int tz_cmd_purge(struct tz_cli *c)
     if (rc)
         return rc;
     if (c->json)
-        return tz_cli_json(c, json_pack("{s:I,s:I,s:I}", "records", (json_int_t)sum.records, "leaving",
-                                        (json_int_t)sum.leaving, "horizon", horizon));
+        return tz_cli_json(c, json_pack("{s:I,s:I,s:I,s:I}", "records", (json_int_t)sum.records, "leaving",
+                                        (json_int_t)sum.leaving, "cases", (json_int_t)sum.cases, "horizon", horizon));
     tz_cli_say(c,
                tr(c, "已清除很久以前删除的记录 %llu 条，离开辖区的标记 %llu 个",
                   "purged %llu records that were deleted long ago and %llu notes about left areas"),
                (unsigned long long)sum.records, (unsigned long long)sum.leaving);
+    if (sum.cases)
+        tz_cli_say(
+            c,
+            tr(c, "很久以前处理的 %llu 个冲突只留了目录，当时的值在审计记录里",
+               "of %llu cases that were closed long ago only the entry is left; their words are in the audit log"),
+            (unsigned long long)sum.cases);
     return tell_holders(c);
 }

@@ -158,7 +158,7 @@ void tz_conn_accept(struct tz_server *s, struct uv_stream_s *server)
 
 /* ---- jobs back ---- */
 
-static void note_changes(struct tz_server *s, const struct tz_sjob *job)
+void tz_conn_note_changes(struct tz_server *s, const struct tz_sjob *job)
 {
     const struct tz_area *areas = NULL;
     size_t n = 0;
@@ -171,7 +171,7 @@ static void note_changes(struct tz_server *s, const struct tz_sjob *job)
 void tz_conn_job_done(struct tz_server *s, struct tz_sjob *job)
 {
     struct tz_conn *c = tz_conn_find(s, tz_sjob_session(job));
-    note_changes(s, job);
+    tz_conn_note_changes(s, job);
     if (!c) {
         tz_sjob_free(job);
         return;
@@ -184,7 +184,7 @@ void tz_conn_job_done(struct tz_server *s, struct tz_sjob *job)
 
 void tz_conn_released(struct tz_server *s, struct tz_sjob *job)
 {
-    note_changes(s, job);
+    tz_conn_note_changes(s, job);
     for (struct tz_link *l = tz_list_first(&s->conns); l; l = tz_list_next(&s->conns, l)) {
         struct tz_conn *c = TZ_LIST_ENTRY(l, struct tz_conn, link);
         if (c->session)

@@ -19,7 +19,9 @@ TZ_MUST_USE int tz_purge_again(struct tz_store *s, uint32_t type, struct tz_id i
                                struct tz_err *err);
 
 /* store_compact.c */
-/** In a step of purging: one step of what is written shorter. @more: it goes on. */
-TZ_MUST_USE int tz_compact_step(struct tz_store *s, const struct tz_purge_rules *r, bool *more, struct tz_err *err);
+/** In a step of purging: one step of what is written shorter. @lowest: the least checkpoint that a device in lease has
+ * acknowledged, 0 none is. @more: it goes on. */
+TZ_MUST_USE int tz_compact_step(struct tz_store *s, const struct tz_purge_rules *r, tz_ver lowest,
+                                struct tz_purge_done *done, bool *more, struct tz_err *err);
 
 #endif

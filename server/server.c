@@ -216,6 +216,7 @@ static void on_purged(struct tz_server *s, struct tz_sjob *job)
     int64_t wait = tz_sjob_failed(job) ? PURGE_RETRY_MS : PURGE_EVERY_MS;
     bool more = tz_sjob_purge_left(job);
     s->purge_at.ms = tz_clock_mono(&tz_clock_system).ms + wait;
+    tz_conn_note_changes(s, job);
     tz_sjob_free(job);
     if (more)
         purge_more(s);

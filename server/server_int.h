@@ -86,6 +86,8 @@ void tz_conn_accept(struct tz_server *s, struct uv_stream_s *server);
 struct tz_conn *tz_conn_find(struct tz_server *s, uint64_t id);
 /** A job came back from the executor, or never got there. */
 void tz_conn_job_done(struct tz_server *s, struct tz_sjob *job);
+/** Wake the sessions that may read what it changed. */
+void tz_conn_note_changes(struct tz_server *s, const struct tz_sjob *job);
 /** Say goodbye to a connection, or cut it when it has not come far enough to be told. */
 void tz_conn_drain(struct tz_conn *c);
 /** Close those whose time is up. */

@@ -387,7 +387,10 @@ bool tz_sjob_purge_left(const struct tz_sjob *j)
 static int run_purge(struct tz_sjob *j, struct tz_store *s)
 {
     struct tz_purge_done done;
-    return tz_store_purge(s, &j->rules, &done, &j->purge_left, &j->err);
+    int rc = tz_store_purge(s, &j->rules, &done, &j->purge_left, &j->err);
+    j->changed = !rc && done.cases > 0;
+    j->nareas = TZ_JOB_AREAS_MAX + 1; /* anywhere */
+    return rc;
 }
 
 /* ---- pull, verify, compare, history ---- */
@@ -560,5 +563,6 @@ bool tz_sjob_changed(const struct tz_sjob *j, const struct tz_area **areas, size
 {
     *areas = j->areas;
     *n = j->nareas <= TZ_JOB_AREAS_MAX ? j->nareas : 0;
-    return j->changed && (j->kind == TZ_JOB_PUSH || j->kind == TZ_JOB_DAMAGE || j->kind == TZ_JOB_RELEASE);
+    return j->changed &&
+           (j->kind == TZ_JOB_PUSH || j->kind == TZ_JOB_DAMAGE || j->kind == TZ_JOB_RELEASE || j->kind == TZ_JOB_PURGE);
 }

@@ -402,6 +402,7 @@ static inline struct tz_purge_rules tz_purge_rules_of(unsigned lease_days, unsig
 struct tz_purge_done {
     uint64_t records; /* deleted ones that are gone now */
     uint64_t leaving; /* notes about records that left an area */
+    uint64_t cases;   /* closed ones whose words are in the audit log alone now; they have changed */
 };
 /** In a group: one step of bounded work. @more: call again, in another group. */
 TZ_MUST_USE int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz_purge_done *done,

@@ -66,7 +66,7 @@ struct tz_purge_at {
     bool done; /* at its end */
 };
 struct tz_purge_walk {
-    struct tz_purge_at records, leaving;
+    struct tz_purge_at records, leaving, cases;
 };
 
 struct tz_commit_run;

@@ -503,7 +503,10 @@ int tz_store_purge(struct tz_store *s, const struct tz_purge_rules *r, struct tz
     bool aging = false;
     bool compacting = false;
     *done = (struct tz_purge_done){0};
-    int rc = tz_compact_step(s, r, &compacting, err);
+    tz_ver lowest = 0;
+    int rc = lowest_in_lease(s, r, &lowest, err);
+    if (!rc)
+        rc = tz_compact_step(s, r, lowest, done, &compacting, err);
     if (!rc)
         rc = find_limit(s, r, &w.limit, &aging, err);
     tz_arena_init(&w.a, STEP_ARENA_BYTES);

@@ -149,6 +149,27 @@ static void disputed(struct desk *d, const struct case_item *c, bool *out)
                 out[i] = out[i] || named[i];
 }
 
+/** "地址（…taizhang history organisation 7f00…）" of a candidate whose words are in the audit log. */
+static const char *emptied_text(struct desk *d, const struct case_item *c, const bool *named)
+{
+    char hex[TZ_ID_HEX + 1];
+    struct tz_buf b;
+    tz_buf_init(&b, TZ_ROW_BYTES_MAX);
+    int rc = 0;
+    for (size_t i = 0; i < c->view.type->nfields && !rc; i++)
+        if (named[i])
+            rc = tz_buf_printf(&b, "%s%s", b.len ? " · " : "", desk_label(&c->view.type->fields[i]));
+    tz_id_print(c->view.target, hex);
+    rc = rc ? rc
+            : tz_buf_printf(&b,
+                            tr("（当时的值在历史里：taizhang history %s %s）",
+                               " (the value is in the history: taizhang history %s %s)"),
+                            c->view.type->name, hex);
+    const char *out = rc ? NULL : tz_arena_dup(&d->a, b.p, b.len);
+    tz_buf_deinit(&b);
+    return out ? out : "";
+}
+
 /** "地址=乙路 2 号 · …" of the standing value (@candidate −1) or of a candidate. */
 static const char *values_text(struct desk *d, const struct case_item *c, int candidate, const json_t *raw)
 {
@@ -158,6 +179,8 @@ static const char *values_text(struct desk *d, const struct case_item *c, int ca
     struct tz_err ignored = {0};
     struct tz_buf b;
     bool shown[TZ_FIELDS_MAX];
+    if (c->known && !c->view.life && candidate >= 0 && tz_case_emptied(c->row, &c->view, (size_t)candidate, named))
+        return emptied_text(d, c, named);
     tz_buf_init(&b, TZ_ROW_BYTES_MAX);
     disputed(d, c, shown);
     bool readable =

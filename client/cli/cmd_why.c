@@ -50,6 +50,9 @@ static const char *value_text(struct recount *r, const struct tz_why *y, const s
         tz_buf_deinit(&b);
         return out ? out : "";
     }
+    if (v->away)
+        return tr("（值在服务器的历史里，连上后再查）",
+                  "(the value is in the server's history: ask again when it can be reached)");
     const struct tz_record *rec = v->change && v->change->rec ? v->change->rec : r->row ? &r->row->rec : NULL;
     const char *text = desk_value(&r->d, y->field, rec, v->value);
     return *text ? text : tr("（空）", "(empty)");
@@ -113,10 +116,10 @@ static json_t *value_json(struct recount *r, const struct tz_why *y, const struc
     json_t *user = hex_json(e.user);
     const char *hex = json_string_value(user);
     json_t *j = json_pack(
-        "{s:o,s:b,s:s,s:s?,s:o,s:I,s:s,s:I,s:I,s:o,s:s,s:s,s:I,s:I,s:s,s:s,s:b}", "value", value, "stands",
-        (int)v->stands, "rule", tz_why_rule_name(v->rule), "case_rule", v->case_rule, "case", hex_json(v->case_id),
-        "device", (json_int_t)v->author.device, "device_name", e.device_name ? e.device_name : "", "incarnation",
-        (json_int_t)v->author.incarnation, "seq", (json_int_t)v->author.seq, "user", user, "user_name",
+        "{s:o,s:b,s:b,s:s,s:s?,s:o,s:I,s:s,s:I,s:I,s:o,s:s,s:s,s:I,s:I,s:s,s:s,s:b}", "value", value, "away",
+        (int)v->away, "stands", (int)v->stands, "rule", tz_why_rule_name(v->rule), "case_rule", v->case_rule, "case",
+        hex_json(v->case_id), "device", (json_int_t)v->author.device, "device_name", e.device_name ? e.device_name : "",
+        "incarnation", (json_int_t)v->author.incarnation, "seq", (json_int_t)v->author.seq, "user", user, "user_name",
         e.user_name && *e.user_name ? e.user_name
         : hex                       ? desk_user(&r->d, hex)
                                     : "",

@@ -90,6 +90,46 @@ def what_every_backup_has_is_emptied_and_a_restore_to_the_oldest_asks_for_the_re
         w.check(desk.show("organisation", org)["fields"]["address"] == "fourth", desk.show("organisation", org))
 
 
+def cases_closed_long_ago_keep_who_and_not_what():
+    with la.a_server() as (folder, server):
+        server.start()
+        desk = la.office(folder, "desk", server, "D_CLERK", "120101")
+        laptop = la.office(folder, "laptop", server, "F_INSP", "120101")
+        org = desk.add("organisation", "name=disputed", "address=first")
+        desk.sync()
+        laptop.sync()
+        desk.edit("organisation", org, "address=said at the desk")
+        laptop.edit("organisation", org, "address=seen on site")
+        desk.sync()
+        laptop.sync()
+        desk.sync()
+        desk("cases")
+        desk("resolve", "1", "keep")
+        for o in (desk, laptop):
+            o.sync()
+        backup(server)
+        la.days_pass(181, server, desk, laptop)
+        for o in (desk, laptop):
+            o.sync()
+        done = la.purge(server)
+        w.check(done["cases"] == 1, done)
+        for o in (desk, laptop):
+            o.sync()
+        la.equal(server, desk, laptop)
+        case = desk("cases", "--all", "--json").lines()[0]
+        w.check("values" not in case["candidates"][0] and case["candidates"][0]["fields"] == ["address"], case)
+        w.check(case["candidates"][0]["user_name"], case)
+        w.check(f"taizhang history organisation {org}" in desk("cases", "--all").out, "where the words are is not told")
+        told = desk("history", "organisation", org, "--json").json()
+        said = {c["fields"]["address"] for c in told["changes"] if "address" in c.get("fields", {})}
+        w.check({"first", "said at the desk", "seen on site"} <= said, told)
+        why = desk("why", "organisation", org, "address", "--json").json()["fields"][0]["values"]
+        w.check({"said at the desk", "seen on site"} <= {v["value"] for v in why} and not any(v["away"] for v in why), why)
+        alone = laptop("why", "organisation", org, "address", "--json", "--offline").json()["fields"][0]["values"]
+        w.check(any(v["away"] and v["case_rule"] for v in alone), alone)
+        w.check("in the server's history" in laptop("why", "organisation", org, "address", "--offline").out, "not told")
+
+
 def a_folder_that_is_gone_holds_the_horizon_until_it_is_forgotten():
     with la.a_server() as (folder, server):
         desk_made = backup(server)
@@ -108,4 +148,5 @@ def a_folder_that_is_gone_holds_the_horizon_until_it_is_forgotten():
 
 if __name__ == "__main__":
     w.main(what_every_backup_has_is_emptied_and_a_restore_to_the_oldest_asks_for_the_rest,
+           cases_closed_long_ago_keep_who_and_not_what,
            a_folder_that_is_gone_holds_the_horizon_until_it_is_forgotten)

@@ -219,6 +219,32 @@ static void concurrent_values_have_the_rule_of_their_case(void **state)
     assert_true(tz_id_is_zero(y.v[0].case_id));
 }
 
+/** In the place of values: a case that was closed long ago names the fields. */
+#define EMPTIED "},\"fields\":[\"address\"],\"nothing\":{"
+
+static void words_of_a_case_closed_long_ago_are_the_servers_to_tell(void **state)
+{
+    struct log *l = log_new(*state);
+    add(l, 10, TZ_OP_CREATE, "address", "一路", 0);
+    add(l, 20, TZ_OP_SET, "address", "二路", 10);
+    add(l, 30, TZ_OP_SET, "address", "三路", 10);
+    struct tz_id id = a_case(l, 2, "address", "later", OTHER, 20, 20, EMPTIED, "\"address\":\"三路\"");
+    stamp(l, "address", 30);
+    gather(l, "三路", true);
+    struct tz_why y = why(l, "address");
+    expect(&y, 1, "二路", TZ_WHY_SAW, "later", false); /* the value from the log, the rule from the case */
+    expect(&y, 2, "三路", TZ_WHY_STOOD, "later", true);
+    assert_true(tz_id_eq(y.v[1].case_id, id));
+    assert_false(y.v[1].away);
+    gather(l, "三路", false);
+    y = why(l, "address");
+    assert_int_equal(y.n, 2);
+    expect(&y, 0, NULL, TZ_WHY_LOST, "later", false); /* who, when, and by which rule; the value is elsewhere */
+    assert_true(y.v[0].away);
+    assert_int_equal(y.v[0].author.seq, 20);
+    assert_int_equal(why(l, "name").n, 1); /* about the fields that it names, and no others */
+}
+
 static void what_lost_on_arrival_is_told_as_lost(void **state)
 {
     struct log *l = log_new(*state);
@@ -557,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(who_saw_the_value_before_is_its_successor),
         T(concurrent_values_have_the_rule_of_their_case),
+        T(words_of_a_case_closed_long_ago_are_the_servers_to_tell),
         T(what_lost_on_arrival_is_told_as_lost),
         T(what_no_case_tells_is_not_invented),
         T(the_same_value_twice_is_no_conflict),
