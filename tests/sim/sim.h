@@ -336,7 +336,7 @@ struct sim_asked { /* what the administrator asked for, and the log has not told
     X(torn_groups) X(groups) X(group_jobs) X(group_max) X(frames) X(frame_bytes) X(rows_sent) X(checkpoints) \
     X(checkpoints_checked) X(clock_jumps) X(forms_late) X(invalid_kept_back) X(area_moves) X(independent) \
     X(rows_damaged) X(rows_repaired) X(repairs) X(merges) X(steps) X(again) X(unmerges) X(adds) X(removes) \
-    X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) \
+    X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) X(compacted) X(cases_emptied) \
     X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
     X(backups) X(restores) X(replayed) X(lost_saves) X(rows_blind) X(revoked) X(held) X(settled) X(erased) X(late_scope) \
     X(copies) X(put_back) X(installations) X(made_over) X(copies_held) X(quiet_ms_max)
@@ -451,6 +451,8 @@ struct sim {
     bool renewed; /* by a restore, and not started since */
     struct sim_backup backups[SIM_BACKUPS];
     size_t nbackups, backup_turn;
+    tz_ver kept_head;     /* of the backup that is said to be kept where a seed never goes back; 0 none */
+    tz_ver compact_limit; /* of the last step that emptied cases */
     struct sim_book book;
     struct sim_lost lost[SIM_LOST];
     size_t nlost;
@@ -642,6 +644,9 @@ void sim_damage_repair(struct sim_client *c);
 
 /* sim_purge.c */
 void sim_purge_start(struct sim *w);
+/** Tell the server which backups are kept. It may lose power over that. */
+void sim_compact_tell(struct sim *w);
+void sim_compact_before_purge(struct sim *w);
 /** A PURGE job came back. Takes. */
 void sim_purge_done(struct sim *w, struct tz_sjob *job);
 void sim_purge_absence(struct sim_client *c, struct sim_rng *r);

@@ -147,10 +147,12 @@ static bool same_candidate(const json_t *c, const struct oracle_candidate *o)
     hex(o->user, user);
     if (!tz_id_is_zero(o->of))
         hex(o->of, of);
+    bool same = sby && suser && strcmp(by, sby) == 0 && strcmp(user, suser) == 0 && strcmp(of, sof ? sof : "") == 0;
+    if (json_object_get(c, "fields"))
+        return same && sim_compact_same(c, o->values);
     tz_buf_init(&b, 1 << 20);
     spell_values(json_object_get(c, "values"), &b);
-    bool same = sby && suser && strcmp(by, sby) == 0 && strcmp(user, suser) == 0 && strcmp(of, sof ? sof : "") == 0 &&
-                b.len == strlen(o->values) && (b.len == 0 || memcmp(b.p, o->values, b.len) == 0);
+    same = same && b.len == strlen(o->values) && (b.len == 0 || memcmp(b.p, o->values, b.len) == 0);
     tz_buf_deinit(&b);
     return same;
 }
@@ -168,6 +170,11 @@ static void compare_candidates(struct sim *w, const struct tz_row *row, const st
         json_decref(j);
     }
     bool ok = json_array_size(all) == o->ncand;
+    bool emptied = false;
+    for (size_t k = 0; k < json_array_size(all); k++)
+        emptied = emptied || json_object_get(json_array_get(all, k), "fields");
+    if (emptied)
+        sim_compact_case(w, row, o, what);
     for (size_t i = 0; i < o->ncand && ok; i++) {
         bool found = false;
         for (size_t k = 0; k < json_array_size(all); k++)

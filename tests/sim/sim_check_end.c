@@ -10,13 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kept {
-    KEPT_NOTHING,
-    KEPT_WORDS,
-    KEPT_NO_WORDS
-}; /* NOTHING: the device knows that nothing was written,
-    * by what was refused or taken back, and what changed nothing and is wiped by now; the server need not have it again
-    */
+/* NOTHING: the device knows that nothing was written, by what was refused or taken back, and what changed nothing and
+ * is wiped by now; the server need not have it again. ENTRY: it was compacted */
+enum kept { KEPT_NOTHING, KEPT_WORDS, KEPT_NO_WORDS, KEPT_ENTRY };
 
 /** What the device itself has of a save. */
 static enum kept kept_of(struct sim_client *c, uint64_t seq)
@@ -28,11 +24,14 @@ static enum kept kept_of(struct sim_client *c, uint64_t seq)
         return k;
     int rc = tz_db_prepare(tz_office_db(c->office), &st,
                            "SELECT outcome IN (3, 7) OR (outcome IN (1, 2) AND ver = 0 AND length(raw) = 0), "
-                           "length(raw) FROM outbox WHERE seq = ?1",
+                           "length(raw), result IS NULL FROM outbox WHERE seq = ?1",
                            &err);
     tz_stmt_bind_int(&st, 1, (int64_t)seq);
     if (!rc && tz_stmt_step(&st, &err) == 1)
-        k = tz_stmt_int(&st, 0) ? KEPT_NOTHING : tz_stmt_int(&st, 1) ? KEPT_WORDS : KEPT_NO_WORDS;
+        k = tz_stmt_int(&st, 0)   ? KEPT_NOTHING
+            : tz_stmt_int(&st, 1) ? KEPT_WORDS
+            : tz_stmt_int(&st, 2) ? KEPT_ENTRY
+                                  : KEPT_NO_WORDS;
     tz_stmt_finalize(&st);
     return k;
 }
@@ -54,6 +53,9 @@ static void check_answers(struct sim *w, struct sim_client *c)
         wiped += kept == KEPT_NO_WORDS;
         if (kept == KEPT_WORDS && !s->taken_back)
             sim_fail(w, "P12: after a restore %s seq %" PRIu64 " has no answer", c->name, s->seq);
+        if (kept == KEPT_ENTRY)
+            sim_fail(w, "P12: %s seq %" PRIu64 " was emptied, and a backup that was kept did not have it", c->name,
+                     s->seq);
         if (outcome >= 0 && outcome != TZ_OUT_WAITING && !s->audited)
             sim_fail(w, "P2: %s seq %" PRIu64 " has no audit entry", c->name, s->seq);
     }
@@ -64,6 +66,7 @@ static void check_answers(struct sim *w, struct sim_client *c)
 
 static void check_saves(struct sim *w, struct sim_client *c)
 {
+    sim_compact_count(c);
     if (w->blind) {
         check_answers(w, c);
         return;

@@ -6,6 +6,8 @@
 
 #include "sim.h"
 
+#include <jansson.h>
+
 struct snapshot {
     tz_ver ver;
     struct tz_area area;
@@ -18,6 +20,7 @@ struct past {
     struct snapshot *v;
     size_t n, cap;
     tz_ver purged;       /* the deletion that was purged last, of one that the oracle does not know; 0 none was */
+    bool emptied;        /* a case whose words are in the audit log alone */
     struct tz_id speaks; /* whose words it carries: its own id, of a case about what is to be made that of the latter */
 };
 struct open_ref { /* to what was not in the history when its record was looked at */
@@ -65,6 +68,17 @@ tz_hlc sim_eff_max(struct sim *w, tz_ver ver);
 /** By record: may its words be on @c's disk when everything that left is wiped? Freed by the caller. */
 bool *sim_wiped_expect(struct sim_client *c);
 void sim_wiped_check(struct sim_client *c, const bool *keeps, struct tz_bytes bytes, const char *where);
+
+/** Is some device in its lease, before this group and after it, that has not acknowledged @ver? */
+bool sim_purge_waits(struct sim *w, tz_ver ver);
+/** The server has emptied cases that had not changed since @limit, in version @ver. */
+void sim_compact_step(struct sim *w, tz_ver ver, tz_ver limit);
+/** How many saves the office has emptied. */
+void sim_compact_count(struct sim_client *c);
+/** Does the emptied candidate name what the oracle's said? @values: as in struct oracle_candidate. */
+bool sim_compact_same(const json_t *candidate, const char *values);
+/** @row, a case with emptied candidates: was that right? */
+void sim_compact_case(struct sim *w, const struct tz_row *row, const struct oracle_case *o, const char *what);
 
 /** References of a changed row; those that lead nowhere wait for the end of the group. */
 void sim_refs_note(struct sim *w, const struct tz_row *row);

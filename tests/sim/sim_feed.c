@@ -33,6 +33,7 @@ enum entry_kind {
     CHANGESET,
     INCIDENT,
     PURGE,
+    COMPACT, /* seq: up to where */
     GRANT,
     GRANT_ENDED,
     WIPED,
@@ -228,6 +229,9 @@ static bool entry_read(const char *meta, struct entry *x)
     *x = (struct entry){.kind = INCIDENT};
     if (sscanf(meta, "incident device=%u ver=%llu", &x->device, &x->ver) == 2)
         return true;
+    *x = (struct entry){.kind = COMPACT};
+    if (sscanf(meta, "compact ver=%llu limit=%llu", &x->ver, &x->seq) == 2)
+        return true;
     *x = (struct entry){.kind = WIPED};
     if (sscanf(meta, "wiped device=%u ver=%llu", &x->device, &x->ver) == 2)
         return true;
@@ -422,6 +426,9 @@ static void take_entry(struct sim *w, const struct entries *e, const struct entr
     case INCIDENT: /* it takes a version and touches nothing the oracle knows */
         if (!w->blind)
             oracle_head(w->oracle, x->ver, sim_eff_max(w, x->ver));
+        break;
+    case COMPACT:
+        sim_compact_step(w, x->ver, x->seq);
         break;
     case PURGE:
         sim_purge_look(w, true);

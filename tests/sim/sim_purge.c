@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { DEVICES_MAX = 64, LEASE_DAYS = 20, PURGE_DAYS = 8, DAY_MS = 24 * 3600 * 1000 };
+enum { DEVICES_MAX = 64, LEASE_DAYS = 20, PURGE_DAYS = 8, COMPACT_DAYS = 3, DAY_MS = 24 * 3600 * 1000 };
 
 struct sim_lease {
     uint32_t device;
@@ -31,9 +31,13 @@ static struct sim_leases before;
 void sim_purge_start(struct sim *w)
 {
     static const struct tz_purge_rules rules = {.lease_ms = INT64_C(1) * LEASE_DAYS * DAY_MS,
-                                                .purge_ms = INT64_C(1) * PURGE_DAYS * DAY_MS};
+                                                .purge_ms = INT64_C(1) * PURGE_DAYS * DAY_MS,
+                                                .compact_ms = INT64_C(1) * COMPACT_DAYS * DAY_MS};
     struct tz_sjob *job = NULL;
-    if (!w->server.up || w->server.purging || tz_sjob_purge_new(&rules, &job))
+    if (!w->server.up || w->server.purging)
+        return;
+    sim_compact_before_purge(w);
+    if (!w->server.up || tz_sjob_purge_new(&rules, &job))
         return;
     w->n.purges++;
     w->server.purging = true;
@@ -109,6 +113,13 @@ static const struct sim_lease *waited_for(struct sim *w, const struct sim_leases
         if (l->v[i].acked_ms >= since && l->v[i].checkpoint < ver)
             return &l->v[i];
     return NULL;
+}
+
+bool sim_purge_waits(struct sim *w, tz_ver ver)
+{
+    struct sim_leases after;
+    read_leases(w, &after);
+    return waited_for(w, &before, ver) && waited_for(w, &after, ver);
 }
 
 /** The server's own records, which the oracle does not know. */

@@ -71,6 +71,7 @@ void sim_restore_backup(struct sim *w)
     *b = (struct sim_backup){tz_memdisk_clone(v->disk), head, head, n, n};
     w->n.backups++;
     sim_trace(w, "backup at %" PRIu64, b->head & 0xFFFFFF);
+    sim_compact_tell(w);
 }
 
 /** What was told of versions above it is not so any more. */

@@ -24,6 +24,7 @@ add_executable(tz_sim
   sim/sim_faults.c
   sim/sim_damage.c
   sim/sim_purge.c
+  sim/sim_compact.c
   sim/sim_grants.c
   sim/sim_restore.c
   sim/sim_feed.c
