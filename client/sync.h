@@ -22,7 +22,6 @@
 
 struct tz_sync;
 struct tz_cjob;
-void *tz_cjob_node(struct tz_cjob *j); /* room for the executor: the struct tz_job of dbthread.h, first member */
 /** Runs to completion, own transaction. The outcome stays in the job. */
 void tz_cjob_run(struct tz_cjob *j, struct tz_office *o);
 void tz_cjob_free(struct tz_cjob *j);

@@ -39,7 +39,6 @@ struct tz_cjob_chain {
 };
 
 struct tz_cjob {
-    void *node[4]; /* the executor's; first */
     enum tz_cjob_kind kind;
     struct tz_cjob_chain *chain; /* a reference; NULL: stands alone */
     int code;

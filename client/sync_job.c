@@ -11,11 +11,6 @@
 
 enum { PUSH_BYTES_MAX = 256 * 1024, JOB_ARENA_BYTES = 128 * 1024 * 1024 };
 
-void *tz_cjob_node(struct tz_cjob *j)
-{
-    return j->node;
-}
-
 void tz_cjob_chain_unref(struct tz_cjob_chain *c)
 {
     if (c && atomic_fetch_sub(&c->refs, 1) == 1)

@@ -342,11 +342,6 @@ int64_t tz_db_changes(struct tz_db *db)
     return sqlite3_changes64(db->handle);
 }
 
-int64_t tz_db_last_rowid(struct tz_db *db)
-{
-    return sqlite3_last_insert_rowid(db->handle);
-}
-
 int tz_db_checkpoint(struct tz_db *db, bool truncate, struct tz_err *err)
 {
     int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;

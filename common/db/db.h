@@ -65,7 +65,6 @@ TZ_MUST_USE int tz_db_exec(struct tz_db *db, const char *sql, struct tz_err *err
 TZ_MUST_USE int tz_db_query_int(struct tz_db *db, const char *sql, int64_t *out, struct tz_err *err);
 /** Rows changed by the last statement that ended. */
 int64_t tz_db_changes(struct tz_db *db);
-int64_t tz_db_last_rowid(struct tz_db *db);
 /** Copy the WAL into the database; @truncate also waits for readers and empties the file. TZ_E_DB_BUSY when readers
  * hold it. */
 TZ_MUST_USE int tz_db_checkpoint(struct tz_db *db, bool truncate, struct tz_err *err);

@@ -73,7 +73,6 @@ struct tz_stream {
     int connect_rc; /* libuv's code of the last address that failed */
     size_t body_max;
     uint64_t active_ms; /* loop time of the last byte in or out */
-    uint64_t bytes_in, bytes_out;
     int reason;
     struct tz_err err;
     char remote[REMOTE_BYTES]; /* peer address once connected */
@@ -251,7 +250,6 @@ static void on_write_cb(uv_write_t *req, int status)
         end_uv(s, status);
         return;
     }
-    s->bytes_out += s->flight.len;
     s->active_ms = uv_now(s->loop);
     if (s->flight.cap > FLIGHT_KEEP)
         tz_buf_deinit(&s->flight); /* a thousand idle connections should not each keep their largest burst */
@@ -343,7 +341,6 @@ static void on_read_cb(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
     if (s->state == DEAD || n == 0)
         return;
     if (n > 0) {
-        s->bytes_in += (uint64_t)n;
         s->active_ms = uv_now(s->loop);
         if (s->state != CLOSING) /* then input is only drained, to avoid a reset */
             take_input(s, tz_bytes_of(buf->base, (size_t)n));
@@ -675,22 +672,7 @@ void tz_stream_abort(struct tz_stream *s, int reason)
     end_code(s, reason, NULL, false);
 }
 
-const struct tz_tls_peer *tz_stream_peer(const struct tz_stream *s)
-{
-    return tz_tls_peer(s->tls);
-}
-
 const char *tz_stream_remote(const struct tz_stream *s)
 {
     return s->remote;
-}
-
-uint64_t tz_stream_bytes_in(const struct tz_stream *s)
-{
-    return s->bytes_in;
-}
-
-uint64_t tz_stream_bytes_out(const struct tz_stream *s)
-{
-    return s->bytes_out;
 }

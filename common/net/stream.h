@@ -85,12 +85,7 @@ void tz_stream_close(struct tz_stream *s, int reason);
 /** End it without sending anything more; also cuts short a tz_stream_close. */
 void tz_stream_abort(struct tz_stream *s, int reason);
 
-/** Valid from on_open to on_close. */
-const struct tz_tls_peer *tz_stream_peer(const struct tz_stream *s);
 /** "192.0.2.1:4711" for logs; "" before the connection is up. */
 const char *tz_stream_remote(const struct tz_stream *s);
-/** Ciphertext bytes so far. */
-uint64_t tz_stream_bytes_in(const struct tz_stream *s);
-uint64_t tz_stream_bytes_out(const struct tz_stream *s);
 
 #endif

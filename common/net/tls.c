@@ -62,11 +62,6 @@ struct tz_tls {
 static const char *const alpn_names[] = {
     [TZ_TLS_ALPN_NONE] = "", [TZ_TLS_ALPN_SESSION] = "taizhang/1", [TZ_TLS_ALPN_ENROL] = "taizhang-enrol/1"};
 
-const char *tz_tls_alpn_name(enum tz_tls_alpn alpn)
-{
-    return alpn_names[alpn];
-}
-
 /* OpenSSL's errors become ours here and nowhere else. The reason text is OpenSSL's, static, and names no secrets. */
 static int map_error(struct tz_err *err, int code, const char *what)
 {

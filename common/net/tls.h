@@ -31,9 +31,6 @@ enum tz_tls_state {
 };
 enum { TZ_TLS_KEY_UPDATES_MAX = 64, TZ_TLS_RECORD_PLAIN_MAX = 16 * 1024 };
 
-/** The protocol name as sent, "taizhang/1"; "" for NONE. */
-const char *tz_tls_alpn_name(enum tz_tls_alpn alpn);
-
 /** Certificates PEM or DER, keys PEM; borrowed for the call. */
 struct tz_tls_server_opts {
     struct tz_bytes ca_cert;
