@@ -51,7 +51,8 @@
     X(41, REVOKED_FORGOTTEN, "a restore lets in who was shut out")          \
     X(42, NOTHING_REOFFERED, "what a restore undid is not handed in again") \
     X(43, COPY_SWALLOWED, "a copy's save is taken for a resend")            \
-    X(44, COMPACTED_TOO_FAR, "saves are emptied that no backup has yet")
+    X(44, COMPACTED_TOO_FAR, "saves are emptied that no backup has yet")    \
+    X(45, EXTRA_DROPPED, "values that this catalogue lacks are dropped")
 
 /* Out of the simulator's reach: for tests/mutants.sh alone, which chooses by the environment variable TZ_PLANTED. */
 #define TZ_PLANTED_ELSEWHERE(X)                               \

@@ -9,6 +9,7 @@
  * What this does not do: merging, feeds, pending edits. Those belong to the two sides.
  */
 #include "grow.h"
+#include "planted.h"
 #include "replica_table.h"
 
 #include <stdio.h>
@@ -286,7 +287,7 @@ static int put_live(struct tz_replica *r, const struct tz_row *row, struct tz_er
     tz_stmt_bind_int(st, p++, (int64_t)row->ver);
     tz_stmt_bind_text(st, p++, row->area.district);
     tz_stmt_bind_text(st, p++, row->area.street);
-    if (row->rec.extra.n)
+    if (row->rec.extra.n && !TZ_PLANTED(EXTRA_DROPPED))
         tz_stmt_bind_blob(st, p, row->rec.extra.p, row->rec.extra.n);
     p++;
     if (r->side == TZ_SIDE_SERVER) {

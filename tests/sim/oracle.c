@@ -13,10 +13,22 @@ struct oracle *oracle_new(const struct tz_catalogue *cat)
     struct oracle *o = calloc(1, sizeof *o);
     if (!o)
         abort();
-    o->cat = cat;
+    o->cat = o->now = cat;
     o->mark = 1;
     tz_arena_init(&o->arena, (size_t)8 << 30);
     return o;
+}
+
+void oracle_catalogue(struct oracle *o, const struct tz_catalogue *now)
+{
+    o->now = now;
+}
+
+bool ora_required(const struct oracle *o, const struct tz_type *t, size_t i)
+{
+    const struct tz_type *now = tz_catalogue_type_id(o->now, t->id);
+    return now && i < now->nfields && now->fields[i].required == TZ_REQ_SAVE && !(now->fields[i].editors & TZ_ED_S) &&
+           o->cs->catalogue_version >= o->now->version;
 }
 
 void oracle_free(struct oracle *o)

@@ -123,6 +123,8 @@ struct oracle_outcome {
 struct oracle;
 struct oracle *oracle_new(const struct tz_catalogue *cat);
 void oracle_free(struct oracle *o);
+/** The server judges by @now from here on: a version of the oracle's own that lacks what was added later. */
+void oracle_catalogue(struct oracle *o, const struct tz_catalogue *now);
 /** A row that is there before anything happens (shipped rows, users). */
 void oracle_seed(struct oracle *o, const struct tz_type *t, struct tz_id id, const struct tz_value *v, tz_ver ver,
                  const struct tz_area *area);

@@ -156,5 +156,5 @@ int ora_op_elements(struct oracle *o, const struct tz_op *op, const struct tz_ty
     if (rc || done)
         return rc;
     change_elements(o, op, r, f->index);
-    return r->v[f->index].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE ? TZ_E_REQUIRED : 0;
+    return r->v[f->index].kind == TZ_V_NULL && ora_required(o, t, f->index) ? TZ_E_REQUIRED : 0;
 }

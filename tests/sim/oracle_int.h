@@ -104,6 +104,7 @@ struct oindex {
 
 struct oracle {
     const struct tz_catalogue *cat;
+    const struct tz_catalogue *now; /* the server's at present */
     struct tz_arena arena;
     struct oracle_row **rows; /* pointers: rows stay where they are */
     size_t nrows, rows_cap;
@@ -178,6 +179,9 @@ struct oracle {
         }                                                  \
     } while (0)
 
+/* oracle.c */
+/** May field @i not be left empty? Nobody is asked for what his catalogue may not ask for. */
+bool ora_required(const struct oracle *o, const struct tz_type *t, size_t i);
 /* oracle_merge.c */
 /** The version of whoever said the value. */
 tz_ver ora_said(struct oracle_stamp s);

@@ -149,7 +149,7 @@ static bool late_create(struct oracle *o, const struct tz_op *op, const struct t
         const struct tz_field *f = &t->fields[i];
         if (in[i].kind == TZ_V_NULL)
             in[i] = f->dflt;
-        if (in[i].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S))
+        if (in[i].kind == TZ_V_NULL && ora_required(o, t, i))
             return false;
     }
     if (!refs_good(o, t, in, names, l))

@@ -244,7 +244,7 @@ static int op_create(struct oracle *o, const struct tz_op *op, const struct tz_t
         const struct tz_field *f = &t->fields[i];
         if (in[i].kind == TZ_V_NULL)
             in[i] = f->dflt;
-        if (in[i].kind == TZ_V_NULL && f->required == TZ_REQ_SAVE && !(f->editors & TZ_ED_S))
+        if (in[i].kind == TZ_V_NULL && ora_required(o, t, i))
             rc = TZ_E_REQUIRED;
     }
     rc = rc ? rc : ora_check_refs(o, t, in, names);
@@ -318,7 +318,7 @@ int ora_set_rights(const struct oracle *o, const struct oracle_row *r, const str
             return TZ_E_BAD_OP;
         if (!ora_may_edit(o, r, &t->fields[i]))
             return TZ_E_NO_RIGHT_FIELD;
-        if (in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
+        if (in[i].kind == TZ_V_NULL && ora_required(o, t, i))
             return TZ_E_REQUIRED;
     }
     return 0;

@@ -85,7 +85,7 @@ static int resolve_values(struct oracle *o, const struct tz_op *op, struct resol
             return TZ_E_VALUE;
         if (!yes && !ora_may_edit(o, x->r, &t->fields[i]))
             return TZ_E_NO_RIGHT_FIELD;
-        if (x->in[i].kind == TZ_V_NULL && t->fields[i].required == TZ_REQ_SAVE && !(t->fields[i].editors & TZ_ED_S))
+        if (x->in[i].kind == TZ_V_NULL && ora_required(o, t, i))
             return TZ_E_REQUIRED;
     }
     return any ? 0 : TZ_E_BAD_OP;

@@ -187,7 +187,7 @@ static void plan_actions(struct sim *w)
     w->nactions = 100 + sim_below(&r, 400);
     if (w->opt.ops) /* an upper bound: the seed ends when so many ops were made */
         w->nactions = w->opt.ops * 8;
-    w->actions = calloc(w->nactions + SIM_COPIES_MAX, sizeof *w->actions);
+    w->actions = calloc(w->nactions + SIM_MORE_ACTIONS, sizeof *w->actions);
     if (!w->actions)
         abort();
     int64_t gap = sim_chance(&r, 30) ? 200 : 2500; /* crowded or spread out */
@@ -204,6 +204,7 @@ static void plan_actions(struct sim *w)
     if (w->opt.mode == SIM_LIVENESS)
         w->calm_ms = at / 2;
     sim_copies_plan(w);
+    sim_catalogues_plan(w);
     for (size_t i = 0; i < w->nactions; i++)
         if (!w->opt.mask || (i < w->opt.nmask && w->opt.mask[i]))
             sim_at(w, w->actions[i].at_ms, SIM_EV_ACTION, i, 0);
@@ -391,6 +392,12 @@ static void act(struct sim *w, size_t index)
     case SIM_ACT_PUT_BACK:
         sim_copies_act(c, &r, a->kind == SIM_ACT_PUT_BACK);
         break;
+    case SIM_ACT_SERVER_CATALOGUE:
+        sim_catalogues_server(w);
+        break;
+    case SIM_ACT_CATALOGUE:
+        sim_catalogues_client(c);
+        break;
     case SIM_ACT_KINDS:
         break;
     }
@@ -540,7 +547,6 @@ static int start(struct sim *w, struct sim_template *tpl, const struct sim_optio
 {
     w->opt = *opt;
     w->tpl = tpl;
-    w->cat = &tpl->cat;
     w->rng = sim_rng_of(opt->seed, 0);
     w->machine = sim_rng_of(opt->seed, 1);
     w->hash = 14695981039346656037U;
@@ -548,10 +554,12 @@ static int start(struct sim *w, struct sim_template *tpl, const struct sim_optio
     tz_memvfs_seed((uint32_t)opt->seed * 2654435761U + 1);
     tz_memvfs_time_set(sim_server_wall(w).ms);
     w->history = sim_history_new();
-    w->oracle = oracle_new(w->cat);
-    sim_grants_init(w);
     struct sim_rng r = sim_rng_of(opt->seed, 4);
     w->restores = sim_below(&r, 6) == 0;
+    sim_catalogues_init(w);
+    w->oracle = oracle_new(w->cat);
+    oracle_catalogue(w->oracle, w->server.cat);
+    sim_grants_init(w);
     w->epoch = 1;
     w->server.disk = tz_memdisk_clone(tpl->server);
     if (sim_server_start(w) || make_clients(w))
@@ -593,6 +601,8 @@ int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *o
     ask_again(w);
     if (!w->failed)
         sim_check_end(w, false);
+    sim_catalogues_finish(w);
+    run_until_quiet(w);
     withdraw_all(w);
     run_until_quiet(w);
     ask_again(w);

@@ -13,6 +13,7 @@
  *   sim_client.c  sync over a connection, jobs, crashes, clocks
  *   sim_saves.c   what each installation saved, and as what it came in
  *   sim_copies.c  disks that are copied, or put back to a copy
+ *   sim_catalogues.c  newer catalogues for the server and the devices
  *   sim_raw.c     a peer that pushes hand-made changesets past every check of the client
  *   sim_users.c   what people do; sim_values.c what they write
  *   sim_faults.c  disks without room
@@ -49,6 +50,8 @@ enum {
     SIM_WHY_BYTES = 1024,
     SIM_COPIES_MAX = 3, /* of disks, in one seed */
     SIM_SERIES_MAX = 128,
+    SIM_CATALOGUES_LATER = 2,
+    SIM_MORE_ACTIONS = 16, /* behind those of the plan: copies, catalogues */
     SIM_NOBODY = 1000,
     SIM_HELD_MAX = 4096,
 };
@@ -66,13 +69,13 @@ struct sim_device {
 };
 
 struct sim_template {
-    struct tz_catalogue cat;
+    struct tz_catalogue cat, later[SIM_CATALOGUES_LATER];
     struct tz_memdisk *server;
     struct sim_device devices[SIM_DEVICES];
     size_t ndevices;
 };
-/** The shipped catalogue, cut down. */
-int sim_catalogue_load(struct tz_catalogue *cat);
+/** The shipped catalogue, cut down; or (@later) a version after it. */
+int sim_catalogue_load(struct tz_catalogue *cat, int later);
 /** Once per process. */
 int sim_template_init(struct sim_template *t, size_t ndevices);
 void sim_template_deinit(struct sim_template *t);
@@ -147,6 +150,8 @@ enum sim_action_kind {
     SIM_ACT_RESTORE,
     SIM_ACT_COPY, /* behind all others in the plan, so that those are as they are in seeds without */
     SIM_ACT_PUT_BACK,
+    SIM_ACT_SERVER_CATALOGUE, /* the same */
+    SIM_ACT_CATALOGUE,
     SIM_ACT_KINDS,
 };
 
@@ -195,7 +200,8 @@ struct sim_server {
     struct tz_memdisk *disk;
     struct tz_store *store;
     struct tz_replica *look; /* the checker's own view of the record tables */
-    uint64_t life;           /* raised by each start */
+    const struct tz_catalogue *cat;
+    uint64_t life; /* raised by each start */
     bool up;
     struct sim_jobs writer, reader, back;
     bool group_due;
@@ -266,6 +272,7 @@ struct sim_client { /* an installation: several may be of one device */
     int64_t offset_ms;            /* of its clock, as measured in the session of its newest Push */
     struct tz_memdisk *disk;
     struct tz_office *office;
+    const struct tz_catalogue *cat;
     bool up;
     uint64_t life;
     int64_t skew_ms; /* its clock minus the true one */
@@ -339,7 +346,7 @@ struct sim_asked { /* what the administrator asked for, and the log has not told
     X(resolves) X(raw_ops) X(emptied) X(disk_full) X(disk_full_hits) X(screens) X(purges) X(purged) X(compacted) X(cases_emptied) \
     X(refreshes) X(late_words) X(grants) X(grants_changed) X(grants_ended) X(receipts) X(wiped_searched) \
     X(backups) X(restores) X(replayed) X(lost_saves) X(rows_blind) X(revoked) X(held) X(settled) X(erased) X(late_scope) \
-    X(copies) X(put_back) X(installations) X(made_over) X(copies_held) X(quiet_ms_max)
+    X(copies) X(put_back) X(installations) X(made_over) X(copies_held) X(catalogues) X(catalogues_taken) X(raw_rows) X(quiet_ms_max)
 /* clang-format on */
 /* of these the greatest is kept, not the sum */
 #define SIM_MAXIMA(X) X(group_max) X(quiet_ms_max)
@@ -411,9 +418,10 @@ struct sim_options {
 struct sim {
     struct sim_options opt;
     struct sim_template *tpl;
-    const struct tz_catalogue *cat;
-    struct sim_rng rng;     /* network, jobs */
-    struct sim_rng machine; /* randomness of SQLite, ids, disks */
+    const struct tz_catalogue *cat; /* the newest that the seed will see */
+    unsigned catalogues, raised;    /* how many it will see beyond the first, and has */
+    struct sim_rng rng;             /* network, jobs */
+    struct sim_rng machine;         /* randomness of SQLite, ids, disks */
     int64_t now_ms;
     int64_t warp_ms; /* days that passed at once */
     uint64_t next_number;
@@ -580,6 +588,20 @@ bool sim_copies_any(const struct sim *w, uint32_t device);
 /** One of the installations of @c's device that are there. */
 struct sim_client *sim_copies_pick(struct sim_client *c, uint64_t seed);
 
+/* sim_catalogues.c */
+void sim_catalogues_init(struct sim *w);
+void sim_catalogues_plan(struct sim *w);
+/** The server takes the next one. */
+void sim_catalogues_server(struct sim *w);
+/** @c takes the server's. */
+void sim_catalogues_client(struct sim_client *c);
+/** Everybody does. */
+void sim_catalogues_finish(struct sim *w);
+/** The type as @cat has it; NULL when it lacks it. */
+const struct tz_type *sim_type_in(const struct tz_catalogue *cat, const struct tz_type *t);
+/** A row of some catalogue as the newest has it. */
+void sim_row_raise(struct sim *w, struct tz_row *row, struct tz_arena *a);
+
 /* sim_raw.c */
 void sim_raw_start(struct sim_client *c);
 void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f);
@@ -593,16 +615,17 @@ struct sim_stepping { /* a step somebody wants to take */
     const char *state; /* as he saw it */
     uint64_t seq;
 };
-/** A new item about some organisation, as somebody of @area would enter it. False: there is none yet. */
-bool sim_ledger_open(struct sim *w, struct sim_rng *r, const char *area, unsigned number, struct tz_arena *a,
-                     struct tz_record *in);
+/** A new item (@t, of whichever catalogue) about some organisation, as somebody of @area would enter it. False: there
+ * is none yet. */
+bool sim_ledger_open(struct sim *w, struct sim_rng *r, const struct tz_type *t, const char *area, unsigned number,
+                     struct tz_arena *a, struct tz_record *in);
 /** Some item and a step for it, mostly from where it is now. False: there is no item. */
 bool sim_ledger_step(struct sim *w, struct sim_rng *r, const char *area, struct sim_stepping *out);
 /** A step for @state: one that the table has there, mostly. NULL: there is none. */
 const struct tz_step *sim_ledger_step_from(const struct tz_type *t, int state, struct sim_rng *r);
 /** What the step says of the item's fields. */
-void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_step *s, unsigned number, struct tz_arena *a,
-                    struct tz_record *in, bool *names);
+void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_type *t, const struct tz_step *s, unsigned number,
+                    struct tz_arena *a, struct tz_record *in, bool *names);
 
 /* sim_values.c */
 /** A record that somebody made, of @type if not NULL. Few are popular: that is where people meet. */

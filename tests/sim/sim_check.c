@@ -265,7 +265,7 @@ static bool case_of(void *ctx, struct tz_id id, const struct tz_type **type, str
     struct tz_err err = {0};
     tz_arena_init(&a, 4 << 20);
     struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
-    int rc = tz_replica_get(w->server.look, tz_catalogue_type(w->cat, "case"), id, &a, row, &err);
+    int rc = tz_replica_get(w->server.look, tz_catalogue_type(w->server.cat, "case"), id, &a, row, &err);
     bool ok = rc == 1 && case_key(w, &row->rec, type, target, name, generation);
     *subject = name;
     tz_arena_deinit(&a);
@@ -338,7 +338,9 @@ static void look_at_row(struct sim *w, const struct tz_type *t, struct tz_id id)
     struct tz_arena a;
     tz_arena_init(&a, 8 << 20);
     struct tz_row *row = tz_arena_alloc(&a, sizeof *row);
-    int rc = tz_replica_get(w->server.look, t, id, &a, row, &err);
+    int rc = tz_replica_get(w->server.look, sim_type_in(w->server.cat, t), id, &a, row, &err);
+    if (rc == 1)
+        sim_row_raise(w, row, &a);
     if (rc != 1)
         sim_fail(w, "the feed names a record that is not there: %d %s", rc, err.trail);
     if (rc == 1 && !w->history->seeded && of_oracle(w, t))

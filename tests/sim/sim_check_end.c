@@ -353,7 +353,7 @@ static void check_cases(struct sim *w)
 {
     size_t n;
     const struct oracle_case *v = oracle_cases(w->oracle, &n);
-    int64_t have = tz_replica_count(w->server.look, tz_catalogue_type(w->cat, "case"));
+    int64_t have = tz_replica_count(w->server.look, tz_catalogue_type(w->server.cat, "case"));
     if (have != (int64_t)n)
         sim_fail(w, "the server has %" PRId64 " cases, the oracle %zu", have, n);
     w->n.cases_closed = 0;

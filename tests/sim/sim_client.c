@@ -228,7 +228,7 @@ static int open_office(struct sim_client *c)
 {
     struct tz_err err = {0};
     char path[128];
-    struct tz_office_options o = {.catalogue = c->w->cat,
+    struct tz_office_options o = {.catalogue = c->cat,
                                   .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true, .cache_kib = 1024},
                                   .clock = sim_client_clock(c),
                                   .random = id_random,
@@ -328,6 +328,7 @@ int sim_client_init(struct sim *w, unsigned index, struct sim_device *d)
     c->index = index;
     c->dev = d;
     c->incarnation = 1;
+    c->cat = w->server.cat;
     (void)snprintf(c->name, sizeof c->name, "%s", d->name);
     c->live = sim_chance(&r, 50);
     if (sim_chance(&r, 30))
@@ -354,6 +355,7 @@ void sim_client_copy(struct sim *w, unsigned index, const struct sim_client *fro
                              .index = index,
                              .dev = from->dev,
                              .incarnation = from->incarnation,
+                             .cat = from->cat,
                              .asleep = true,
                              .skew_ms = from->skew_ms,
                              .live = sim_chance(&r, 50),

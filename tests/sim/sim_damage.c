@@ -27,7 +27,7 @@ static int take_victim(void *ctx, const struct tz_row *row)
 /** A live row of some type as the table has it: the view, where own edits are on top. */
 static int pick(struct sim_client *c, struct sim_rng *r, struct victim *v, struct tz_err *err)
 {
-    *v = (struct victim){.type = &c->w->cat->types[sim_below(r, c->w->cat->ntypes)], .skip = sim_below(r, 12)};
+    *v = (struct victim){.type = &c->cat->types[sim_below(r, c->cat->ntypes)], .skip = sim_below(r, 12)};
     return tz_replica_each(tz_office_replica(c->office), v->type, take_victim, v, err);
 }
 

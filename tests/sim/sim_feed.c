@@ -42,7 +42,8 @@ enum entry_kind {
     APPLIED,   /* from the backlog */
     DISCARDED, /* the same */
     HELD_WITHDRAWN,
-    INSTALLATION
+    INSTALLATION,
+    SEED /* rows that came with a newer catalogue: a version */
 };
 struct entry { /* of the audit log */
     enum entry_kind kind;
@@ -254,6 +255,7 @@ static bool entry_read(const char *meta, struct entry *x)
     *x = (struct entry){.kind = strcmp(meta, "device grant") == 0    ? GRANT
                                 : strcmp(meta, "grant expired") == 0 ? GRANT_ENDED
                                 : strcmp(meta, "revoke") == 0        ? REVOKED
+                                : strcmp(meta, "seed") == 0          ? SEED
                                                                      : PURGE};
     return x->kind != PURGE || strncmp(meta, "purge ", 6) == 0;
 }
@@ -419,6 +421,10 @@ static void take_entry(struct sim *w, const struct entries *e, const struct entr
     switch (x->kind) {
     case CHANGESET:
         take_changeset(w, e, x);
+        break;
+    case SEED:
+        if (!w->blind)
+            oracle_head(w->oracle, oracle_head_ver(w->oracle) + 1, sim_eff_max(w, oracle_head_ver(w->oracle) + 1));
         break;
     case INSTALLATION:
         take_installation(w, x);

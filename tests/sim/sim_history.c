@@ -298,9 +298,8 @@ struct comparing {
     uint64_t rows;
 };
 
-static int compare_client_row(void *ctx, const struct tz_row *row)
+static int compare_row(struct comparing *x, const struct tz_row *row)
 {
-    struct comparing *x = ctx;
     struct sim *w = x->c->w;
     char id[TZ_ID_HEX + 1];
     tz_id_print(row->id, id);
@@ -321,6 +320,45 @@ static int compare_client_row(void *ctx, const struct tz_row *row)
     return w->failed ? 0 : 1;
 }
 
+static int compare_client_row(void *ctx, const struct tz_row *row)
+{
+    struct comparing *x = ctx;
+    struct tz_arena a;
+    tz_arena_init(&a, 8 << 20);
+    struct tz_row *raised = tz_arena_dup(&a, row, sizeof *row);
+    sim_row_raise(x->c->w, raised, &a);
+    int rc = compare_row(x, raised);
+    tz_arena_deinit(&a);
+    return rc;
+}
+
+/** Rows of types that the client's catalogue lacks are kept as they came. */
+static void compare_raw_rows(struct comparing *x)
+{
+    struct sim *w = x->c->w;
+    struct tz_err err = {0};
+    struct tz_stmt st = {0};
+    struct tz_arena a;
+    tz_arena_init(&a, 8 << 20);
+    int rc =
+        tz_db_prepare(tz_office_db(x->c->office), &st, "SELECT type, id, ver, body FROM raw_row WHERE state = 0", &err);
+    while (!rc && !w->failed && (rc = tz_stmt_step(&st, &err)) == 1) {
+        struct tz_row *row = tz_arena_calloc(&a, 1, sizeof *row);
+        const struct tz_type *t = tz_catalogue_type_id(w->cat, (uint32_t)tz_stmt_int(&st, 0));
+        tz_stmt_id(&st, 1, &row->id);
+        row->ver = (tz_ver)tz_stmt_int(&st, 2);
+        rc = t ? tz_record_decode(t, tz_stmt_blob(&st, 3), &a, &row->rec, &err) : TZ_E_VALUE;
+        if (!rc)
+            (void)compare_row(x, row);
+        w->n.raw_rows++;
+        tz_arena_reset(&a);
+    }
+    tz_stmt_finalize(&st);
+    tz_arena_deinit(&a);
+    if (rc)
+        sim_fail(w, "%s: raw rows: %d %s", x->c->name, rc, err.trail);
+}
+
 static void compare_checkpoint(struct sim_client *c)
 {
     struct sim *w = c->w;
@@ -337,6 +375,8 @@ static void compare_checkpoint(struct sim_client *c)
     rc = tz_office_each_row(c->office, false, false, compare_client_row, &x, &err);
     if (rc)
         sim_fail(w, "%s: reading rows: %d %s", c->name, rc, err.trail);
+    if (c->cat != w->cat)
+        compare_raw_rows(&x);
     for (size_t i = 0; i < w->history->n; i++) {
         const struct snapshot *s = sim_at_version(&w->history->v[i], x.at);
         expected += s && !s->deleted && sim_may_read(c, &s->area);

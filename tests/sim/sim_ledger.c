@@ -59,11 +59,10 @@ static const struct sim_record *some(struct sim *w, struct sim_rng *r, const cha
     return found;
 }
 
-bool sim_ledger_open(struct sim *w, struct sim_rng *r, const char *area, unsigned number, struct tz_arena *a,
-                     struct tz_record *in)
+bool sim_ledger_open(struct sim *w, struct sim_rng *r, const struct tz_type *t, const char *area, unsigned number,
+                     struct tz_arena *a, struct tz_record *in)
 {
     static const char *const MUST[] = {"list_type", "source", "title", "severity", "due_on"};
-    const struct tz_type *t = item_type(w);
     const struct sim_record *firm = some(w, r, "organisation", area);
     const struct sim_record *other = sim_chance(r, 20) ? some(w, r, "ledger_item", area) : NULL;
     if (!firm)
@@ -96,10 +95,9 @@ const struct tz_step *sim_ledger_step_from(const struct tz_type *t, int state, s
     return step_from(t, state, state, r);
 }
 
-void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_step *s, unsigned number, struct tz_arena *a,
-                    struct tz_record *in, bool *names)
+void sim_ledger_say(struct sim *w, struct sim_rng *r, const struct tz_type *t, const struct tz_step *s, unsigned number,
+                    struct tz_arena *a, struct tz_record *in, bool *names)
 {
-    const struct tz_type *t = item_type(w);
     tz_record_init(in, t);
     for (size_t i = 0; i < s->ngives; i++) {
         const struct tz_field *f = &t->fields[s->gives[i].field];

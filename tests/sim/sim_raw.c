@@ -22,7 +22,7 @@ void sim_raw_start(struct sim_client *c)
     tz_buf_init(&b, 4096);
     struct tz_msg_hello h = {.protocol = TZ_PROTOCOL_VERSION,
                              .software = "raw",
-                             .catalogue_version = c->w->cat->version,
+                             .catalogue_version = c->w->server.cat->version,
                              .incarnation = 1,
                              .wall_ms = sim_server_wall(c->w).ms + c->skew_ms,
                              .last_seq = c->raw.next_seq - 1};
@@ -148,14 +148,14 @@ static void make_create(struct making *m)
     struct sim *w = m->c->w;
     static const char *const TYPES[] = {"organisation", "branch", "person", "coverage", "visit",
                                         "meeting",      "user",   "case",   "weak_case"};
-    const struct tz_type *t = tz_catalogue_type(w->cat, TYPES[sim_below(m->r, sizeof TYPES / sizeof *TYPES)]);
+    const struct tz_type *t = tz_catalogue_type(w->server.cat, TYPES[sim_below(m->r, sizeof TYPES / sizeof *TYPES)]);
     struct tz_id id = tz_id_make(&m->c->raw.maker,
                                  tz_clock_wall(&(struct tz_clock){.wall = sim_client_clock(m->c).wall, .ctx = m->c}));
     if (sim_chance(m->r, 4))
         id.b[15] ^= 1; /* somebody else's */
     if (w->nrecords && sim_chance(m->r, 4))
         id = w->records[sim_below(m->r, w->nrecords)].id;
-    unsigned rec = sim_record_add(w, t, id, m->c->index);
+    unsigned rec = sim_record_add(w, sim_type_in(w->cat, t), id, m->c->index);
     struct tz_record *in = tz_arena_calloc(m->a, 1, sizeof *in);
     tz_record_init(in, t);
     for (size_t i = 0; i < t->nfields; i++) {
@@ -177,7 +177,7 @@ static void make_set(struct making *m, const struct sim_record *target, unsigned
     struct tz_record *in = tz_arena_calloc(m->a, 1, sizeof *in);
     uint32_t *cleared = tz_arena_calloc(m->a, 4, sizeof *cleared);
     struct tz_op *op = &m->ops[m->nops++];
-    const struct tz_type *t = target->type;
+    const struct tz_type *t = sim_type_in(m->c->w->server.cat, target->type);
     tz_record_init(in, t);
     *op = (struct tz_op){.kind = TZ_OP_SET, .type = t->id, .id = target->id, .cleared = cleared};
     for (unsigned k = 1 + (unsigned)sim_below(m->r, 3); k > 0; k--) {
@@ -202,7 +202,7 @@ static void make_elements(struct making *m, const struct sim_record *target)
     struct tz_bytes *el = tz_arena_calloc(m->a, 2, sizeof *el);
     const struct tz_field *f = tz_type_field(target->type, "categories");
     if (!f || sim_chance(m->r, 5))
-        f = &target->type->fields[sim_below(m->r, target->type->nfields)];
+        f = &target->type->fields[sim_below(m->r, sim_type_in(m->c->w->server.cat, target->type)->nfields)];
     for (int i = 0; i < 2; i++)
         el[i] = tz_bytes_str(WORDS[sim_below(m->r, sim_chance(m->r, 95) ? 3 : 5)]);
     m->ops[m->nops++] = (struct tz_op){.kind = sim_chance(m->r, 50) ? TZ_OP_ADD : TZ_OP_REMOVE,
@@ -266,7 +266,7 @@ static bool make_ledger(struct making *m)
     bool names[TZ_FIELDS_MAX] = {false};
     struct sim_stepping x;
     if (sim_chance(m->r, 30) || !sim_ledger_step(w, m->r, m->c->area, &x)) {
-        if (!sim_ledger_open(w, m->r, m->c->area, (unsigned)w->nrecords, m->a, in))
+        if (!sim_ledger_open(w, m->r, t, m->c->area, (unsigned)w->nrecords, m->a, in))
             return false;
         struct tz_id id = new_id(m);
         (void)sim_record_add(w, t, id, m->c->index);
@@ -274,7 +274,7 @@ static bool make_ledger(struct making *m)
         return true;
     }
     unsigned number = (unsigned)(x.item - w->records);
-    sim_ledger_say(w, m->r, x.step, number, m->a, in, names);
+    sim_ledger_say(w, m->r, t, x.step, number, m->a, in, names);
     tz_record_init(note, t->event_type);
     const struct tz_field *opinion = tz_type_field(t->event_type, "opinion");
     if (sim_chance(m->r, 85))
@@ -342,7 +342,7 @@ void sim_raw_act(struct sim_client *c, struct sim_rng *r)
                               .seq = c->raw.next_seq++,
                               .user = c->dev->users[0],
                               .hlc = tz_hlc_of(sim_server_wall(w).ms + c->skew_ms, 0),
-                              .catalogue_version = w->cat->version,
+                              .catalogue_version = w->server.cat->version,
                               .reason = "",
                               .independent = sim_chance(r, 25),
                               .base_checkpoint = sim_chance(r, 50) ? w->server.ver_seen : 0,

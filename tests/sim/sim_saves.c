@@ -182,6 +182,8 @@ static void take_emptied(struct sim_client *c, uint64_t seq, struct tz_bytes raw
     s->raw = dup(raw.p, raw.n);
     s->n = raw.n;
     s->withdrawn = true;
+    s->came_as = 0; /* a copy may have brought what it was: that is another save now */
+    s->audited = false;
     look_into(c, s, false);
     s->emptied = true;
     s->emptied_ops = nops;

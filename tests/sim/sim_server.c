@@ -158,7 +158,8 @@ bool sim_server_accept(struct sim *w, uint64_t handle)
     struct sim_conn *c = sim_net_conn(w, handle);
     struct session_ctx *s = &contexts[c - w->conns];
     *s = (struct session_ctx){w, handle};
-    struct tz_session_config cfg = {.id = handle, .clock = sim_server_clock(w), .software = "sim", .catalogue = w->cat};
+    struct tz_session_config cfg = {
+        .id = handle, .clock = sim_server_clock(w), .software = "sim", .catalogue = w->server.cat};
     memcpy(cfg.fingerprint, w->clients[c->client].dev->fingerprint, sizeof cfg.fingerprint);
     struct tz_session_io io = {on_send, on_submit, on_authenticated, on_close, s};
     if (tz_session_new(&cfg, &io, &c->session)) {
@@ -211,7 +212,7 @@ static uint32_t disk_random(void *ctx)
 
 struct tz_store_options sim_server_options(struct sim *w)
 {
-    return (struct tz_store_options){.catalogue = w->cat,
+    return (struct tz_store_options){.catalogue = w->server.cat,
                                      .db = {.vfs = TZ_MEMVFS_NAME, .exclusive = true, .cache_kib = 2048},
                                      .clock = sim_server_clock(w),
                                      .random = machine_random,
@@ -231,7 +232,7 @@ int sim_server_start(struct sim *w)
     struct tz_store_options o = sim_server_options(w);
     int rc = tz_store_open(tz_memdisk_path(v->disk, "server.db", path, sizeof path), &o, &v->store, &err);
     if (!rc)
-        rc = tz_replica_open(tz_store_db(v->store), w->cat, TZ_SIDE_SERVER, false, &v->look, &err);
+        rc = tz_replica_open(tz_store_db(v->store), v->cat, TZ_SIDE_SERVER, false, &v->look, &err);
     if (rc && tz_memdisk_is_off(v->disk)) { /* the power went again, in the middle of recovery */
         v->life++;
         sim_server_crash(w, true);

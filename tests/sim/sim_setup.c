@@ -90,7 +90,58 @@ static bool line_kept(const char *file, char cells[COLUMNS_MAX][CELL_BYTES])
     return true;
 }
 
-static struct tz_bytes read_filtered(const char *name, struct tz_arena *a)
+/* What later versions add, as common/catalogue/README.md allows: new types, fields, codes; a code that is offered no
+ * more, a field that becomes required and one that is not any more. */
+static const struct {
+    int since; /* 1: the next version */
+    const char *file, *line;
+} ADDED[] = {
+    {1, "types.csv", "60,volunteer_team,志愿服务队,volunteer team,1,own,,no,no,no,D,D,team_name"},
+    {1, "fields.csv", "organisation,35,slogan,口号,slogan,str60,,no,,FD,yes,field,,open,,,,5"},
+    {1, "fields.csv", "volunteer_team,1,team_name,队名,team name,str60,,yes,,D,no,field,,open,,,,5"},
+    {1, "fields.csv",
+     "volunteer_team,2,org_id,所属组织,organisation,ref(organisation),,no,,D,no,field,,open,ignores,,,5"},
+    {1, "fields.csv", "volunteer_team,3,members,人数,members,int,,no,,D,no,field,,open,,,,5"},
+    {1, "fields.csv", "volunteer_team,4,district_code,所属区,district code,code6,,yes,,CD,no,field,,open,,,,5"},
+    {2, "fields.csv", "organisation,36,mascot,吉祥物,mascot,secret,,no,,D,no,field,,secret,,,,5"},
+    {2, "fields.csv", "volunteer_team,5,motto,队训,motto,str60,,no,,D,no,field,,open,,,,5"},
+};
+static const struct {
+    int since;
+    const char *file, *line; /* its beginning */
+    const char *from, *to;
+} CHANGED[] = {
+    {1, "fields.csv", "organisation,8,", ",str20,,no,", ",str20,,yes,"},
+    {1, "enums.csv", "org_kind,social_org,", ",no", ",yes"},
+    {1, "enums.csv", "visit_way,on_site,", ",no", ",no\nvisit_way,video,视频,by video,no"},
+    {2, "enums.csv", "org_subkind,private,", ",no", ",no\norg_subkind,cooperative,合作社,co-operative,no"},
+    {2, "fields.csv", "organisation,8,", ",str20,,yes,", ",str20,,no,"},
+};
+
+/** A line of @file as version @later has it, in @out of twice its size. */
+static size_t changed(const char *file, int later, const char *line, size_t n, char *out)
+{
+    memcpy(out, line, n);
+    out[n] = '\0';
+    for (size_t i = 0; i < sizeof CHANGED / sizeof *CHANGED; i++) {
+        char *at = NULL;
+        if (CHANGED[i].since <= later && strcmp(CHANGED[i].file, file) == 0 &&
+            strncmp(out, CHANGED[i].line, strlen(CHANGED[i].line)) == 0)
+            at = strstr(out, CHANGED[i].from);
+        if (!at)
+            continue;
+        size_t from = strlen(CHANGED[i].from);
+        size_t to = strlen(CHANGED[i].to);
+        memmove(at + to, at + from, strlen(at + from) + 1);
+        memcpy(at, CHANGED[i].to, to);
+    }
+    unsigned version;
+    if (strcmp(file, "catalogue.csv") == 0 && sscanf(out, "version,%u", &version) == 1)
+        (void)sprintf(out, "version,%u", version + (unsigned)later);
+    return strlen(out);
+}
+
+static struct tz_bytes read_filtered(const char *name, int later, struct tz_arena *a)
 {
     char path[512];
     static char text[1 << 20];
@@ -99,7 +150,8 @@ static struct tz_bytes read_filtered(const char *name, struct tz_arena *a)
     size_t n = f ? fread(text, 1, sizeof text, f) : 0;
     if (f)
         (void)fclose(f);
-    char *out = tz_arena_alloc(a, n + 1);
+    enum { MORE_BYTES = 8192 };
+    char *out = tz_arena_alloc(a, n + MORE_BYTES);
     size_t len = 0;
     static char cells[COLUMNS_MAX][CELL_BYTES];
     bool first = true;
@@ -109,17 +161,19 @@ static struct tz_bytes read_filtered(const char *name, struct tz_arena *a)
             end++;
         (void)split(text + at, end - at, cells);
         if (first || line_kept(name, cells)) {
-            memcpy(out + len, text + at, end - at);
-            len += end - at;
+            len += changed(name, later, text + at, end - at, out + len);
             out[len++] = '\n';
         }
         first = false;
         at = end + 1;
     }
+    for (size_t i = 0; i < sizeof ADDED / sizeof *ADDED; i++)
+        if (ADDED[i].since <= later && strcmp(ADDED[i].file, name) == 0)
+            len += (size_t)sprintf(out + len, "%s\n", ADDED[i].line);
     return tz_bytes_of(out, len);
 }
 
-int sim_catalogue_load(struct tz_catalogue *cat)
+int sim_catalogue_load(struct tz_catalogue *cat, int later)
 {
     static const char *const FILES[] = {"catalogue.csv", "enums.csv",      "fields.csv", "groups.csv",
                                         "keys.csv",      "roles.csv",      "types.csv",  "rows/division.csv",
@@ -131,7 +185,7 @@ int sim_catalogue_load(struct tz_catalogue *cat)
     char text[512];
     tz_arena_init(&a, 16 << 20);
     for (size_t i = 0; i < N; i++)
-        files[i] = (struct tz_catalogue_file){FILES[i], read_filtered(FILES[i], &a)};
+        files[i] = (struct tz_catalogue_file){FILES[i], read_filtered(FILES[i], later, &a)};
     int rc = tz_catalogue_load(files, N, cat, &err);
     if (rc)
         (void)fprintf(stderr, "catalogue: %s\n", tz_err_text(&err, TZ_LANG_EN, text, sizeof text));
@@ -262,7 +316,9 @@ int sim_template_init(struct sim_template *t, size_t ndevices)
     tz_memvfs_seed(1);
     tz_memvfs_time_set(template_time.wall.ms);
     name_devices(t);
-    int rc = sim_catalogue_load(&t->cat);
+    int rc = sim_catalogue_load(&t->cat, 0);
+    for (int i = 0; i < SIM_CATALOGUES_LATER && !rc; i++)
+        rc = sim_catalogue_load(&t->later[i], i + 1);
     if (!rc)
         rc = make_server(t, &err);
     share_devices(t);
@@ -311,5 +367,7 @@ void sim_template_deinit(struct sim_template *t)
     for (size_t i = 0; i < t->ndevices; i++)
         tz_memdisk_free(t->devices[i].image);
     tz_memdisk_free(t->server);
+    for (int i = 0; i < SIM_CATALOGUES_LATER; i++)
+        tz_catalogue_deinit(&t->later[i]);
     tz_catalogue_deinit(&t->cat);
 }

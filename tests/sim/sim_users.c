@@ -125,9 +125,9 @@ static bool finish(struct saving *x)
 static struct tz_id create(struct saving *x, const char *type, struct tz_id parent)
 {
     struct sim *w = x->c->w;
-    const struct tz_type *t = tz_catalogue_type(w->cat, type);
+    const struct tz_type *t = tz_catalogue_type(x->c->cat, type);
     struct tz_id id = {{0}};
-    unsigned number = sim_record_add(w, t, id, x->c->index);
+    unsigned number = sim_record_add(w, sim_type_in(w->cat, t), id, x->c->index);
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
     const struct tz_role *role = tz_catalogue_role(w->cat, x->c->role);
     tz_record_init(in, t);
@@ -172,9 +172,12 @@ static bool look(struct sim_client *c, const struct sim_record *x, struct tz_are
 {
     struct tz_err err = {0};
     bool pending;
-    int rc = tz_office_read(c->office, x->type, x->id, a, row, seen, &pending, &err);
+    const struct tz_type *t = sim_type_in(c->cat, x->type);
+    int rc = t ? tz_office_read(c->office, t, x->id, a, row, seen, &pending, &err) : 0;
     if (rc < 0 && !tz_memdisk_is_off(c->disk))
         sim_fail(c->w, "%s: reading: %d %s", c->name, rc, err.trail);
+    if (rc == 1)
+        sim_row_raise(c->w, row, a);
     if (rc == 1)
         sim_screen_check(c, row, seen);
     return rc == 1;
@@ -194,7 +197,9 @@ static const struct sim_record *pick_visible(struct sim_client *c, struct sim_rn
             found = x;
     }
     tz_arena_deinit(&a);
-    return found ? found : sim_chance(r, 5) ? sim_pick(c->w, r, type) : NULL;
+    if (!found && sim_chance(r, 5))
+        found = sim_pick(c->w, r, type);
+    return found && sim_type_in(c->cat, found->type) ? found : NULL;
 }
 
 static void act_child(struct sim_client *c, struct sim_rng *r)
@@ -232,7 +237,7 @@ static const char *const HOT[] = {
 static void edit(struct saving *x, const struct sim_record *rec, const struct tz_seen *seen)
 {
     struct sim *w = x->c->w;
-    const struct tz_type *t = rec->type;
+    const struct tz_type *t = sim_type_in(x->c->cat, rec->type);
     const struct tz_role *role = tz_catalogue_role(w->cat, x->c->role);
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
     bool names[TZ_FIELDS_MAX] = {false};
@@ -306,6 +311,39 @@ void sim_user_form_save(struct sim_client *c, unsigned slot)
         c->w->n.forms_late++;
 }
 
+/* ---- what a newer catalogue has ---- */
+
+/** A record of a new type, or the new fields of an old one. */
+static void act_new(struct sim_client *c, struct sim_rng *r)
+{
+    static const char *const FIELDS[] = {"slogan", "mascot", "motto", "team_name", "members"};
+    bool team = sim_chance(r, 40);
+    const struct sim_record *rec = team ? sim_pick_of(c->w, r, "volunteer_team") : pick_visible(c, r, "organisation");
+    struct saving x;
+    struct tz_seen seen;
+    begin(&x, c, r, false);
+    struct tz_record *in = tz_arena_calloc(&x.a, 1, sizeof *in);
+    struct tz_row *row = tz_arena_alloc(&x.a, sizeof *row);
+    bool names[TZ_FIELDS_MAX] = {false};
+    if (!x.rc && team && (!rec || sim_chance(r, 30))) {
+        (void)create(&x, "volunteer_team", (struct tz_id){{0}});
+    } else if (!x.rc && rec && look(c, rec, &x.a, row, &seen)) {
+        const struct tz_type *t = sim_type_in(c->cat, rec->type);
+        tz_record_init(in, t);
+        for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
+            const struct tz_field *f = tz_type_field(t, FIELDS[i]);
+            if (!f || !sim_chance(r, 60))
+                continue;
+            names[f->index] = true;
+            in->v[f->index] = sim_value(c->w, r, f, &x.a, (unsigned)(rec - c->w->records));
+        }
+        x.edited = rec->id;
+        x.seen = seen;
+        x.rc = tz_save_set(x.s, rec->id, &seen, in, names, &x.err);
+    }
+    finish(&x);
+}
+
 /* ---- one record of two ---- */
 
 struct redirects {
@@ -332,7 +370,7 @@ static int note_redirect(void *ctx, const struct tz_row *row)
 /** A record that this office knows to be part of another; NULL when there is none. */
 static const struct sim_record *pick_merged(struct sim_client *c, struct sim_rng *r, struct tz_id *keep)
 {
-    struct redirects x = {.redirect = tz_catalogue_type(c->w->cat, "redirect"), .r = r};
+    struct redirects x = {.redirect = tz_catalogue_type(c->cat, "redirect"), .r = r};
     struct tz_err err = {0};
     if (tz_replica_each(tz_office_replica(c->office), x.redirect, note_redirect, &x, &err) && !sim_client_power(c))
         sim_fail(c->w, "%s: redirects: %d", c->name, err.code);
@@ -350,7 +388,7 @@ static void act_unmerge(struct sim_client *c, struct sim_rng *r)
         return;
     begin(&x, c, r, false);
     if (!x.rc)
-        x.rc = tz_save_merge(x.s, gone->type, keep, gone->id, false, &x.err);
+        x.rc = tz_save_merge(x.s, sim_type_in(c->cat, gone->type), keep, gone->id, false, &x.err);
     if (finish(&x))
         c->w->n.unmerges++;
 }
@@ -368,7 +406,7 @@ static void act_merge(struct sim_client *c, struct sim_rng *r)
         return;
     begin(&x, c, r, false);
     if (!x.rc)
-        x.rc = tz_save_merge(x.s, keep->type, keep->id, gone->id, true, &x.err);
+        x.rc = tz_save_merge(x.s, sim_type_in(c->cat, keep->type), keep->id, gone->id, true, &x.err);
     if (finish(&x))
         c->w->n.merges++;
 }
@@ -392,8 +430,8 @@ static void act_life(struct sim_client *c, struct sim_rng *r, bool restore)
     if (!x.rc && !look(c, rec, &x.a, row, &seen))
         x.rc = tz_err_set(&x.err, TZ_E_UNKNOWN_RECORD, NULL, NULL, NULL, NULL);
     if (!x.rc)
-        x.rc = restore ? tz_save_restore(x.s, rec->type, rec->id, &seen, &x.err)
-                       : tz_save_delete(x.s, rec->type, rec->id, &seen, &x.err);
+        x.rc = restore ? tz_save_restore(x.s, sim_type_in(c->cat, rec->type), rec->id, &seen, &x.err)
+                       : tz_save_delete(x.s, sim_type_in(c->cat, rec->type), rec->id, &seen, &x.err);
     finish(&x);
 }
 
@@ -433,7 +471,7 @@ static int note_open(void *ctx, const struct tz_row *row)
 
 static void act_resolve(struct sim_client *c, struct sim_rng *r)
 {
-    const struct tz_type *t = tz_catalogue_type(c->w->cat, "case");
+    const struct tz_type *t = tz_catalogue_type(c->cat, "case");
     struct open_cases open = {.state = tz_type_field(t, "state")};
     struct tz_err err = {0};
     struct saving x;
@@ -529,11 +567,11 @@ void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
 static void open_item(struct saving *x)
 {
     struct sim *w = x->c->w;
-    const struct tz_type *t = tz_catalogue_type(w->cat, "ledger_item");
+    const struct tz_type *t = tz_catalogue_type(x->c->cat, "ledger_item");
     struct tz_record *in = tz_arena_calloc(&x->a, 1, sizeof *in);
     struct tz_id id = {{0}};
-    unsigned number = sim_record_add(w, t, id, x->c->index);
-    if (x->rc || !sim_ledger_open(w, x->r, x->c->area, number, &x->a, in))
+    unsigned number = sim_record_add(w, sim_type_in(w->cat, t), id, x->c->index);
+    if (x->rc || !sim_ledger_open(w, x->r, t, x->c->area, number, &x->a, in))
         return;
     x->rc = tz_save_create(x->s, in, &id, &x->err);
     if (!x->rc)
@@ -554,7 +592,7 @@ static void take_step(struct saving *x)
         open_item(x);
         return;
     }
-    const struct tz_type *t = want.item->type;
+    const struct tz_type *t = sim_type_in(x->c->cat, want.item->type);
     unsigned number = (unsigned)(want.item - w->records);
     int rc = tz_step_view(x->c->office, t, want.item->id, &x->a, &view, &x->err);
     if (rc < 0)
@@ -564,7 +602,7 @@ static void take_step(struct saving *x)
     const struct tz_step *s = sim_ledger_step_from(t, tz_type_state(t, view.row->rec.v[t->state_field]), x->r);
     if (!s)
         return;
-    sim_ledger_say(w, x->r, s, number, &x->a, in, names);
+    sim_ledger_say(w, x->r, t, s, number, &x->a, in, names);
     struct tz_value words = sim_value(w, x->r, tz_type_field(t->event_type, "opinion"), &x->a, number);
     char *opinion = tz_arena_calloc(&x->a, 1, words.n + 1);
     memcpy(opinion, words.p, words.n);
@@ -636,6 +674,10 @@ void sim_user_act(struct sim_client *c, struct sim_rng *r)
             act_ledger(c, r);
         else
             act_again(c);
+        return;
+    }
+    if (tz_catalogue_type(c->cat, "volunteer_team") && editor_of(c) == TZ_ED_D && sim_chance(r, 25)) {
+        act_new(c, r);
         return;
     }
     uint64_t pick_what = sim_below(r, 100);

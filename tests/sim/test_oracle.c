@@ -586,7 +586,7 @@ int main(void)
         T(withdrawing_a_refused_one_releases_what_waits),
     };
 #undef T
-    if (sim_catalogue_load(&cat))
+    if (sim_catalogue_load(&cat, 0))
         return 1;
     org = tz_catalogue_type(&cat, "organisation");
     coverage = tz_catalogue_type(&cat, "coverage");

@@ -17,6 +17,7 @@ add_executable(tz_sim
   sim/sim_client.c
   sim/sim_saves.c
   sim/sim_copies.c
+  sim/sim_catalogues.c
   sim/sim_raw.c
   sim/sim_users.c
   sim/sim_values.c
