@@ -185,8 +185,9 @@ int tz_office_create(const char *path, const struct tz_office_options *opt, cons
 static int open_writable(struct tz_office *o, struct tz_err *err)
 {
     int rc = tz_replica_open(o->db, o->cat, TZ_SIDE_CLIENT, true, &o->rep, err);
-    if (!rc)
-        rc = tz_office_begin(o, err);
+    if (rc) /* a newer catalogue may need columns that there is no room for */
+        return rc;
+    rc = tz_office_begin(o, err);
     if (!rc)
         rc = tz_office_end(o, tz_feed_promote(o, err), err);
     if (rc != TZ_E_DISK_FULL)

@@ -31,6 +31,7 @@ tz_test(NAME test_backoff LABEL unit SOURCES unit/test_backoff.c LINK tz_net)
 foreach(name step overlay save withdraw feed wipe compact lost refresh renumber sync sync_refused import entry why)
   tz_test(NAME test_${name} LABEL unit SOURCES unit/test_${name}.c support/office_fixture.c LINK client_lib)
 endforeach()
+tz_test(NAME test_office_full LABEL unit SOURCES unit/test_office_full.c LINK client_lib tz_memvfs)
 
 # the central store
 add_library(tz_store_fixture STATIC support/store_fixture.c support/store_fixture_save.c)
