@@ -95,8 +95,8 @@ TZ_MUST_USE int tz_case_set_standing(struct tz_judge *j, struct tz_row *c, const
                                      const struct tz_case_subject *s);
 /** About what came when its author had lost the right to it: for supervisors. */
 bool tz_case_late_kind(const struct tz_judge *j, const struct tz_row *c);
-/** Do @values stand in @c, under @field, as somebody's late word? */
-bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const char *field, const json_t *values);
+/** Do @values stand in @c as somebody's late word? In which of its lists, the catalogue of that day said. */
+bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const json_t *values);
 /** Where @c about @row lies. */
 void tz_case_place(const struct tz_judge *j, struct tz_row *c, const struct tz_row *row);
 /** Do these values of a record to be made stand in @c as what its author said? */

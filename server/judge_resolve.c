@@ -27,8 +27,7 @@ static bool says_yes(const struct tz_judge *j, const struct resolve *r)
     if (!tz_case_late_kind(j, r->c))
         return false;
     json_t *values = chosen_json(r);
-    const char *field = tz_case_subject_secret(r->row->rec.type, &r->s) ? "candidates_secret" : "candidates";
-    bool found = tz_case_has_word(j, r->c, field, values);
+    bool found = tz_case_has_word(j, r->c, values);
     json_decref(values);
     return found;
 }

@@ -92,7 +92,7 @@ bool tz_case_late_kind(const struct tz_judge *j, const struct tz_row *c)
     return tz_value_is_text(c->rec.v[tz_case_field(j, "kind")->index], TZ_CASE_LATE);
 }
 
-bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const char *field, const json_t *values)
+static bool list_has_word(const struct tz_judge *j, const struct tz_row *c, const char *field, const json_t *values)
 {
     json_t *list = tz_case_list(c->rec.v[tz_case_field(j, field)->index]);
     bool found = false;
@@ -105,13 +105,17 @@ bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const ch
     return found;
 }
 
+bool tz_case_has_word(const struct tz_judge *j, const struct tz_row *c, const json_t *values)
+{
+    return list_has_word(j, c, "candidates", values) || list_has_word(j, c, "candidates_secret", values);
+}
+
 bool tz_case_has_new(const struct tz_judge *j, const struct tz_row *c, const struct tz_record *in, const bool *names)
 {
     struct tz_case_subject s = WHOLE;
     bool done[TZ_FIELDS_MAX] = {false};
     json_t *values = named_json(in, names, &s, done);
-    bool found =
-        tz_case_has_word(j, c, tz_case_subject_secret(in->type, &s) ? "candidates_secret" : "candidates", values);
+    bool found = tz_case_has_word(j, c, values);
     json_decref(values);
     return found;
 }

@@ -310,6 +310,43 @@ static void what_was_made_in_a_lost_area_waits_whole(void **state)
     late_case(f, n, "address", "120101");
 }
 
+static void a_secret_field_that_came_later_hides_no_words_of_before(void **state)
+{
+    static struct tz_type types[TZ_TYPES_MAX];
+    static struct tz_field fields[TZ_FIELDS_MAX];
+    static struct tz_catalogue newer;
+    struct sx *f = *state;
+    struct sx_dev super;
+    super_of(f, &super, "120101");
+    grant(&f->d1, "", "120102", 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id n = sx_op_create(c, "organisation", "name=乙公司", "district_code=120101", NULL);
+    reviewed(sx_push(c));
+    const struct tz_row *k = late_case(f, n, "_created", "120101");
+    struct tz_store_options o = sx_options(f);
+    const struct tz_type *org = tz_catalogue_type(o.catalogue, "organisation");
+    memcpy(types, o.catalogue->types, o.catalogue->ntypes * sizeof *types);
+    memcpy(fields, org->fields, org->nfields * sizeof *fields);
+    fields[org->nfields] = (struct tz_field){.id = 900,
+                                             .index = (uint16_t)org->nfields,
+                                             .name = "mark",
+                                             .label = {"记号", "mark"},
+                                             .ftype = TZ_FT_SECRET,
+                                             .editors = TZ_ED_D,
+                                             .visibility = TZ_VIS_SECRET};
+    types[org->index].fields = fields;
+    types[org->index].nfields++;
+    newer = *o.catalogue;
+    newer.types = types;
+    newer.version++;
+    o.catalogue = &newer;
+    tz_store_close(f->s);
+    assert_int_equal(tz_store_open(f->path, &o, &f->s, &f->err), 0);
+    sx_see(&super);
+    sx_applied(sx_resolve(&super, k->id, 1, "name=乙公司", "district_code=120101", NULL));
+    assert_non_null(sx_row(f, "organisation", n));
+}
+
 static void what_need_not_be_made_closes_its_case(void **state)
 {
     struct sx *f = *state;
@@ -513,6 +550,7 @@ int main(void)
         T(a_child_of_what_moved_away_goes_after_it),
         T(another_record_of_that_id_takes_no_case_along),
         T(what_was_made_in_a_lost_area_waits_whole),
+        T(a_secret_field_that_came_later_hides_no_words_of_before),
         T(what_need_not_be_made_closes_its_case),
         T(a_supervisor_may_say_no),
         T(the_new_area_counts_at_once_and_the_old_no_more),
