@@ -56,10 +56,12 @@ static int forget(struct tz_office *o, const struct tz_lost_key *k, struct tz_er
     return tz_stmt_run(s, err);
 }
 
-/** Up to @max rows after *@at that are to be offered (@closed: also those that were). Their bodies are in @a. */
+/** Up to @max rows after *@at that are to be offered (@closed: also those that were), and no more of them than there is
+ * room for in OFFER_BYTES_MAX, but at least one. Their bodies are in @a. */
 static int next_rows(struct tz_office *o, const struct tz_lost_key *at, bool closed, struct kept *v, size_t max,
                      struct tz_area *areas, size_t *n, struct tz_arena *a, struct tz_err *err)
 {
+    size_t bytes = 0;
     struct tz_stmt *s =
         tz_office_sql(o, OS_LOST_NEXT,
                       "SELECT type, id, ver, state, body, district, street FROM lost_row WHERE (type, id,"
@@ -77,6 +79,9 @@ static int next_rows(struct tz_office *o, const struct tz_lost_key *at, bool clo
     while (*n < max && (rc = tz_stmt_step(s, err)) == 1) {
         struct kept *k = &v[*n];
         struct tz_bytes body = tz_stmt_blob(s, 4);
+        if (*n && bytes + body.n > OFFER_BYTES_MAX)
+            break;
+        bytes += body.n;
         const char *district = tz_stmt_text(s, 5);
         const char *street = tz_stmt_text(s, 6);
         *k = (struct kept){.key = {.type = (uint32_t)tz_stmt_int(s, 0), .ver = (tz_ver)tz_stmt_int(s, 2)},
@@ -115,7 +120,7 @@ static int forget_returned(struct tz_office *o, struct tz_err *err)
                 rc = forget(o, &v[i].key, err);
             at = v[i].key;
         }
-    } while (rc >= 0 && n == BATCH);
+    } while (rc >= 0 && n > 0);
     tz_arena_deinit(&a);
     return rc < 0 ? rc : 0;
 }
@@ -127,8 +132,6 @@ static int put_rows(const struct kept *v, const struct tz_area *areas, size_t n,
 {
     *nkeys = 0;
     for (size_t i = 0; i < n; i++) {
-        if (*nkeys && out->len + v[i].body.n > OFFER_BYTES_MAX)
-            break;
         const struct tz_msg_row row = {v[i].key.type, v[i].key.id, v[i].key.ver, areas[i], v[i].state, v[i].body};
         int rc = tz_msg_put_rows_row(out, &row);
         if (rc)

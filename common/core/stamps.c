@@ -211,8 +211,8 @@ static int decode_one(struct tz_bytes *in, tz_ver *ver, struct tz_stamp *t)
         rc = tz_wire_take_varint(in, &epochs);
     if (!rc && !(key & SAME_VER))
         rc = tz_wire_take_varint(in, &counter);
-    if (rc || counter > COUNTER_MASK || epochs > UINT16_MAX)
-        return TZ_E_FORMAT;
+    if (rc || epochs > UINT16_MAX - epoch_of(*ver) || counter > COUNTER_MASK - (epochs ? 0 : *ver & COUNTER_MASK))
+        return TZ_E_FORMAT; /* of no version that there can be */
     *ver = epochs ? (epoch_of(*ver) + epochs) << TZ_VER_COUNTER_BITS | counter : *ver + counter;
     *t = (struct tz_stamp){.field = (uint32_t)(key >> KEY_SHIFT) | (more & MORE_SAID ? TZ_STAMP_SAID : 0U),
                            .ver = *ver,
@@ -244,6 +244,8 @@ static int decode_plain(struct tz_stamps *s, struct tz_bytes in)
             rc = take_element(&in, &t.element);
         if (!rc)
             rc = tz_wire_take_varint(&in, &t.ver);
+        if (!rc && key >> 1 >= TZ_STAMP_SAID)
+            rc = TZ_E_FORMAT;
         t.field = (uint32_t)(key >> 1);
         t.resolved = key & 1;
         if (!rc)

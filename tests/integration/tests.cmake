@@ -14,6 +14,8 @@ tz_test(NAME test_repair_answers LABEL integration TIMEOUT 120 SOURCES integrati
 tz_test(NAME test_exec LABEL integration
         SOURCES integration/test_exec.c ../server/exec.c ../server/admin.c ../server/metrics.c
         LINK server_core tz_net tz_db tz_memvfs PkgConfig::LIBUV PkgConfig::JANSSON)
+tz_test(NAME test_admin LABEL integration SOURCES integration/test_admin.c ../server/admin.c
+        LINK tz_store_fixture tz_net PkgConfig::JANSSON)
 tz_test(NAME test_journal LABEL integration
         SOURCES integration/test_journal.c ../server/journal.c ../server/datadir.c LINK server_core)
 

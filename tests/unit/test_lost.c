@@ -420,6 +420,58 @@ static void a_device_that_joined_after_the_restore_loses_nothing(void **state)
     fx_assert_text(f, fx_server_id(1), "name", "甲");
 }
 
+static void put_big(struct fx *f, unsigned i, size_t bytes)
+{
+    struct tz_stmt st = {0};
+    struct tz_id id = fx_server_id(100);
+    id.b[14] = (uint8_t)(i >> 8);
+    id.b[15] = (uint8_t)i;
+    assert_int_equal(tz_db_prepare(tz_office_db(f->o), &st,
+                                   "INSERT INTO lost_row(type,id,ver,district,street,state,body)"
+                                   " VALUES(?1,?2,?3,'120101','',1,zeroblob(?4))",
+                                   NULL),
+                     0);
+    tz_stmt_bind_int(&st, 1, f->org->id);
+    tz_stmt_bind_id(&st, 2, &id);
+    tz_stmt_bind_int(&st, 3, (int64_t)(EPOCH(1) + 21 + i));
+    tz_stmt_bind_int(&st, 4, (int64_t)bytes);
+    assert_int_equal(tz_stmt_run(&st, NULL), 0);
+    tz_stmt_finalize(&st);
+}
+
+/** However large they are: each is offered once, and no offer is larger than a row's bound and a little. */
+static void large_lost_rows_are_offered_in_parts(void **state)
+{
+    struct fx *f = *state;
+    static const size_t sizes[] = {TZ_ROW_BYTES_MAX, 100000, 100000, 100000, TZ_ROW_BYTES_MAX, 10};
+    static struct tz_lost_key keys[TZ_LOST_KEYS_MAX];
+    struct tz_lost_key at = {0};
+    size_t offered = 0;
+    size_t offers = 0;
+    size_t n = 0;
+    enum { ROWS = 300 };
+    assert_int_equal(fx_checkpoint(f, EPOCH(1) + 20), 0);
+    for (unsigned i = 0; i < ROWS; i++)
+        put_big(f, i, i < 6 ? sizes[i] : TZ_ROW_BYTES_MAX); /* all of them are more than one call's memory */
+    do {
+        struct tz_buf out;
+        struct tz_err err = {0};
+        tz_buf_init(&out, 2 * TZ_ROW_BYTES_MAX);
+        int rc = tz_office_lost_rows(f->o, &at, true, &out, keys, &n, &err);
+        if (rc)
+            fail_msg("offer %zu: %s", offers, tz_err_info(rc)->symbol);
+        assert_true(out.len <= TZ_ROW_BYTES_MAX + 1024);
+        if (offers == 1)
+            assert_int_equal(n, 2);
+        tz_buf_deinit(&out);
+        offered += n;
+        offers += n > 0;
+        at = n ? keys[n - 1] : at;
+    } while (n > 0);
+    assert_int_equal(offered, ROWS);
+    assert_true(offers > ROWS - 6);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
 
 int main(void)
@@ -444,6 +496,7 @@ int main(void)
         T(a_restore_does_not_take_evidence_away),
         T(hello_tells_the_newest_answer_that_was_heard),
         T(a_device_that_joined_after_the_restore_loses_nothing),
+        T(large_lost_rows_are_offered_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
