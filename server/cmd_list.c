@@ -112,7 +112,8 @@ static int64_t lease_until(const struct listing *l, const struct tz_device *d)
     return d->checkpoint && d->acked_ms ? d->acked_ms + l->rules.lease_ms : 0;
 }
 
-/** Areas that the device had, and has not said to hold nothing of any more. */
+/** Areas that the device had and may have been sent rows of, beyond those it has, and has not said to hold nothing of
+ * any more. */
 struct left_areas {
     const struct tz_device *d;
     json_t *list;
@@ -121,7 +122,7 @@ struct left_areas {
 static int note_left(void *ctx, const struct tz_past_grant *g)
 {
     struct left_areas *l = ctx;
-    bool gone = g->wiped_ms || (l->d->area[0] && strcmp(g->area, l->d->area) == 0);
+    bool gone = g->wiped_ms || !g->served || (l->d->area[0] && tz_store_area_within(g->area, l->d->area));
     if (!gone && json_array_append_new(l->list, json_pack("{s:s,s:s,s:I}", "area", g->area, "role", g->role, "ended_ms",
                                                           (json_int_t)g->ended_ms)))
         return TZ_E_NOMEM;
@@ -135,7 +136,7 @@ static int left_json(struct listing *l, const struct tz_device *d, json_t **out)
     return left.list ? tz_store_past_grants(l->s, d->number, note_left, &left, &l->c->err) : TZ_E_NOMEM;
 }
 
-static json_t *device_json(const struct listing *l, const struct tz_device *d, json_t *left)
+static json_t *device_json(const struct listing *l, const struct tz_device *d, bool full, json_t *left)
 {
     json_t *o = json_pack("{s:i,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:I,s:I,s:I}", "device", (int)d->number, "name", d->name,
                           "role", d->role, "area", d->area, "revoked", d->revoked, "state", online_state(l, d->number),
@@ -148,12 +149,14 @@ static json_t *device_json(const struct listing *l, const struct tz_device *d, j
     (void)json_object_set_new(o, "until_ms", json_integer(d->until_ms));
     (void)json_object_set_new(o, "unsent", json_integer((json_int_t)d->unsent));
     (void)json_object_set_new(o, "wiped_ms", json_integer(d->wiped_ms));
+    (void)json_object_set_new(o, "held_full", json_boolean(full));
     (void)json_object_set_new(o, "not_wiped", left);
     return o;
 }
 
 /** What one should know about it, in words. */
-static void device_words(const struct listing *l, const struct tz_device *d, const json_t *left, char *out, size_t cap)
+static void device_words(const struct listing *l, const struct tz_device *d, bool full, const json_t *left, char *out,
+                         size_t cap)
 {
     char when[32];
     size_t n = 0;
@@ -172,6 +175,10 @@ static void device_words(const struct listing *l, const struct tz_device *d, con
     if (json_array_size(left) && !d->revoked)
         n += (size_t)snprintf(out + n, cap - n, tr(l->c, "尚未清除 %s %s %s %s ", "not wiped yet: %s %s %s %s "),
                               areas[0], areas[1], areas[2], areas[3]);
+    if (full && !d->wiped_ms && n < cap)
+        n += (size_t)snprintf(
+            out + n, cap - n, "%s ",
+            tr(l->c, "暂存已满，先处理 backlog", "no room for the rest of its work: settle its backlog first"));
     if (!d->revoked && lease_until(l, d) && !tz_lease_in(d, l->now_ms, l->rules.lease_ms) && n < cap)
         n += (size_t)snprintf(out + n, cap - n, "%s ", tr(l->c, "已超过租期", "past its lease"));
     if (d->unsent && n < cap)
@@ -184,16 +191,19 @@ static int print_device(void *ctx, const struct tz_device *d)
     char when[32];
     char words[256];
     json_t *left = NULL;
+    bool full = false;
     int rc = left_json(l, d, &left);
+    if (!rc && d->revoked)
+        rc = tz_store_held_full(l->s, d->number, &full, &l->c->err);
     if (rc) {
         json_decref(left);
         return rc;
     }
     if (l->c->json) {
-        rc = tz_cli_json(l->c, device_json(l, d, left));
+        rc = tz_cli_json(l->c, device_json(l, d, full, left));
         return rc ? rc : 1;
     }
-    device_words(l, d, left, words, sizeof words);
+    device_words(l, d, full, left, words, sizeof words);
     (void)printf("%6u  %-24s %-10s %-9s  %-8s %-20s %s\n", d->number, d->name, d->role, d->area[0] ? d->area : "-",
                  online_state(l, d->number), tz_cli_time(d->last_seen_ms, when), words);
     json_decref(left);

@@ -312,9 +312,16 @@ static const char STEP_16[] =
     ") STRICT, WITHOUT ROWID;";
 /* In meta from here on: compact_aged (newest version that is old enough to be written shorter) */
 
+static const char STEP_17[] =
+    /* 1 = a session was opened under the present grant, so rows of its area may have been sent; of devices from before
+       there was this column nobody knows */
+    "ALTER TABLE device ADD COLUMN served INTEGER NOT NULL DEFAULT 1;"
+    /* 0 = none was opened under that one: there is nothing to be wiped */
+    "ALTER TABLE grant_past ADD COLUMN served INTEGER NOT NULL DEFAULT 1;";
+
 const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS] = {
     {STEP_1, NULL},  {STEP_2, NULL},  {STEP_3, NULL},  {STEP_4, NULL},         {STEP_5, tz_history_backfill},
     {STEP_6, NULL},  {STEP_7, NULL},  {STEP_8, NULL},  {STEP_9, NULL},         {STEP_10, NULL},
     {STEP_11, NULL}, {STEP_12, NULL}, {STEP_13, NULL}, {STEP_14, born_to_age}, {STEP_15, index_areas},
-    {STEP_16, NULL},
+    {STEP_16, NULL}, {STEP_17, NULL},
 };

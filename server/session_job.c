@@ -91,6 +91,7 @@ static bool is_peers(enum tz_job_kind kind, int code)
     case TZ_E_SERVER_OLDER:
         return kind == TZ_JOB_OPEN;
     case TZ_E_COMMITS_LOST:
+    case TZ_E_HELD_FULL:
     case TZ_E_SEQ_HOLE:
         return kind == TZ_JOB_PUSH;
     case TZ_E_FORMAT:

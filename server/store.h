@@ -164,6 +164,7 @@ struct tz_past_grant {
     int64_t ended_ms;
     tz_ver wiped_ver;
     int64_t wiped_ms; /* wall; 0 = not yet */
+    bool served;      /* a session was opened under it: the device may hold rows of its area */
 };
 typedef int (*tz_past_grant_cb)(void *ctx, const struct tz_past_grant *g);
 /** Those of a device, oldest first. @cb: 1 goes on, 0 stops, negative is the error. */
@@ -228,6 +229,9 @@ TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ct
  */
 TZ_MUST_USE int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge,
                                         const char *reason, enum tz_outcome *outcome, struct tz_err *err);
+
+/** May what a revoked device still has not be taken, as its backlog is at its bound? */
+TZ_MUST_USE int tz_store_held_full(struct tz_store *s, uint32_t device, bool *full, struct tz_err *err);
 
 /** May there be freed changesets that no call had room to judge? True after open until tz_store_release found none. */
 bool tz_store_release_left(const struct tz_store *s);
@@ -445,6 +449,9 @@ TZ_MUST_USE int tz_store_backup_oldest(struct tz_store *s, struct tz_backup_fold
 
 /** Is the device waited for? One that never acknowledged a checkpoint holds nothing that could become stale. */
 bool tz_lease_in(const struct tz_device *d, int64_t now_ms, int64_t lease_ms);
+
+/** Does the area with code @inner lie within that of @outer? */
+bool tz_store_area_within(const char *inner, const char *outer);
 
 /** Waiting and held changesets. */
 struct tz_backlog_entry {

@@ -100,8 +100,8 @@ static int device_put(struct tz_store *s, const struct tz_enrolment *e, const ui
     struct tz_bytes cert = tz_buf_unread(&e->certificate);
     int rc =
         tz_db_prepare(s->db, &st,
-                      "INSERT INTO device(number,incarnation,name,role,area,user,fingerprint,certificate,enrolled_ms)"
-                      " VALUES(?,?,?,?,?,?,?,?,?)",
+                      "INSERT INTO device(number,incarnation,name,role,area,user,fingerprint,certificate,enrolled_ms,"
+                      "served) VALUES(?,?,?,?,?,?,?,?,?,0)",
                       err);
     if (!rc) {
         tz_stmt_bind_int(&st, 1, e->device.number);

@@ -151,8 +151,10 @@ static int device_put(struct tz_store *s, uint32_t device, const char *role, con
                       tz_ver ver, struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc =
-        tz_db_prepare(s->db, &st, "UPDATE device SET role=?2,area=?3,until_ms=?4,grant_since=?5 WHERE number=?1", err);
+    int rc = tz_db_prepare(s->db, &st,
+                           "UPDATE device SET role=?2,area=?3,until_ms=?4,served=CASE WHEN grant_since=?5 THEN served"
+                           " ELSE 0 END,grant_since=?5 WHERE number=?1",
+                           err);
     if (!rc) {
         tz_stmt_bind_int(&st, 1, device);
         tz_stmt_bind_text(&st, 2, role);
@@ -315,17 +317,19 @@ int tz_store_device_grant(struct tz_store *s, uint32_t device, const char *role,
 int tz_store_past_grants(struct tz_store *s, uint32_t device, tz_past_grant_cb cb, void *ctx, struct tz_err *err)
 {
     struct tz_stmt st = {0};
-    int rc = tz_db_prepare(s->db, &st,
-                           "SELECT role,area,until_ver,ended_ms,wiped_ver,wiped_ms FROM grant_past WHERE device=?1 AND"
-                           " user=x'' ORDER BY n",
-                           err);
+    int rc = tz_db_prepare(
+        s->db, &st,
+        "SELECT role,area,until_ver,ended_ms,wiped_ver,wiped_ms,served FROM grant_past WHERE device=?1 AND"
+        " user=x'' ORDER BY n",
+        err);
     if (!rc)
         tz_stmt_bind_int(&st, 1, device);
     while (!rc && (rc = tz_stmt_step(&st, err)) == 1) {
         struct tz_past_grant g = {.until = (tz_ver)tz_stmt_int(&st, 2),
                                   .ended_ms = tz_stmt_int(&st, 3),
                                   .wiped_ver = (tz_ver)tz_stmt_int(&st, 4),
-                                  .wiped_ms = tz_stmt_int(&st, 5)};
+                                  .wiped_ms = tz_stmt_int(&st, 5),
+                                  .served = tz_stmt_int(&st, 6) != 0};
         copy_text(g.role, sizeof g.role, tz_stmt_text(&st, 0));
         copy_text(g.area, sizeof g.area, tz_stmt_text(&st, 1));
         int go = cb(ctx, &g);

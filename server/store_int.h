@@ -31,7 +31,7 @@
 #include "migrate.h"
 #include "store.h"
 
-enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 16, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
+enum { TZ_RULES_VERSION = 1, TZ_SERVER_MIGRATIONS = 17, TZ_TOUCHED_MAX = 32, TZ_DISTRICTS_CACHED = 64 };
 extern const struct tz_migration tz_server_migrations[TZ_SERVER_MIGRATIONS];
 enum { TZ_REVIVE_DEPTH_MAX = 16, TZ_AREA_DEPTH_MAX = 8 };
 

@@ -140,6 +140,8 @@ static int raise_epoch(struct tz_restoring *r, uint32_t epoch, int64_t until_ms,
     int rc = tz_store_meta_put(s, "epoch", tz_value_int(epoch), err);
     if (!rc)
         rc = tz_store_meta_put(s, "recovery_until", tz_value_int(until_ms), err);
+    if (!rc) /* what was sent since the backup nobody knows */
+        rc = tz_db_exec(s->db, "UPDATE device SET served=1; UPDATE grant_past SET served=1", err);
     if (!rc)
         rc = note_range(r, epoch, err);
     if (rc)

@@ -30,6 +30,11 @@ bool tz_who_area_within(const char *inner, const char *outer)
     return strcmp(outer, TZ_CITY_CODE) == 0 || (strcmp(inner, TZ_CITY_CODE) != 0 && tz_area_covers(&o, &i));
 }
 
+bool tz_store_area_within(const char *inner, const char *outer)
+{
+    return tz_who_area_within(inner, outer);
+}
+
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role)
 {
     const struct tz_role *d = tz_catalogue_role(cat, device_role);

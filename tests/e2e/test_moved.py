@@ -111,6 +111,21 @@ def words_that_had_to_wait_go_later():
             w.check(clerk.balance()["unaccounted"] == 0, clerk.balance())
 
 
+def an_area_it_never_came_for_is_not_called_unwiped():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD, sync=False)
+            server.cli("device", "grant", "clerk", "--area", NEW)
+            w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
+            clerk.sync()
+            w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
+            server.cli("device", "grant", "clerk", "--area", OLD)
+            w.check([a["area"] for a in held(server, "clerk")["not_wiped"]] == [NEW], held(server, "clerk"))
+            clerk.sync()
+            w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
+
+
 def a_grant_ends():
     yesterday = (datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))) - datetime.timedelta(days=1)).strftime("%Y-%m-%d")
     with w.world() as folder:
@@ -175,6 +190,35 @@ def a_revoked_device_hands_in_and_wipes():
             w.check([b for b in server.cli("backlog", "--json").lines() if b["name"] == "clerk"] == [], "the backlog is not empty")
 
 
+def a_revoked_device_keeps_what_the_server_has_no_room_for():
+    with w.world() as folder:
+        server = w.Server(os.path.join(folder, "server"))
+        with w.running(server):
+            clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+            clerk.add("organisation", "name=MARKA甲公司")
+            server.cli("device", "revoke", "clerk")
+            db = sqlite3.connect(os.path.join(server.data, "server.db"), timeout=10)
+            with db:
+                db.execute("INSERT INTO backlog(device,incarnation,seq,hash,outcome,blocked_by,nops,raw,received_ms,offset_ms)"
+                           " SELECT number,1,900,x'00',5,0,1,zeroblob(67108864),0,0 FROM device WHERE name='clerk'")
+            db.close()
+            done = clerk("sync", ok=(4,))
+            w.check("TZ-GRANT-009" in done.err and "1 saves are not sent" in done.err, done)
+            w.check(clerk.status()["unsent"] == 1 and found(clerk.data, "MARKA"), clerk.status())
+            now = held(server, "clerk")
+            w.check(now["held_full"] and not now["wiped_ms"] and now["unsent"] == 1, now)
+            w.check("settle its backlog" in server.cli("device", "list").out, "device list")
+            server.cli("backlog", "discard", "clerk/900", "--reason", "见纸质材料", ok=(0, 1, 7))
+            db = sqlite3.connect(os.path.join(server.data, "server.db"), timeout=10)
+            with db:
+                db.execute("DELETE FROM backlog WHERE seq=900")
+            db.close()
+            done = clerk("sync", ok=(4,))
+            w.check("TZ-GRANT-006" in done.err and found(clerk.data, "MARKA") == [], done, found(clerk.data, "MARKA"))
+            now = held(server, "clerk")
+            w.check(now["wiped_ms"] and not now["held_full"] and len(server.cli("backlog", "--json").lines()) == 1, now)
+
+
 def a_copy_of_a_revoked_device_hands_in_its_own():
     """The receipt of one folder is not the other's; what both called by one number is kept apart, and can be put away."""
     with w.world() as folder:
@@ -237,5 +281,6 @@ def a_wipe_that_was_cut_off_is_finished():
 
 
 if __name__ == "__main__":
-    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, words_that_had_to_wait_go_later, a_grant_ends, a_revoked_device_hands_in_and_wipes,
-           a_copy_of_a_revoked_device_hands_in_its_own, a_wipe_that_was_cut_off_is_finished)
+    w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, words_that_had_to_wait_go_later,
+           an_area_it_never_came_for_is_not_called_unwiped, a_grant_ends, a_revoked_device_hands_in_and_wipes,
+           a_revoked_device_keeps_what_the_server_has_no_room_for, a_copy_of_a_revoked_device_hands_in_its_own, a_wipe_that_was_cut_off_is_finished)

@@ -494,15 +494,43 @@ static int64_t until_of(struct sx *f, const char *name)
 
 static int count_past(void *ctx, const struct tz_past_grant *g)
 {
-    *(unsigned *)ctx += g->wiped_ms == 0;
+    *(unsigned *)ctx += g->wiped_ms == 0 && g->served;
     return 1;
+}
+
+static void connect(struct sx_dev *d)
+{
+    struct sx *f = d->f;
+    struct tz_msg_hello h = {.protocol = TZ_PROTOCOL_VERSION, .software = "", .incarnation = 1, .checkpoint = d->seen};
+    sx_group(f);
+    assert_int_equal(tz_store_session_begin(f->s, d->d.number, &h, 0, &f->err), 0);
+    sx_commit(f);
+}
+
+/** What no session was opened under was never sent, and there is nothing to wipe of it. */
+static void a_grant_that_nobody_came_for_left_nothing_behind(void **state)
+{
+    struct sx *f = *state;
+    unsigned open = 0;
+    grant(&f->d1, "", "120102", 0); /* it never came for 120101 */
+    grant(&f->d1, "", "120103", 0);
+    connect(&f->d1);
+    assert_int_equal(tz_store_past_grants(f->s, f->d1.d.number, count_past, &open, &f->err), 0);
+    assert_int_equal(open, 0);
+    grant(&f->d1, "", "120104", 0);
+    grant(&f->d1, "", "120105", 0);
+    open = 0;
+    assert_int_equal(tz_store_past_grants(f->s, f->d1.d.number, count_past, &open, &f->err), 0);
+    assert_int_equal(open, 1); /* 120103 */
 }
 
 static void what_a_device_still_holds_is_known(void **state)
 {
     struct sx *f = *state;
     unsigned open = 0;
+    connect(&f->d1);
     grant(&f->d1, "", "120102", f->clock.wall.ms + 10 * DAY_MS);
+    connect(&f->d1);
     grant(&f->d1, "", "120103", 0);
     assert_int_equal(until_of(f, "d1"), 0);
     assert_int_equal(tz_store_past_grants(f->s, f->d1.d.number, count_past, &open, &f->err), 0);
@@ -559,6 +587,7 @@ int main(void)
         T(a_user_moves_and_the_machine_stays),
         T(city_rows_concern_the_centre_alone),
         T(a_grant_ends_by_itself_and_can_be_prolonged),
+        T(a_grant_that_nobody_came_for_left_nothing_behind),
         T(what_a_device_still_holds_is_known),
         T(grants_that_make_no_sense_are_refused),
     };

@@ -172,6 +172,42 @@ static void user_of_another_area_may_not_write_from_this_machine(void **state)
     sx_refused(sx_push(c), TZ_E_USER_DISABLED);
 }
 
+/** What has no room gets no answer, so that the device keeps it; when there is room again it comes in. */
+static void more_than_is_kept_of_a_revoked_device_is_not_answered(void **state)
+{
+    struct sx *f = *state;
+    bool full = false;
+    sx_group(f);
+    assert_int_equal(tz_store_device_revoke(f->s, f->d1.d.number, &f->err), 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    (void)sx_op_create(c, "organisation", "name=甲公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), 0);
+    struct tz_bytes taken = f->raw;
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    sx_commit(f);
+    assert_int_equal(tz_store_held_full(f->s, f->d1.d.number, &full, &f->err), 0);
+    assert_false(full);
+    sx_exec(f, "INSERT INTO backlog(device,incarnation,seq,hash,outcome,blocked_by,nops,raw,received_ms,offset_ms)"
+               " SELECT device,incarnation,900,x'00',outcome,0,1,zeroblob(67108864-262144),received_ms,offset_ms"
+               " FROM backlog");
+    assert_int_equal(tz_store_held_full(f->s, f->d1.d.number, &full, &f->err), 0);
+    assert_true(full);
+    sx_group(f);
+    c = sx_begin(&f->d1);
+    (void)sx_op_create(c, "organisation", "name=乙公司", "district_code=120101", NULL);
+    assert_int_equal(sx_apply(c), TZ_E_HELD_FULL);
+    struct tz_bytes rest = f->raw;
+    assert_int_equal(sx_apply_raw(&f->d1, taken), 0); /* what is here is still acknowledged */
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    sx_commit(f);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 2);
+    sx_exec(f, "DELETE FROM backlog WHERE seq=900"); /* settled */
+    sx_group(f);
+    assert_int_equal(sx_apply_raw(&f->d1, rest), 0);
+    sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
+    sx_commit(f);
+}
+
 static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state)
 {
     struct sx *f = *state;
@@ -306,6 +342,7 @@ int main(void)
         T(disabled_user_is_refused_and_the_seq_is_used),
         T(user_of_another_area_may_not_write_from_this_machine),
         T(revoked_device_is_held_and_judged_when_somebody_says_so),
+        T(more_than_is_kept_of_a_revoked_device_is_not_answered),
         T(a_device_is_told_of_its_own_user_whoever_else_there_is),
         T(append_records_never_change),
         T(state_of_a_type_with_events_is_not_set_by_hand),
