@@ -405,6 +405,7 @@ static void unpack_commits(struct sx *f)
 
 /** One line a step, oldest last where that matters. */
 static const char undo_from_step_5[] =
+    "ALTER TABLE device DROP COLUMN served;"
     "DROP TABLE backup_folder;"
     "DROP TABLE commit_pack; DROP TABLE commit_author;"
     "DROP TABLE history;"

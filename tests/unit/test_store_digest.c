@@ -254,7 +254,8 @@ static void what_others_have_costs_a_question_nothing(void **state)
     is_found_by_area(f, page);
     is_found_by_area(f, "SELECT * FROM organisation WHERE _district='120101'");
     /* and in a database of before */
-    sx_exec(f, "DROP INDEX _a_organisation; DROP TABLE backup_folder; PRAGMA user_version=14");
+    sx_exec(f, "DROP INDEX _a_organisation; DROP TABLE backup_folder; ALTER TABLE device DROP COLUMN served;"
+               "ALTER TABLE grant_past DROP COLUMN served; PRAGMA user_version=14");
     sx_reopen(f);
     is_found_by_area(f, page);
 }
