@@ -46,11 +46,18 @@ static bool names_element(const struct tz_op *op, const struct tz_bytes *element
     return false;
 }
 
+/** An edit says something about life only when it had seen the deletion: it was carried out, so the record lived again.
+ */
+static bool is_edit(enum tz_op_kind k)
+{
+    return k == TZ_OP_SET || k == TZ_OP_ADD || k == TZ_OP_REMOVE || k == TZ_OP_EVENT;
+}
+
 static bool names_field(struct late *l, const struct tz_op *op, struct tz_arena *a)
 {
     const struct tz_type *t = tz_catalogue_type_id(l->j->s->cat, op->type);
     if (l->field == TZ_FIELD_DELETED)
-        return op->kind == TZ_OP_DELETE || op->kind == TZ_OP_RESTORE;
+        return op->kind == TZ_OP_DELETE || op->kind == TZ_OP_RESTORE || is_edit(op->kind);
     if (l->element)
         return op->kind == TZ_OP_REMOVE && op->field == l->field && names_element(op, l->element);
     for (size_t i = 0; i < op->ncleared; i++)
@@ -77,6 +84,8 @@ static int look(void *ctx, const struct tz_since *one)
         !names_field(l, op, one->a))
         return 0;
     bool saw = had_seen(l, one->cs, op);
+    if (!saw && l->field == TZ_FIELD_DELETED && is_edit(op->kind))
+        return 0;
     bool of_before = tz_lost_is(l->j->s, one->place);
     l->any_saw = l->any_saw || saw;
     if ((of_before || saw) && (l->first == 0 || one->place < l->first)) {

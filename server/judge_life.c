@@ -229,6 +229,8 @@ int tz_judge_restore(struct tz_judge *j, const struct tz_op *op, const struct tz
         return rc < 0 ? rc : 0;
     if (!row->deleted) /* both want it alive: equal values */
         return 0;
+    if (tz_merge_overtaken(&j->edit, (struct tz_stamp){.field = TZ_FIELD_DELETED}, NULL, j))
+        return 0; /* handed in again: who deleted the record had seen that it was back */
     struct tz_stamp died = tz_stamps_get(&stamps, TZ_FIELD_DELETED, 0, row->born);
     if (!tz_merge_saw(&j->edit, died, tz_judge_commit_of, j))
         return tz_judge_revive(j, row, &stamps, 0);

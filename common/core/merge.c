@@ -246,6 +246,16 @@ static int stamp_added(const struct tz_field *f, struct tz_stamps *stamps, const
     return rc;
 }
 
+/** Handed in again after a restore: did who put it in last do so later in the old order? Then his stamp stays, or a
+ * REMOVE that saw this ADD and not his would take the element away. */
+static bool added_later(const struct tz_edit *e, struct tz_stamp stamp, tz_commit_of_fn of, void *ctx)
+{
+    if (!e->old_ver)
+        return false;
+    struct tz_commit c = of(ctx, stamp.ver);
+    return (c.old_ver ? c.old_ver : c.ver) > e->old_ver;
+}
+
 int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born, struct tz_stamps *stamps, bool add,
                       const struct tz_bytes *el, size_t n, const struct tz_edit *e, tz_commit_of_fn of, void *ctx,
                       struct tz_arena *a, struct tz_elements_out *out)
@@ -261,6 +271,8 @@ int tz_merge_elements(const struct tz_field *f, struct tz_value cur, tz_ver born
             continue;
         if (add && tz_merge_overtaken(e, stamp, &el[i], ctx))
             continue; /* somebody who had seen it took it out again */
+        if (add && tz_set_has(cur, el[i]) && added_later(e, stamp, of, ctx))
+            continue;
         if (add || tz_merge_saw(e, stamp, of, ctx) || TZ_PLANTED(REMOVE_UNSEEN))
             take[ntake++] = el[i];
         else
