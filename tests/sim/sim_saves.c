@@ -205,6 +205,18 @@ void sim_client_emptied(struct sim_client *c)
         sim_fail(c->w, "%s: reading the outbox: %d %s", c->name, rc, err.trail);
 }
 
+/** Two disks that were copied while numbers were asked for get the same ones: what one has brought, the other has, too.
+ */
+static void take_over(void *ctx, struct sim_saved *s)
+{
+    struct sim_saved *to = ctx;
+    if (s == to || !s->came_as)
+        return;
+    to->came_as = s->came_as;
+    to->audited = s->audited;
+    to->audit_n = s->audit_n;
+}
+
 /** The same save under another number: what it was before may be at the server, held. */
 static void take_made_over(struct sim_client *c, uint64_t seq, struct tz_bytes raw)
 {
@@ -224,6 +236,7 @@ static void take_made_over(struct sim_client *c, uint64_t seq, struct tz_bytes r
     s->raw = dup(raw.p, raw.n);
     s->n = raw.n;
     look_into(c, s, false);
+    sim_saved_each(c->w, c->dev->number, s, take_over, s);
     c->w->n.made_over++;
     if (memcmp(origin, s->origin, TZ_HASH_BYTES) != 0)
         sim_fail(c->w, "%s: save %" PRIu64 " was made over, and says that it was another", c->name, seq);
