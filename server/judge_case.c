@@ -353,11 +353,20 @@ static tz_ver spoken_at(const json_t *cand)
     return ver ? strtoull(ver, NULL, 10) : 0;
 }
 
-/** Words of one user on one device about one record. */
+/** Of "device.incarnation.seq": which of the device's folders said it. */
+static unsigned folder_of(const json_t *cand)
+{
+    const char *by = json_string_value(json_object_get(cand, "by"));
+    unsigned incarnation = 0;
+    return by && sscanf(by, "%*u.%u.", &incarnation) == 1 ? incarnation : 0;
+}
+
+/** Words of one user on one device about one record. A copy of the device's folder is somebody else: what the one says
+ * the other has not seen. */
 static bool same_speaker(const json_t *a, const json_t *b)
 {
     static const char *const WHO[] = {"device", "user", "of"};
-    bool same = true;
+    bool same = folder_of(a) == folder_of(b);
     for (size_t i = 0; i < sizeof WHO / sizeof *WHO; i++) {
         const json_t *x = json_object_get(a, WHO[i]);
         const json_t *y = json_object_get(b, WHO[i]);

@@ -227,8 +227,8 @@ void ora_case_join(struct oracle *o, const struct oracle_row *r, const char *sub
     if (strcmp(kind, "late_scope") == 0)
         c->kind = kind;
     for (size_t i = 0; i < c->ncand; i++)
-        if (c->cand[i].device == cand.device && tz_id_eq(c->cand[i].user, cand.user) &&
-            tz_id_eq(c->cand[i].of, cand.of) && c->cand[i].ver <= cand.ver) {
+        if (c->cand[i].device == cand.device && c->cand[i].incarnation == cand.incarnation &&
+            tz_id_eq(c->cand[i].user, cand.user) && tz_id_eq(c->cand[i].of, cand.of) && c->cand[i].ver <= cand.ver) {
             c->cand[i] = cand;
             return;
         }

@@ -256,6 +256,25 @@ static void only_the_shared_history_blocks_a_copy(void **state)
     sx_text_is(f, "organisation", id, "name", "改正");
 }
 
+/** Neither has seen what the other says: both words stay in the case. */
+static void words_of_two_copies_stand_side_by_side_in_a_case(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司"); /* 1 */
+    struct sx_dev copy = f->d1;
+    assert_int_equal(renumber(f, &copy, 0, 1), 2);
+    copy.d.incarnation = 2;
+    sx_see(&f->d1);
+    sx_see(&copy);
+    sx_see(&f->fi);
+    (void)sx_set(&f->d1, "organisation", id, "address=原机", NULL);
+    (void)sx_set(&copy, "organisation", id, "address=副本", NULL);
+    f->clock.wall.ms += 60000;
+    (void)sx_set(&f->fi, "organisation", id, "address=外勤", NULL);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM \"case\" WHERE state='open'"), 1);
+    assert_int_equal(sx_query(f, "SELECT json_array_length(candidates) FROM \"case\""), 2);
+}
+
 static void an_installation_of_which_nobody_knows_is_refused(void **state)
 {
     struct sx *f = *state;
@@ -310,6 +329,7 @@ int main(void)
         T(of_two_that_wait_with_one_save_the_second_gets_the_answer_of_the_first),
         T(what_one_copy_took_back_before_it_came_in_is_not_taken_from_the_other),
         T(only_the_shared_history_blocks_a_copy),
+        T(words_of_two_copies_stand_side_by_side_in_a_case),
         T(an_installation_of_which_nobody_knows_is_refused),
         T(a_restore_gives_no_incarnation_twice),
     };
