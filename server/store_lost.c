@@ -5,6 +5,7 @@
  *   all it says was handed in again, or the record is the server's own     back: the replica may forget its copy
  *   the recovery window is open                                           kept here (`lost_offer`): its author may come
  *   the window has ended                                                  a case, and the replica may forget it
+ *   a case with words of a save that has not come in again                the replica keeps it, and says so
  *
  * A row's version is that of its last change: that this one came back says nothing of those before it, so what the row
  * says is held against the record field by field. What becomes a case, and of which kind, see judge_lost.c.
@@ -21,6 +22,7 @@
 #include "log.h"
 #include "lost_int.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -172,14 +174,52 @@ static int may_bring(struct tz_store *s, const struct tz_grant *g, const struct 
     return rc < 0 ? rc : rc == 0 || tz_feed_readable(g, &area);
 }
 
+/** Has the save that says @by ("device.incarnation.seq") an answer here? The server's own word needs none.
+ * 1, 0, negative. */
+static int has_answer(struct tz_store *s, const char *by, struct tz_err *err)
+{
+    unsigned device = 0;
+    unsigned incarnation = 0;
+    unsigned long long seq = 0;
+    if (!by || sscanf(by, "%u.%u.%llu", &device, &incarnation, &seq) != 3 || device == 0)
+        return 1;
+    struct tz_stmt *st = tz_answer_stmt(s, device, incarnation, seq, err);
+    if (!st)
+        return TZ_E_DB;
+    int rc = tz_stmt_step(st, err);
+    tz_stmt_reset(st);
+    return rc;
+}
+
+/** Have all come in again whose words @m, a case, holds? What they said the server works out anew; of one who never
+ * comes the case may be the only place. 1, 0, negative. */
+static int speakers_came(struct tz_store *s, const struct tz_type *t, const struct tz_msg_row *m, struct tz_arena *a,
+                         struct tz_err *err)
+{
+    static const char *const LISTS[] = {"candidates", "candidates_secret"};
+    struct tz_row *was = tz_arena_alloc(a, sizeof *was);
+    int rc = was ? read_row(m, t, a, was, err) : TZ_E_NOMEM;
+    int came = 1;
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS && !rc && came == 1; i++) {
+        struct tz_value v = was->rec.v[tz_type_field(t, LISTS[i])->index];
+        json_t *list = v.kind == TZ_V_TEXT ? json_loadb((const char *)v.p, v.n, 0, NULL) : NULL;
+        for (size_t k = 0; k < json_array_size(list) && came == 1; k++)
+            came = has_answer(s, json_string_value(json_object_get(json_array_get(list, k), "by")), err);
+        json_decref(list);
+    }
+    return rc ? rc : came;
+}
+
 static int take_row(struct tz_store *s, const struct tz_grant *g, const struct tz_msg_row *row, struct room *room,
                     struct tz_arena *a, enum tz_lost_verdict *out, struct tz_err *err)
 {
     const struct tz_type *t = tz_catalogue_type_id(s->cat, row->type);
-    *out = t && t->local ? TZ_LOST_BACK : TZ_LOST_UNFIT;
-    if (!t || t->local || !is_sound(s, g, t, row, a))
-        return 0;
-    int rc = is_known(s, g, t, row, a, err);
+    bool sound = t && is_sound(s, g, t, row, a);
+    int rc = sound && strcmp(t->name, "case") == 0 ? speakers_came(s, t, row, a, err) : 1;
+    *out = t && t->local && rc == 1 ? TZ_LOST_BACK : TZ_LOST_UNFIT;
+    if (rc < 0 || !sound || t->local)
+        return rc < 0 ? rc : 0;
+    rc = is_known(s, g, t, row, a, err);
     if (rc) {
         *out = TZ_LOST_BACK;
         return rc < 0 ? rc : 0;

@@ -165,6 +165,31 @@ static void what_no_reader_could_have_is_not_taken(void **state)
     assert_int_equal(sx_query(f, "SELECT count(*) FROM lost_offer"), 0);
 }
 
+/** The words of a save that its device has wiped since are in the case alone: who has that must not forget it. */
+static void a_case_is_kept_by_its_reader_until_all_who_speak_in_it_came(void **state)
+{
+    struct sx *f = *state;
+    struct tz_id id = sx_org(f, "甲公司");
+    sx_see(&f->d1);
+    sx_see(&f->d1b);
+    struct tz_memdisk *b = backup(f);
+    sx_applied(sx_set(&f->d1, "organisation", id, "address=先写的", NULL));
+    struct kept first = keep(&f->d1);
+    f->clock.wall.ms += 60000;
+    sx_applied(sx_set(&f->d1b, "organisation", id, "address=后写的", NULL));
+    struct kept second = keep(&f->d1b);
+    struct tz_msg_row m = row_of(f, "case", sx_case(f, id, "address", 1)->id);
+    restore_to(f, b, 2, f->clock.wall.ms + WINDOW_MS);
+    sx_applied(hand_in(&second));
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_UNFIT);
+    f->clock.wall.ms += WINDOW_MS;
+    release_all(f);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_UNFIT);
+    (void)hand_in(&first);
+    assert_int_equal(offer(&f->fi, &m), TZ_LOST_BACK);
+    assert_string_equal(sx_candidate(f, sx_case(f, id, "address", 1), 0, "address"), "先写的");
+}
+
 static void later_than_the_window_it_is_asked_about_at_once(void **state)
 {
     struct sx *f = *state;
@@ -513,6 +538,7 @@ int main(void)
         T(of_a_record_that_is_here_the_differences_are_asked_about),
         T(an_edit_that_waited_for_such_a_record_finds_it),
         T(what_no_reader_could_have_is_not_taken),
+        T(a_case_is_kept_by_its_reader_until_all_who_speak_in_it_came),
         T(later_than_the_window_it_is_asked_about_at_once),
         T(that_the_last_change_came_back_does_not_bring_back_the_one_before),
         T(its_author_may_come_after_the_window),
