@@ -240,7 +240,7 @@ static int tell(struct tz_office *o, const struct tz_msg_welcome *w, int64_t bef
     uint64_t saves = 0;
     int rc = tz_db_query_int(o->db, "SELECT count(*) FROM lost_row", &rows, err);
     if (!rc)
-        rc = tz_lost_saves(o, &saves, err);
+        rc = tz_lost_saves(o, &saves, NULL, err);
     if (!rc)
         tz_log(TZ_LOG_WARN, "office", "server-restored", "epoch=%u restored_to=%llu rows_set_aside=%lld own_saves=%llu",
                w->lost[w->nlost - 1].epoch, (unsigned long long)w->lost[w->nlost - 1].above, (long long)(rows - before),
@@ -248,14 +248,19 @@ static int tell(struct tz_office *o, const struct tz_msg_welcome *w, int64_t bef
     return rc;
 }
 
-int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err)
+#define LOST_SAVES                                                        \
+    "SELECT count(*) FROM outbox b WHERE outcome IN (1, 2, 6) AND EXISTS" \
+    " (SELECT 1 FROM lost_range r WHERE b.ver > r.above AND b.ver <= r.upto)"
+
+int tz_lost_saves(struct tz_office *o, uint64_t *n, uint64_t *wordless, struct tz_err *err)
 {
-    int64_t count = 0;
-    int rc = tz_db_query_int(o->db,
-                             "SELECT count(*) FROM outbox b WHERE outcome IN (1, 2, 6) AND EXISTS"
-                             " (SELECT 1 FROM lost_range r WHERE b.ver > r.above AND b.ver <= r.upto)",
-                             &count, err);
-    *n = (uint64_t)count;
+    int64_t count[2] = {0, 0};
+    int rc = tz_db_query_int(o->db, LOST_SAVES, &count[0], err);
+    if (!rc && count[0] && wordless)
+        rc = tz_db_query_int(o->db, LOST_SAVES " AND length(raw) = 0", &count[1], err);
+    *n = (uint64_t)count[0];
+    if (wordless)
+        *wordless = (uint64_t)count[1];
     return rc;
 }
 

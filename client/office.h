@@ -221,8 +221,9 @@ struct tz_office_status {
     uint64_t rows;        /* live, all types */
     /* The server went back to a backup, and no longer has: received records (kept here aside), own applied saves. */
     uint64_t lost_rows, lost_saves;
-    bool audit_changed; /* the server's audit log is not the one remembered, and nobody has confirmed why */
-    uint64_t audit_n;   /* that entry */
+    uint64_t lost_words; /* of those saves: the words were wiped or emptied here, so they cannot be handed in again */
+    bool audit_changed;  /* the server's audit log is not the one remembered, and nobody has confirmed why */
+    uint64_t audit_n;    /* that entry */
     int64_t audit_changed_ms;
 };
 TZ_MUST_USE int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct tz_err *err);

@@ -327,8 +327,9 @@ TZ_MUST_USE int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w
 /** The confirmed record goes; own edits of it (@shadowed) stay on top of nothing until the server sends what it has. */
 TZ_MUST_USE int tz_lost_forget(struct tz_office *o, const struct tz_type *t, struct tz_id id, bool shadowed,
                                struct tz_err *err);
-/** Own saves that the server had applied and does not know any more. */
-TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, struct tz_err *err);
+/** Own saves that the server had applied and does not know any more; how many of them have no words here either
+ * (@wordless may be NULL). */
+TZ_MUST_USE int tz_lost_saves(struct tz_office *o, uint64_t *n, uint64_t *wordless, struct tz_err *err);
 
 /* ---- refresh.c ---- */
 /** Welcome named @horizon: if a cursor here is behind it, everything is to come anew. Changes o->st. */

@@ -412,7 +412,7 @@ int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct t
     }
     tz_stmt_reset(s);
     if (rc >= 0)
-        rc = tz_lost_saves(o, &out->lost_saves, err);
+        rc = tz_lost_saves(o, &out->lost_saves, &out->lost_words, err);
     struct tz_audit_mark mark = {0};
     rc = rc < 0 ? rc : tz_audit_mark(o, &mark, err);
     out->audit_changed = mark.changed;

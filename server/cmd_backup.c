@@ -99,10 +99,27 @@ static void note_kept(void *ctx, const struct tz_backup_facts *f)
     (void)json_array_append_new(k->states, json_pack("[I,I]", (json_int_t)f->epoch, (json_int_t)f->head));
 }
 
-/** @folder by the name that it has from everywhere; one that is not there any more by the one given. */
+/** @folder by the name that it has from everywhere: of one that is not there any more (a disk that was taken away) that
+ * of the folder around it, and its own. */
 static const char *whole_name(const char *folder, char out[PATH_MAX])
 {
-    return realpath(folder, out) ? out : folder;
+    char parent[PATH_MAX];
+    char around[PATH_MAX];
+    size_t n = strnlen(folder, sizeof parent - 1);
+    if (realpath(folder, out))
+        return out;
+    memcpy(parent, folder, n);
+    while (n > 1 && parent[n - 1] == '/')
+        n--;
+    parent[n] = '\0';
+    char *slash = strrchr(parent, '/');
+    const char *name = slash ? slash + 1 : parent;
+    if (slash)
+        *slash = '\0';
+    if (!realpath(slash ? (parent[0] ? parent : "/") : ".", around) ||
+        snprintf(out, PATH_MAX, "%s/%s", strcmp(around, "/") == 0 ? "" : around, name) >= PATH_MAX)
+        return folder;
+    return out;
 }
 
 /** The server lets devices write shorter what every backup has. If it cannot be told, it lets them less. */

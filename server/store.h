@@ -433,7 +433,7 @@ struct tz_backup_state {
     tz_ver head;
 };
 /** In a group: these backups, all verified, are what @folder (absolute; borrowed) holds now; the least head of each
- * epoch is enough. @n 0: the folder holds none, or is given up. */
+ * epoch is enough. @n 0: the folder holds none, or is given up; TZ_E_NOT_FOUND when it is not known. */
 TZ_MUST_USE int tz_store_backups_told(struct tz_store *s, const char *folder, const struct tz_backup_state *held,
                                       size_t n, unsigned kept, struct tz_err *err);
 /** Devices may empty own saves up to this version: every backup that is kept anywhere has it, and it is old enough. 0:

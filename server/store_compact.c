@@ -83,7 +83,9 @@ int tz_store_backups_told(struct tz_store *s, const char *folder, const struct t
         rc = agrees(s, &held[i], &upto, err);
         least = i == 0 || upto < least ? upto : least;
     }
-    return rc ? rc : put_folder(s, folder, n ? kept : 0, least, err);
+    if (!rc)
+        rc = put_folder(s, folder, n ? kept : 0, least, err);
+    return rc || n || tz_db_changes(s->db) ? rc : tz_err_set(err, TZ_E_NOT_FOUND, folder, NULL, NULL, NULL);
 }
 
 int tz_store_backup_oldest(struct tz_store *s, struct tz_backup_folder *out, struct tz_err *err)

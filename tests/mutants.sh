@@ -16,6 +16,9 @@ cd "$top"
 bin=build/sim/tests
 declare -A wanted=()
 for p in "$@"; do wanted[$p]=1; done
+for p in "$@"; do
+    grep -q "^$p," tests/mutants.csv || { echo "tests/mutants.csv has no line for $p" >&2; exit 2; }
+done
 bad=0
 
 complain() {

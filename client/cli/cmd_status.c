@@ -194,6 +194,10 @@ static void sentence(const struct tz_office_status *st, char *out, size_t n)
         (void)snprintf(out, n, tr("有 %" PRIu64 " 件需要处理", "%" PRIu64 " need attention"), todo);
     else if (st->last_sync_ms == 0)
         (void)snprintf(out, n, "%s", tr("还没有同步过", "never synced yet"));
+    else if (st->lost_rows > 0 || st->lost_saves > 0)
+        (void)snprintf(out, n, "%s",
+                       tr("服务器恢复到了较早的备份，还缺少本机曾经送到的内容（见下）",
+                          "the server went back to a backup and lacks some of what had reached it (below)"));
     else
         (void)snprintf(out, n, "%s", tr("一切都已送到服务器", "everything has reached the server"));
 }
@@ -233,11 +237,17 @@ static int print_text(struct tz_office *o, const struct tz_office_status *st, co
             st->audit_n, out_time(st->audit_changed_ms, when, sizeof when));
     if (st->set_aside > 0)
         (void)printf(tr("  搁置的收到记录 %" PRIu64 "\n", "  received rows set aside %" PRIu64 "\n"), st->set_aside);
-    if (st->lost_rows > 0 || st->lost_saves > 0)
+    if (st->lost_rows > 0 || st->lost_saves > st->lost_words)
         (void)printf(tr("  服务器恢复到了较早的备份：本机留存它没有的记录 %" PRIu64 "，已送出的保存 %" PRIu64 "\n",
                         "  the server went back to a backup: kept here of what it lacks: %" PRIu64 " records, %" PRIu64
                         " sent saves\n"),
-                     st->lost_rows, st->lost_saves);
+                     st->lost_rows, st->lost_saves - st->lost_words);
+    if (st->lost_words > 0)
+        (void)printf(
+            tr("  服务器恢复后缺少的 %" PRIu64 " 次保存，原文本机也没有了：请告诉管理员，恢复前的数据库里还有\n",
+               "  the words of %" PRIu64 " sent saves are not here any more either: tell the administrator, the "
+               "database from before the restore has them\n"),
+            st->lost_words);
     if (st->open_cases > 0)
         (void)printf("%s", tr("  冲突：taizhang cases 查看，taizhang resolve 处理\n",
                               "  conflicts: see taizhang cases, settle with taizhang resolve\n"));
@@ -260,15 +270,16 @@ static int print_json(struct tz_office *o, const struct tz_office_status *st, co
     sentence(st, line, sizeof line);
     json_t *j = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s}", "summary", line, "device", (int)id->device, "name",
                           id->name, "role", id->role, "area", id->area, "server", id->address);
-    json_t *n = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}",
-                          "unsent", (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops,
-                          "refused", (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets,
-                          "held", (json_int_t)st->held_changesets, "partly_refused", (json_int_t)st->partly_changesets,
-                          "refused_rows", (json_int_t)st->partly_ops, "cases", (json_int_t)st->open_cases, "set_aside",
-                          (json_int_t)st->set_aside, "lost_rows", (json_int_t)st->lost_rows, "lost_saves",
-                          (json_int_t)st->lost_saves, "rows", (json_int_t)st->rows, "checkpoint",
-                          (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas, "last_sync_ms",
-                          (json_int_t)st->last_sync_ms, "offset_ms", (json_int_t)st->offset_ms);
+    json_t *n =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:I}",
+                  "unsent", (json_int_t)st->unsent_changesets, "unsent_ops", (json_int_t)st->unsent_ops, "refused",
+                  (json_int_t)st->refused_changesets, "waiting", (json_int_t)st->waiting_changesets, "held",
+                  (json_int_t)st->held_changesets, "partly_refused", (json_int_t)st->partly_changesets, "refused_rows",
+                  (json_int_t)st->partly_ops, "cases", (json_int_t)st->open_cases, "set_aside",
+                  (json_int_t)st->set_aside, "lost_rows", (json_int_t)st->lost_rows, "lost_saves",
+                  (json_int_t)st->lost_saves, "lost_words", (json_int_t)st->lost_words, "rows", (json_int_t)st->rows,
+                  "checkpoint", (json_int_t)st->checkpoint, "filling", st->filling, "no_areas", st->no_areas,
+                  "last_sync_ms", (json_int_t)st->last_sync_ms, "offset_ms", (json_int_t)st->offset_ms);
     json_object_set_new(n, "audit_changed", json_boolean(st->audit_changed));
     json_t *agent = json_pack("{s:b, s:b, s:s}", "running", a->running, "connected", a->connected, "error", a->error);
     int bad = json_object_update(j, n);

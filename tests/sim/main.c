@@ -113,7 +113,7 @@ static void keep(const struct sim *w, const char *folder)
     int rc = tz_memdisk_save(w->server.disk, to, "server");
     for (size_t i = 0; i < w->nclients && !rc; i++) {
         (void)snprintf(stem, sizeof stem, "client-%zu", i);
-        if (!w->clients[i].dev->raw)
+        if (!w->clients[i].dev->raw && !w->clients[i].gone) /* where an older copy took its place there is no disk */
             rc = tz_memdisk_save(w->clients[i].disk, to, stem);
     }
     if (rc) {
@@ -251,11 +251,13 @@ static const struct option LONG[] = {{"seeds", required_argument, NULL, 's'},
                                      {"keep", required_argument, NULL, 'K'},
                                      {NULL, 0, NULL, 0}};
 
-static void take_seeds(struct args *a, const char *text)
+/** N or A-B. Negative: anything else, or nothing to run. */
+static int take_seeds(struct args *a, const char *text)
 {
     char *end = NULL;
     a->from = strtoull(text, &end, 10);
-    a->to = *end == '-' ? strtoull(end + 1, NULL, 10) : a->from;
+    a->to = *end == '-' ? strtoull(end + 1, &end, 10) : a->from;
+    return *end || a->to < a->from ? -1 : 0;
 }
 
 static bool take_flag(struct args *a, int c)
@@ -279,12 +281,10 @@ static int take_option(struct args *a, int c)
         return 0;
     switch (c) {
     case 's':
-        take_seeds(a, optarg);
-        return 0;
+        return take_seeds(a, optarg);
     case 'o':
-        take_seeds(a, optarg);
         a->one = true;
-        return 0;
+        return take_seeds(a, optarg);
     case 'm':
         a->mask = optarg;
         return 0;

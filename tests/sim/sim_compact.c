@@ -32,7 +32,7 @@ static int tell(struct sim *w, void *ctx, struct tz_err *err)
     struct tz_backup_state held[SIM_BACKUPS + 1];
     size_t n = kept(w, held);
     (void)ctx;
-    return tz_store_backups_told(w->server.store, "/backups", held, n, (unsigned)n, err);
+    return n ? tz_store_backups_told(w->server.store, "/backups", held, n, (unsigned)n, err) : 0;
 }
 
 void sim_compact_tell(struct sim *w)

@@ -206,6 +206,7 @@ static void a_restore_to_a_copy_that_was_not_kept_is_told(void **state)
     assert_int_equal(ask(f, "reoffer", old), 0); /* there is nothing to hand in */
     assert_int_equal(ask(f, "reoffer", young), 1);
     assert_int_equal(status(f).lost_saves, 2);
+    assert_int_equal(status(f).lost_words, 1);
     assert_int_equal(fx_result(f, young, TZ_OUT_APPLIED, EPOCH(2) + 11, 0), 0);
     assert_int_equal(status(f).lost_saves, 1); /* and stays told */
     assert_int_equal(status(f).lost_rows, 2);  /* its row is kept aside, to be offered */

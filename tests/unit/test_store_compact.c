@@ -105,6 +105,9 @@ static void the_oldest_of_all_folders_says_how_far(void **state)
     assert_int_equal(tz_store_backup_oldest(f->s, &who, &f->err), 0);
     assert_string_equal(who.path, "/usb");
     told(f, "/usb", NULL, 0);
+    sx_group(f); /* it is not known any more */
+    assert_int_equal(tz_store_backups_told(f->s, "/usb", NULL, 0, 0, &f->err), TZ_E_NOT_FOUND);
+    tz_store_group_rollback(f->s);
     told(f, "/b", &b[2], 1); /* the oldest was dropped */
     assert_int_equal(upto(f), b[2].head);
 }
