@@ -248,9 +248,9 @@ static int forget_sheets_of_emptied(struct tz_office *o, bool *kept, struct tz_e
 }
 
 /**
- * Empty every settled save that tells of what is no longer here; @n counts them.
- * @kept is set, and never cleared, when one of them keeps its words for now: it is not settled yet (no final outcome,
- * still shown over the rows, or to be offered again), or the sheet it was read from could not be forgotten.
+ * Empty every settled save that tells of what is no longer here; @n counts them. @kept becomes true when such a save
+ * has to keep its words until it is settled (it has no final outcome, is shown over the rows, or is to be offered
+ * again), or when the sheet that it was read from is in use. It never becomes false here.
  */
 static int empty_saves(struct tz_office *o, uint64_t *n, bool *kept, struct tz_err *err)
 {

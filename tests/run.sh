@@ -3,7 +3,7 @@
 #
 # Install what is missing, build with sanitizers, run the tests.
 #
-#   ./tests/run.sh             everything that belongs in the default run (about ten minutes on two cores)
+#   ./tests/run.sh             everything that belongs in the default run (about fourteen minutes on two cores)
 #   ./tests/run.sh --long      the same plus the long runs: more seeds, more kill -9 rounds
 #   ./tests/run.sh --mutants   only tests/mutants.sh: each promise broken on purpose, and its test failing
 #   ./tests/run.sh --tsan      the threaded parts and the real programs under ThreadSanitizer instead (six minutes)

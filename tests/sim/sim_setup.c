@@ -118,9 +118,11 @@ static const struct {
     {2, "fields.csv", "organisation,8,", ",str20,,yes,", ",str20,,no,"},
 };
 
-/** A line of @file as version @later has it, in @out of twice its size. */
-static size_t changed(const char *file, int later, const char *line, size_t n, char *out)
+/** A line of @file as version @later has it, in @out of @cap bytes. */
+static size_t changed(const char *file, int later, const char *line, size_t n, char *out, size_t cap)
 {
+    if (n >= cap)
+        abort(); /* MORE_BYTES is too few */
     memcpy(out, line, n);
     out[n] = '\0';
     for (size_t i = 0; i < sizeof CHANGED / sizeof *CHANGED; i++) {
@@ -132,12 +134,14 @@ static size_t changed(const char *file, int later, const char *line, size_t n, c
             continue;
         size_t from = strlen(CHANGED[i].from);
         size_t to = strlen(CHANGED[i].to);
+        if (strlen(out) + to - from >= cap)
+            abort();
         memmove(at + to, at + from, strlen(at + from) + 1);
         memcpy(at, CHANGED[i].to, to);
     }
     unsigned version;
     if (strcmp(file, "catalogue.csv") == 0 && sscanf(out, "version,%u", &version) == 1)
-        (void)sprintf(out, "version,%u", version + (unsigned)later);
+        (void)snprintf(out, cap, "version,%u", version + (unsigned)later);
     return strlen(out);
 }
 
@@ -151,7 +155,8 @@ static struct tz_bytes read_filtered(const char *name, int later, struct tz_aren
     if (f)
         (void)fclose(f);
     enum { MORE_BYTES = 8192 };
-    char *out = tz_arena_alloc(a, n + MORE_BYTES);
+    size_t cap = n + MORE_BYTES;
+    char *out = tz_arena_alloc(a, cap);
     size_t len = 0;
     static char cells[COLUMNS_MAX][CELL_BYTES];
     bool first = true;
@@ -161,15 +166,19 @@ static struct tz_bytes read_filtered(const char *name, int later, struct tz_aren
             end++;
         (void)split(text + at, end - at, cells);
         if (first || line_kept(name, cells)) {
-            len += changed(name, later, text + at, end - at, out + len);
+            len += changed(name, later, text + at, end - at, out + len, cap - len - 1);
             out[len++] = '\n';
         }
         first = false;
         at = end + 1;
     }
     for (size_t i = 0; i < sizeof ADDED / sizeof *ADDED; i++)
-        if (ADDED[i].since <= later && strcmp(ADDED[i].file, name) == 0)
-            len += (size_t)sprintf(out + len, "%s\n", ADDED[i].line);
+        if (ADDED[i].since <= later && strcmp(ADDED[i].file, name) == 0) {
+            int more = snprintf(out + len, cap - len, "%s\n", ADDED[i].line);
+            if (more < 0 || (size_t)more >= cap - len)
+                abort();
+            len += (size_t)more;
+        }
     return tz_bytes_of(out, len);
 }
 
