@@ -96,7 +96,7 @@ int tz_grant_at(struct tz_store *s, const struct tz_device *d, struct tz_id user
     if (rc != 1)
         return rc;
     const struct tz_role *role = tz_catalogue_role(s->cat, person.role);
-    if (!tz_who_area_within(person.area, device.area) || !tz_who_role_fits(s->cat, role, device.role))
+    if (!tz_store_area_within(person.area, device.area) || !tz_who_role_fits(s->cat, role, device.role))
         return 0;
     *out = (struct tz_rights){role, tz_who_area(person.area), strcmp(person.area, TZ_CITY_CODE) == 0};
     *until = device.until < person.until ? device.until : person.until;

@@ -443,8 +443,6 @@ int tz_who_user_by_code(struct tz_store *s, const char *code, struct tz_id *id, 
 #define TZ_CITY_CODE "120000"
 /** Division code → area; the city's code gives the empty one. */
 struct tz_area tz_who_area(const char *code);
-/** Does the grant @inner lie within @outer (division codes)? */
-bool tz_who_area_within(const char *inner, const char *outer);
 /** May a user of this role act on a device of that one? Never with other rights than the device was given. */
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role);
 

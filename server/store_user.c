@@ -30,7 +30,7 @@ static bool may_use(const struct tz_store *s, const struct tz_stmt *st, const st
 {
     const char *role = tz_stmt_text(st, 2);
     const struct tz_role *r = role ? tz_catalogue_role(s->cat, role) : NULL;
-    return tz_who_role_fits(s->cat, r, d->role) && tz_who_area_within(tz_stmt_text(st, 3), d->area);
+    return tz_who_role_fits(s->cat, r, d->role) && tz_store_area_within(tz_stmt_text(st, 3), d->area);
 }
 
 int tz_store_users_of(struct tz_store *s, const struct tz_device *d, struct tz_arena *a, struct tz_session_user **out,

@@ -33,7 +33,7 @@ static int load_author(struct apply *p)
     tz_stmt_reset(st);
     if (rc < 0)
         return rc;
-    if (active && j->role && tz_who_area_within(area, p->dev.area) &&
+    if (active && j->role && tz_store_area_within(area, p->dev.area) &&
         tz_who_role_fits(p->s->cat, j->role, p->dev.role)) {
         j->city = strcmp(area, TZ_CITY_CODE) == 0;
         j->area = tz_who_area(area);

@@ -23,16 +23,11 @@ struct tz_area tz_who_area(const char *code)
     return a;
 }
 
-bool tz_who_area_within(const char *inner, const char *outer)
+bool tz_store_area_within(const char *inner, const char *outer)
 {
     struct tz_area i = tz_who_area(inner);
     struct tz_area o = tz_who_area(outer);
     return strcmp(outer, TZ_CITY_CODE) == 0 || (strcmp(inner, TZ_CITY_CODE) != 0 && tz_area_covers(&o, &i));
-}
-
-bool tz_store_area_within(const char *inner, const char *outer)
-{
-    return tz_who_area_within(inner, outer);
 }
 
 bool tz_who_role_fits(const struct tz_catalogue *cat, const struct tz_role *user, const char *device_role)
