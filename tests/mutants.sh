@@ -5,15 +5,18 @@
 #
 #   tests/mutants.sh            all of tests/mutants.csv
 #   tests/mutants.sh P4 P10     only these
+#   tests/mutants.sh --names    builds nothing: only that README.md and mutants.csv name the same tests
 #
 # A line of mutants.csv: promise, name of the planted bug (common/core/planted.h), test program, the test in it that must fail.
 # The programs are those of the preset `sim`, which is built with the bugs in; they act only when TZ_PLANTED
-# names one. The named test must pass without the bug and fail with it; README.md must name its program beside the promise.
+# names one. The named test must pass without the bug and fail with it; README.md must name its program first beside the promise.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"
 bin=build/sim/tests
+names_only=0
+[ "${1:-}" != --names ] || { names_only=1; shift; }
 declare -A wanted=()
 for p in "$@"; do wanted[$p]=1; done
 for p in "$@"; do
@@ -49,19 +52,22 @@ number_of() {
 }
 
 look_at() {
-    local promise=$1 name=$2 program=$3 test=$4 planted with without
+    local promise=$1 name=$2 program=$3 test=$4 planted with without first
     planted=$(number_of "$name")
     [ -n "$planted" ] || { complain "no planted bug is called $name"; return; }
+    first=$(grep "^| $promise |" README.md | sed 's/.*| `\([^`]*\)`.*/\1/')
+    [ "$first" = "$program" ] || complain "README.md names $first first beside $promise, not $program"
+    grep -rqw "$test" tests/unit tests/integration tests/fault tests/sim || complain "no test is called $test"
+    [ "$names_only" = 0 ] || return 0
     without=$(failed_of 0 "$program")
     with=$(failed_of "$planted" "$program")
     printf '%-4s %-20s %s: %s\n' "$promise" "$program" "$name" "$(tr '\n' ' ' <<<"$with")"
     [ -z "$without" ] || complain "fails without the bug too: $without"
     [ -n "$with" ] || complain "the bug is not noticed"
     grep -qx "$test" <<<"$with" || complain "$test does not fail"
-    grep "^| $promise |" README.md | grep -q "\`$program\`" || complain "README.md does not name $program beside $promise"
 }
 
-build
+[ "$names_only" = 1 ] || build
 for p in $promises; do
     [ ${#wanted[@]} -eq 0 ] || [ -n "${wanted[$p]:-}" ] || continue
     line=$(grep "^$p," tests/mutants.csv) || { complain "$p has no planted bug in tests/mutants.csv"; continue; }
