@@ -500,6 +500,8 @@ int tz_late_resolve(struct tz_judge *j, const struct tz_op *op, struct tz_row *c
     memcpy(row->id.b, c->rec.v[f->index].p, TZ_ID_BYTES);
     bool yes = op->choice != TZ_CHOICE_MINE;
     int rc = yes ? make(j, op, c, row) : 0;
+    if (!rc && yes) /* what it refers to may have moved since the words came in */
+        tz_case_place(j, c, row);
     if (!rc)
         rc = tz_case_close(j, row, c, yes ? "theirs" : "mine");
     return rc < 0 ? rc : 0;

@@ -310,6 +310,28 @@ static void what_was_made_in_a_lost_area_waits_whole(void **state)
     late_case(f, n, "address", "120101");
 }
 
+/** Meanwhile its parent has moved: the record is made where that lies now, and its case is where the record is. */
+static void a_decided_case_lies_with_the_record_that_it_made(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev super;
+    super_of(f, &super, "120101");
+    struct tz_id org = sx_org(f, "甲公司");
+    grant(&f->d1, "", "120102", 0);
+    struct sx_cs *c = sx_begin(&f->d1);
+    struct tz_id v = sx_op_create(c, "visit", sx_ref(f, "org_id", org), sx_ref(f, "by_ref", f->d1.user),
+                                  "visited_on=2023-11-01", "way=on_site", NULL);
+    reviewed(sx_push(c));
+    const struct tz_row *k = late_case(f, v, "_created", "120101");
+    sx_see(&super);
+    sx_applied(sx_set(&super, "organisation", org, "street_code=120101001", NULL));
+    sx_see(&super);
+    sx_applied(sx_resolve(&super, k->id, 1, sx_ref(f, "org_id", org), sx_ref(f, "by_ref", f->d1.user),
+                          "visited_on=2023-11-01", "way=on_site", NULL));
+    assert_string_equal(sx_row(f, "visit", v)->area.street, "120101001");
+    assert_string_equal(sx_case(f, v, "_created", 1)->area.street, "120101001");
+}
+
 static void a_secret_field_that_came_later_hides_no_words_of_before(void **state)
 {
     static struct tz_type types[TZ_TYPES_MAX];
@@ -578,6 +600,7 @@ int main(void)
         T(a_child_of_what_moved_away_goes_after_it),
         T(another_record_of_that_id_takes_no_case_along),
         T(what_was_made_in_a_lost_area_waits_whole),
+        T(a_decided_case_lies_with_the_record_that_it_made),
         T(a_secret_field_that_came_later_hides_no_words_of_before),
         T(what_need_not_be_made_closes_its_case),
         T(a_supervisor_may_say_no),
