@@ -24,6 +24,7 @@
 #include <string.h>
 
 enum { CHECK_BYTES = 8, CHECK_DIGITS = 2 * CHECK_BYTES, WORDS_MAX = 16, FOUND_LINE_BYTES = 1024 * 1024 };
+enum { ENTRY_SCRATCH_BYTES = 1024 * 1024 }; /* one record may have to be read */
 
 struct word_list {
     struct tz_value v[WORDS_MAX];
@@ -459,19 +460,21 @@ static int replay_entry(struct tz_store *s, char *text, struct tz_arena *a, stru
 
 int tz_journal_replay(struct tz_store *s, const struct tz_journal_line *line, size_t *changed, struct tz_err *err)
 {
-    struct tz_arena a;
+    struct tz_arena a; /* of one entry: a line may hold thousands, and each may read a record */
     char *rest = NULL;
-    tz_arena_init(&a, 8 * line->entries.n + 65536);
-    char *text = tz_arena_calloc(&a, 1, line->entries.n + 1);
+    char *text = calloc(1, line->entries.n + 1);
     int rc = text ? 0 : TZ_E_NOMEM;
     *changed = 0;
-    if (!rc)
+    tz_arena_init(&a, 8 * line->entries.n + ENTRY_SCRATCH_BYTES);
+    if (!rc && line->entries.n)
         memcpy(text, line->entries.p, line->entries.n);
     for (char *entry = rc ? NULL : strtok_r(text, "\t", &rest); entry && rc >= 0; entry = strtok_r(NULL, "\t", &rest)) {
+        tz_arena_reset(&a);
         rc = replay_entry(s, entry, &a, err);
         *changed += rc == 1;
     }
     tz_arena_deinit(&a);
+    free(text);
     if (rc >= 0)
         return 0;
     return err && err->code == rc ? rc : tz_err_set(err, rc, "journal", NULL, NULL, NULL);

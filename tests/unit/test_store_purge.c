@@ -489,6 +489,33 @@ static void a_restore_purges_again_and_sends_everybody_back(void **state)
     assert_true(horizon(f) <= tz_store_head(f->s));
 }
 
+/** One group purged them all, so they are one line of the journal: reading it needs no more memory for more of them. */
+static void many_purged_in_one_group_are_purged_again(void **state)
+{
+    enum { MANY = 300 };
+    struct sx *f = *state;
+    struct tz_id ids[MANY];
+    char name[32];
+    char address[512];
+    memset(address, 'x', sizeof address);
+    (void)memcpy(address, "address=", 8);
+    address[8 + 200] = '\0';
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "name=公司%d", i);
+        ids[i] = sx_create(&f->d1, "organisation", name, "district_code=120101", address, NULL);
+    }
+    struct tz_memdisk *older = backup(f);
+    sx_see(&f->d1);
+    for (int i = 0; i < MANY; i++)
+        sx_applied(sx_delete(&f->d1, "organisation", ids[i]));
+    days(f, 181);
+    all_acked(f);
+    assert_int_equal(purge(f).records, MANY);
+    assert_int_equal(restore_to(f, older, 2, 0), MANY);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM purged"), MANY);
+    assert_int_equal(sx_query(f, "SELECT count(*) FROM organisation"), 0);
+}
+
 static void a_recovery_window_is_waited_for(void **state)
 {
     struct sx *f = *state;
@@ -525,6 +552,7 @@ int main(void)
         T(such_a_case_is_closed_by_who_may_delete),
         T(a_cursor_behind_the_horizon_is_refused_unless_it_began_since),
         T(a_restore_purges_again_and_sends_everybody_back),
+        T(many_purged_in_one_group_are_purged_again),
         T(a_recovery_window_is_waited_for),
     };
     return cmocka_run_group_tests(tests, sx_group_setup, sx_group_teardown);
