@@ -248,9 +248,7 @@ static int tell(struct tz_office *o, const struct tz_msg_welcome *w, int64_t bef
     return rc;
 }
 
-#define LOST_SAVES                                                        \
-    "SELECT count(*) FROM outbox b WHERE outcome IN (1, 2, 6) AND EXISTS" \
-    " (SELECT 1 FROM lost_range r WHERE b.ver > r.above AND b.ver <= r.upto)"
+#define LOST_SAVES "SELECT count(*) FROM outbox b WHERE " TZ_ANSWER_LOST
 
 int tz_lost_saves(struct tz_office *o, uint64_t *n, uint64_t *wordless, struct tz_err *err)
 {

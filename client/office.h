@@ -229,7 +229,10 @@ struct tz_office_status {
 TZ_MUST_USE int tz_office_status(struct tz_office *o, struct tz_office_status *out, struct tz_err *err);
 
 struct tz_office_balance { /* ops made here, by first outcome */
-    uint64_t made, unsent, applied, superseded, refused, waiting, held, under_review, withdrawn, lost;
+    uint64_t made, unsent, applied, superseded, refused, waiting, held, under_review, withdrawn;
+    uint64_t undone; /* whose answer a restore of the server undid, until there is a new one */
+    uint64_t lost;
+    uint64_t undone_saves; /* in how many saves; the server counts them so */
 };
 TZ_MUST_USE int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct tz_err *err);
 

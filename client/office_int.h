@@ -322,6 +322,10 @@ TZ_MUST_USE int tz_wipe_check(struct tz_office *o, struct tz_err *err);
 TZ_MUST_USE int tz_compact_emptied(struct tz_office *o, uint64_t *n, struct tz_err *err);
 
 /* ---- lost.c ---- */
+/** SQL, of a row of outbox b: its answer had a version that the server does not have any more. */
+#define TZ_ANSWER_LOST                                                                     \
+    "(b.outcome IN (1, 2, 6) AND EXISTS (SELECT 1 FROM lost_range r WHERE b.ver > r.above" \
+    " AND b.ver <= r.upto))"
 /** What the Welcome says that a restore of the server undid: rows of it are set aside, and everything comes anew. */
 TZ_MUST_USE int tz_lost_take(struct tz_office *o, const struct tz_msg_welcome *w, struct tz_err *err);
 /** The confirmed record goes; own edits of it (@shadowed) stay on top of nothing until the server sends what it has. */

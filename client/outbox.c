@@ -426,17 +426,22 @@ int tz_office_balance(struct tz_office *o, struct tz_office_balance *out, struct
     memset(out, 0, sizeof *out);
     struct tz_stmt *s =
         tz_office_sql(o, OS_BOX_BALANCE,
-                      "SELECT sum(nops), sum(nops) FILTER (WHERE outcome = 0 AND withdrawn_by <> seq), sum(n_applied), "
-                      "sum(n_superseded),"
-                      " sum(n_refused), sum(n_waiting), sum(n_held), sum(n_under_review), sum(n_withdrawn) FROM outbox",
+                      "SELECT sum(nops), sum(nops) FILTER (WHERE outcome = 0 AND withdrawn_by <> seq),"
+                      " sum(nops) FILTER (WHERE undone), count(*) FILTER (WHERE undone),"
+                      " sum(n_applied) FILTER (WHERE NOT undone), sum(n_superseded) FILTER (WHERE NOT undone),"
+                      " sum(n_refused) FILTER (WHERE NOT undone), sum(n_waiting) FILTER (WHERE NOT undone),"
+                      " sum(n_held) FILTER (WHERE NOT undone), sum(n_under_review) FILTER (WHERE NOT undone),"
+                      " sum(n_withdrawn) FILTER (WHERE NOT undone)"
+                      " FROM (SELECT *, reoffer <> 0 OR " TZ_ANSWER_LOST " AS undone FROM outbox b)",
                       err);
     if (!s)
         return tz_office_code(err);
     int rc = tz_stmt_step(s, err);
-    uint64_t *const field[] = {&out->made,    &out->unsent, &out->applied,      &out->superseded, &out->refused,
-                               &out->waiting, &out->held,   &out->under_review, &out->withdrawn};
-    for (int i = 0; rc == 1 && i < 9; i++)
-        *field[i] = (uint64_t)tz_stmt_int(s, i);
+    uint64_t *const field[] = {&out->made,    &out->unsent,       &out->undone,   &out->undone_saves,
+                               &out->applied, &out->superseded,   &out->refused,  &out->waiting,
+                               &out->held,    &out->under_review, &out->withdrawn};
+    for (size_t i = 0; rc == 1 && i < sizeof field / sizeof *field; i++)
+        *field[i] = (uint64_t)tz_stmt_int(s, (int)i);
     tz_stmt_reset(s);
     int64_t lost = 0;
     if (rc >= 0)

@@ -6,6 +6,8 @@
  *   applied …, of a version in a lost range   handed in again with the answer and its mac; on top until it counts anew
  *   final, without a version, above what the  the same, but on top it changes nothing: the server keeps the answer
  *   server still has answers to
+ *   either, and the words were wiped or       not handed in: it is counted (tz_lost_saves, tz_office_balance). One
+ *   emptied                                   without a version is marked 2, since nothing else would tell
  *
  * Invariants
  *  1. A save is marked in the transaction that learns of the restore, and until an answer replaces the old one. So a
@@ -20,15 +22,16 @@ enum { LOAD_MAX = TZ_MSG_CHANGESETS_MAX };
 
 /* ---- marking ---- */
 
+/** Numbers of the installation that this one was made from may still have answers: the server says nothing of them. */
 static int mark_all(struct tz_office *o, uint64_t judged_seq, struct tz_err *err)
 {
-    struct tz_stmt *s = tz_office_sql(
-        o, OS_REOFFER_MARK,
-        "UPDATE outbox SET reoffer = 1 WHERE length(raw) > 0 AND result IS NOT NULL AND mac IS NOT NULL AND"
-        " ((outcome IN (1, 2, 6) AND EXISTS (SELECT 1 FROM lost_range r WHERE outbox.ver > r.above"
-        " AND outbox.ver <= r.upto)) OR"
-        " (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND (incarnation <> ?1 OR seq > ?2)))",
-        err);
+    struct tz_stmt *s =
+        tz_office_sql(o, OS_REOFFER_MARK,
+                      "UPDATE outbox AS b SET reoffer = iif(length(raw) > 0, 1, 2) WHERE"
+                      " (length(raw) > 0 AND result IS NOT NULL AND mac IS NOT NULL AND (" TZ_ANSWER_LOST
+                      " OR (outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND (incarnation <> ?1 OR seq > ?2)))) OR"
+                      " (length(raw) = 0 AND outcome IN (1, 2, 3, 6, 7) AND ver = 0 AND incarnation = ?1 AND seq > ?2)",
+                      err);
     if (!s)
         return tz_office_code(err);
     tz_stmt_bind_int(s, 1, o->st.id.incarnation);

@@ -115,7 +115,8 @@ static const char STEP_3[] =
     "CREATE TABLE refresh(type INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY(type, id)) STRICT, WITHOUT ROWID;";
 
 static const char STEP_4[] =
-    /* 1 = its answer is of a version that a restore of the server undid: to be handed in again, with that answer */
+    /* 1 = its answer is of a version that a restore of the server undid: to be handed in again, with that answer.
+     * 2 = its words are gone, so that it cannot be (reoffer.c) */
     "ALTER TABLE outbox ADD COLUMN reoffer INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX outbox_reoffer ON outbox(seq) WHERE reoffer = 1;";
 

@@ -2,7 +2,9 @@
 /*
  * balance: what became of every change, per device, per district (the sum of the devices of that area) and for the
  * whole server. Two counts must agree for each device: what it handed in, by the audit log and the backlog, and the
- * outcomes of its results; and its numbers must have no holes. What a device has not sent yet only the device knows.
+ * outcomes of its results; and its numbers must have no holes. What a device has not sent yet only the device knows, and
+ * how many changes there were in the saves that a restore undid and that have not come in again: those are counted as
+ * saves.
  */
 #include "cli.h"
 #include "grow.h"
@@ -74,6 +76,7 @@ static void add_line(struct line *to, const struct line *l)
     to->b.held += l->b.held;
     to->b.under_review += l->b.under_review;
     to->b.withdrawn += l->b.withdrawn;
+    to->b.undone += l->b.undone;
     to->b.lost += l->b.lost;
     to->b.missing += l->b.missing;
 }
@@ -98,12 +101,13 @@ static struct line *district_of(struct balance *l, const char *district)
 
 static json_t *numbers(const struct line *l)
 {
-    return json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "changesets", (json_int_t)l->b.changesets, "ops",
-        (json_int_t)l->ops, "applied", (json_int_t)l->b.applied, "superseded", (json_int_t)l->b.superseded, "refused",
-        (json_int_t)l->b.refused, "waiting", (json_int_t)l->b.waiting, "held", (json_int_t)l->b.held, "under_review",
-        (json_int_t)l->b.under_review, "withdrawn", (json_int_t)l->b.withdrawn, "lost_changesets",
-        (json_int_t)l->b.lost, "missing_changesets", (json_int_t)l->b.missing, "unaccounted", (json_int_t)l->open);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "changesets", (json_int_t)l->b.changesets,
+                     "ops", (json_int_t)l->ops, "applied", (json_int_t)l->b.applied, "superseded",
+                     (json_int_t)l->b.superseded, "refused", (json_int_t)l->b.refused, "waiting",
+                     (json_int_t)l->b.waiting, "held", (json_int_t)l->b.held, "under_review",
+                     (json_int_t)l->b.under_review, "withdrawn", (json_int_t)l->b.withdrawn, "undone_changesets",
+                     (json_int_t)l->b.undone, "lost_changesets", (json_int_t)l->b.lost, "missing_changesets",
+                     (json_int_t)l->b.missing, "unaccounted", (json_int_t)l->open);
 }
 
 /** Takes @head. */
@@ -123,7 +127,7 @@ static void print_numbers(const char *name, const struct line *l)
 {
     const uint64_t n[] = {l->b.changesets, l->ops,       l->b.applied, l->b.superseded,
                           l->b.refused,    l->b.waiting, l->b.held,    l->b.under_review,
-                          l->b.withdrawn,  l->b.lost,    l->open};
+                          l->b.withdrawn,  l->b.undone,  l->b.lost,    l->open};
     (void)printf("%-20s", name);
     for (size_t i = 0; i < sizeof n / sizeof n[0]; i++)
         (void)printf(" %10llu", (unsigned long long)n[i]);
@@ -133,7 +137,7 @@ static void print_numbers(const char *name, const struct line *l)
 static void print_heading(const struct tz_cli *c)
 {
     static const char *const head[] = {"changesets", "ops",    "applied",   "superseded", "refused", "waiting",
-                                       "held",       "review", "withdrawn", "lost",       "open"};
+                                       "held",       "review", "withdrawn", "undone",     "lost",    "open"};
     (void)printf("%-20s", tr(c, "设备", "device"));
     for (size_t i = 0; i < sizeof head / sizeof head[0]; i++)
         (void)printf(" %10s", head[i]);
@@ -202,14 +206,16 @@ static int print_total(struct balance *l)
     (void)printf(
         tr(l->c,
            "\n共收到 %llu 项修改 = 已生效 %llu + 落选 %llu + 被拒 %llu + 等待 %llu + 暂存 %llu + 待审 %llu + 已撤回 "
-           "%llu；%llu 项没有去向；申报丢失 %llu 次保存。未送出的只有各设备知道（taizhang balance）\n",
+           "%llu；%llu 项没有去向；申报丢失 %llu 次保存；恢复备份后尚未交回 %llu "
+           "次保存（undone，原因见该设备的 taizhang status）。未送出的只有各设备知道（taizhang balance）\n",
            "\n%llu changes received = applied %llu + superseded %llu + refused %llu + waiting %llu + held %llu + "
-           "under review %llu + withdrawn %llu; %llu unaccounted for; %llu saves declared lost. What is unsent "
-           "only the devices know (taizhang balance)\n"),
+           "under review %llu + withdrawn %llu; %llu unaccounted for; %llu saves declared lost; %llu saves that a "
+           "restore undid have not come in again (taizhang status on that device says why). What is unsent only the "
+           "devices know (taizhang balance)\n"),
         (unsigned long long)a->ops, (unsigned long long)a->b.applied, (unsigned long long)a->b.superseded,
         (unsigned long long)a->b.refused, (unsigned long long)a->b.waiting, (unsigned long long)a->b.held,
         (unsigned long long)a->b.under_review, (unsigned long long)a->b.withdrawn, (unsigned long long)a->open,
-        (unsigned long long)a->b.lost);
+        (unsigned long long)a->b.lost, (unsigned long long)a->b.undone);
     return 0;
 }
 

@@ -300,7 +300,9 @@ TZ_MUST_USE int tz_store_audit_check(struct tz_store *s, uint64_t *entries, stru
 struct tz_balance {
     uint64_t applied, superseded, refused, waiting, held, under_review, withdrawn, lost; /* lost: changesets */
     uint64_t changesets;
-    uint64_t missing; /* numbers up to the last judged one that have no result and were not declared lost */
+    uint64_t
+        undone; /* changesets whose results a restore forgot, as the device says, and that have not come in again */
+    uint64_t missing; /* numbers behind those, up to the last judged one, without a result and not declared lost */
 };
 TZ_MUST_USE int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err);
 

@@ -5,8 +5,8 @@
  *
  *   handed in = bodies of the audit log (judged, or a copy's) + what waits (its bytes in the backlog)
  *             + what has no body any more (erased): as its result says
- *   numbers   = every seq up to the greatest judged one has a result or was declared lost; of those that a restore
- *               forgot (device.forgotten_seq) nobody can say
+ *   numbers   = every seq up to the greatest judged one has a result or was declared lost; of those up to which a
+ *               restore forgot results (forgotten_seq) the rest is what has not come in again (undone)
  *
  * What was counted is kept on disk, not in memory. A changeset counts once, by (device, incarnation, seq, hash): it may
  * have been judged again after it had waited, and a copied installation has the same seqs. One that was held and came
@@ -18,25 +18,46 @@
 
 enum { CHANGESET_ARENA_BYTES = 64 * 1024 * 1024 };
 
+/** Numbers without a result, of all installations of the device. */
+static int count_numbers(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(
+        s->db, &st,
+        "WITH had(incarnation,seq) AS MATERIALIZED (SELECT incarnation,seq FROM result WHERE device=?1"
+        " UNION SELECT incarnation,seq FROM lost WHERE device=?1),"
+        " own(incarnation,first,forgotten,last) AS (SELECT 1,0,forgotten_seq,last_seq FROM device WHERE number=?1"
+        " UNION ALL SELECT incarnation,fork_seq,max(forgotten_seq,fork_seq),last_seq FROM installation WHERE device=?1)"
+        " SELECT sum(forgotten-first-(SELECT count(*) FROM had h WHERE h.incarnation=o.incarnation AND h.seq>o.first"
+        " AND h.seq<=o.forgotten)),"
+        " sum(last-min(last,forgotten)-(SELECT count(*) FROM had h WHERE h.incarnation=o.incarnation"
+        " AND h.seq>o.forgotten AND h.seq<=o.last)) FROM own o",
+        err);
+    if (!rc) {
+        tz_stmt_bind_int(&st, 1, device);
+        rc = tz_stmt_step(&st, err);
+    }
+    if (rc == 1) {
+        out->undone = (uint64_t)tz_stmt_int(&st, 0);
+        out->missing = (uint64_t)tz_stmt_int(&st, 1);
+        rc = 0;
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
 int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out, struct tz_err *err)
 {
     struct tz_stmt st = {0};
     memset(out, 0, sizeof *out);
-    int rc = tz_db_prepare(
-        s->db, &st,
-        "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
-        "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
-        "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
-        "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
-        "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7),"
-        "(SELECT sum(l.last-min(l.last,l.known)-(SELECT count(*) FROM (SELECT seq FROM result r"
-        " WHERE r.device=?1 AND r.incarnation=l.incarnation AND r.seq>l.known AND r.seq<=l.last"
-        " UNION SELECT seq FROM lost o WHERE o.device=?1 AND o.incarnation=l.incarnation AND o.seq>l.known"
-        " AND o.seq<=l.last))) FROM (SELECT 1 AS incarnation,last_seq AS last,forgotten_seq AS known FROM device"
-        " WHERE number=?1 UNION ALL SELECT incarnation,last_seq,max(forgotten_seq,fork_seq) FROM installation"
-        " WHERE device=?1) l)"
-        " FROM result WHERE device=?1",
-        err);
+    int rc = tz_db_prepare(s->db, &st,
+                           "SELECT count(*),sum(applied),sum(superseded),sum(refused),sum(waiting),sum(held),"
+                           "sum(under_review),sum(withdrawn),(SELECT count(*) FROM lost WHERE device=?1),"
+                           "(SELECT count(*) FROM backlog WHERE device=?1 AND outcome IN (5,7)),"
+                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=5),"
+                           "(SELECT sum(nops) FROM backlog WHERE device=?1 AND outcome=7)"
+                           " FROM result WHERE device=?1",
+                           err);
     if (!rc) {
         tz_stmt_bind_int(&st, 1, device);
         rc = tz_stmt_step(&st, err);
@@ -49,11 +70,10 @@ int tz_store_balance(struct tz_store *s, uint32_t device, struct tz_balance *out
         out->changesets += (uint64_t)tz_stmt_int(&st, 9); /* of copied installations */
         out->held += (uint64_t)tz_stmt_int(&st, 10);
         out->withdrawn += (uint64_t)tz_stmt_int(&st, 11);
-        out->missing = (uint64_t)tz_stmt_int(&st, 12);
         rc = 0;
     }
     tz_stmt_finalize(&st);
-    return rc;
+    return rc ? rc : count_numbers(s, device, out, err);
 }
 
 /* ---- ops handed in ---- */

@@ -12,9 +12,9 @@ struct entry {
     uint64_t n;
 };
 
-static int print_json(uint64_t made, const struct entry *e, size_t n, int64_t unaccounted)
+static int print_json(const struct tz_office_balance *b, const struct entry *e, size_t n, int64_t unaccounted)
 {
-    json_t *j = json_pack("{s:I}", "made", (json_int_t)made);
+    json_t *j = json_pack("{s:I, s:I}", "made", (json_int_t)b->made, "undone_saves", (json_int_t)b->undone_saves);
     int bad = 0;
     for (size_t i = 0; i < n; i++)
         bad |= json_object_set_new(j, e[i].key, json_integer((json_int_t)e[i].n));
@@ -56,6 +56,7 @@ int cmd_balance(struct cli *c, int argc, char **argv)
         {"held", {"暂存", "held"}, b.held},
         {"under_review", {"待审", "under review"}, b.under_review},
         {"withdrawn", {"已撤回", "withdrawn"}, b.withdrawn},
+        {"undone", {"恢复后未交回", "undone by a restore"}, b.undone},
         {"lost", {"已申报丢失", "lost"}, b.lost},
     };
     enum { N = sizeof e / sizeof *e };
@@ -65,7 +66,7 @@ int cmd_balance(struct cli *c, int argc, char **argv)
     int64_t unaccounted = (int64_t)b.made - (int64_t)sum;
     if (!c->json)
         print_text(b.made, e, N, unaccounted);
-    else if (print_json(b.made, e, N, unaccounted) != 0)
+    else if (print_json(&b, e, N, unaccounted) != 0)
         return CLI_FAILED;
     if (unaccounted == 0)
         return CLI_DONE;

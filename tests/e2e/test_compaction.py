@@ -87,6 +87,12 @@ def what_every_backup_has_is_emptied_and_a_restore_to_the_oldest_asks_for_the_re
         desk.sync(ok=None)
         status = desk.status()
         w.check(status["lost_saves"] == 2, status)  # the second address, and the sheet
+        book, line = desk.balance(), server.cli("balance", "--json").lines()[0]
+        w.check((book["undone"], book["undone_saves"], book["unaccounted"]) == (2, 2, 0), book)
+        w.check(line["undone_changesets"] == 2 and line["unaccounted"] == 0, line)
+        w.check(book["applied"] == line["applied"] and book["made"] == line["ops"] + 2, book, line)
+        w.check("+ undone by a restore 2 +" in desk("balance").out, desk("balance"))
+        w.check("2 saves that a restore undid have not come in again" in server.cli("balance").out, server.cli("balance"))
         w.check(desk.show("organisation", org)["fields"]["address"] == "fourth", desk.show("organisation", org))
 
 

@@ -80,7 +80,7 @@ def balanced(server, offices):
         mine, theirs = o.balance(), devices[o.name]
         for outcome in ("applied", "superseded", "refused", "waiting", "held", "withdrawn"):
             w.check(mine[outcome] == theirs[outcome], o.name, outcome, mine, theirs)
-        w.check(mine["unsent"] == 0, o.name, mine)
+        w.check((mine["unsent"], mine["undone"], theirs["undone_changesets"]) == (0, 0, 0), o.name, mine, theirs)
 
 
 def back_to(server, made):

@@ -180,12 +180,17 @@ static void check_balance(struct sim *w, struct sim_client *c)
         sim_fail(w, "%s: balance: %d %s", c->name, rc, err.trail);
         return;
     }
-    if (!c->office || c->shut_out || w->blind) /* it has nothing to compare with any more */
+    if (!c->office || c->shut_out) /* it has nothing to compare with any more */
         return;
-    uint64_t sum =
-        b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn + b.lost;
+    uint64_t sum = b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn +
+                   b.undone + b.lost;
     if (b.made != sum)
         sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->name, b.made, sum);
+    if (!sim_copies_any(w, c->dev->number) && b.undone_saves != s.undone)
+        sim_fail(w, "P7: %s has %" PRIu64 " saves that a restore undid, the server %" PRIu64, c->name, b.undone_saves,
+                 s.undone);
+    if (w->blind)
+        return;
     const struct sums own = own_sums(c, &b);
     const struct sums server = server_sums(&s);
     if (!sim_copies_any(w, c->dev->number)) {

@@ -170,6 +170,17 @@ static struct tz_office_status status(struct fx *f)
     return st;
 }
 
+/** What the restore undid is nobody's success: it has a column of its own until it has an answer again. */
+static void check_books(struct fx *f, uint64_t undone, uint64_t applied)
+{
+    struct tz_office_balance b;
+    assert_int_equal(tz_office_balance(f->o, &b, NULL), 0);
+    assert_int_equal(b.undone, undone);
+    assert_int_equal(b.undone_saves, undone);
+    assert_int_equal(b.applied, applied);
+    assert_int_equal(b.made, b.undone + b.applied + b.refused);
+}
+
 /** As long as every backup that is kept has what was emptied, a restore to any of them asks for the others only. */
 static void what_a_restore_undid_is_handed_in_again_and_not_emptied(void **state)
 {
@@ -207,9 +218,30 @@ static void a_restore_to_a_copy_that_was_not_kept_is_told(void **state)
     assert_int_equal(ask(f, "reoffer", young), 1);
     assert_int_equal(status(f).lost_saves, 2);
     assert_int_equal(status(f).lost_words, 1);
+    check_books(f, 2, 0);
     assert_int_equal(fx_result(f, young, TZ_OUT_APPLIED, EPOCH(2) + 11, 0), 0);
     assert_int_equal(status(f).lost_saves, 1); /* and stays told */
-    assert_int_equal(status(f).lost_rows, 2);  /* its row is kept aside, to be offered */
+    check_books(f, 1, 1);
+    assert_int_equal(status(f).lost_rows, 2); /* its row is kept aside, to be offered */
+}
+
+/** Refused, its words wiped with the records they were about, and the restore forgot the refusal: nobody can bring it. */
+static void a_refusal_that_a_restore_forgot_is_not_counted_as_one(void **state)
+{
+    struct fx *f = *state;
+    uint64_t seq[2];
+    struct tz_id id;
+    (void)fx_new_org(f, "甲公司", &seq[0]);
+    (void)fx_new_org(f, "乙公司", &seq[1]);
+    assert_int_equal(fx_result(f, seq[0], TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    assert_int_equal(fx_result(f, seq[1], TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    (void)applied(f, "丙公司", EPOCH(1) + 20, &id);
+    assert_int_equal(tz_db_exec(tz_office_db(f->o), "UPDATE outbox SET raw = x'' WHERE seq = 1", NULL), 0);
+    welcome_restored(f, EPOCH(1) + 10);
+    check_books(f, 3, 0);
+    assert_int_equal(fx_result(f, seq[1], TZ_OUT_REFUSED, 0, TZ_E_AREA), 0);
+    check_books(f, 2, 0);
+    assert_int_equal(ask(f, "reoffer", seq[0]), 2);
 }
 
 /* ---- steps ---- */
@@ -342,6 +374,7 @@ int main(void)
         T(rows_that_were_refused_alone_keep_their_words_until_somebody_saw_them),
         T(what_a_restore_undid_is_handed_in_again_and_not_emptied),
         T(a_restore_to_a_copy_that_was_not_kept_is_told),
+        T(a_refusal_that_a_restore_forgot_is_not_counted_as_one),
         T(the_work_is_done_in_steps_and_a_crash_between_them_loses_nothing),
         T(history_counts_what_it_cannot_tell_and_the_server_tells_it),
         T(steps_and_withdrawals_of_an_emptied_save_are_refused_as_settled),
