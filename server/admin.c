@@ -209,10 +209,19 @@ static int user_disable(struct tz_store *s, const struct tz_admin_env *env, cons
 /** What waits or is held of a device: one save, or all of them in their order. */
 struct settling {
     uint32_t device;
-    uint64_t seq[512];
+    struct {
+        uint32_t incarnation; /* 0 = not said */
+        uint64_t seq;
+    } save[512];
     size_t n, more;    /* more: beyond that */
     uint64_t recovers; /* one that is judged by itself, as the others hand theirs in again; 0 none */
 };
+
+static void note_save(struct settling *x, uint32_t incarnation, uint64_t seq)
+{
+    x->save[x->n].incarnation = incarnation;
+    x->save[x->n++].seq = seq;
+}
 
 static int note_seq(void *ctx, const struct tz_backlog_entry *e)
 {
@@ -221,8 +230,8 @@ static int note_seq(void *ctx, const struct tz_backlog_entry *e)
         return 1;
     if (e->recovers)
         x->recovers = e->seq;
-    else if (x->n < sizeof x->seq / sizeof *x->seq)
-        x->seq[x->n++] = e->seq;
+    else if (x->n < sizeof x->save / sizeof *x->save)
+        note_save(x, e->incarnation, e->seq);
     else
         x->more++;
     return 1;
@@ -247,14 +256,15 @@ static int backlog_settle(struct tz_store *s, const json_t *q, bool judge, struc
         return found < 0 ? found : tz_err_set(err, TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
     x.device = d.number;
     if (one > 0)
-        x.seq[x.n++] = (uint64_t)one;
+        note_save(&x, (uint32_t)json_integer_value(json_object_get(q, "incarnation")), (uint64_t)one);
     else
         rc = tz_store_backlog(s, note_seq, &x, err);
     if (!rc && x.n == 0)
         rc = tz_err_set(err, x.recovers ? TZ_E_RECOVERING : TZ_E_NOT_FOUND, text_of(q, "name"), NULL, NULL, NULL);
     for (size_t i = 0; i < x.n && !rc; i++) {
         enum tz_outcome o = TZ_OUT_NONE;
-        rc = tz_store_backlog_settle(s, d.number, x.seq[i], judge, text_of(q, "reason"), &o, err);
+        rc = tz_store_backlog_settle(s, d.number, x.save[i].incarnation, x.save[i].seq, judge, text_of(q, "reason"), &o,
+                                     err);
         bool copied = rc == TZ_E_COPY_HELD || rc == TZ_E_COPY_GONE;
         copies += copied && one <= 0;
         if (one <= 0 && (copied || (rc == TZ_E_NOT_FOUND && i))) /* NOT_FOUND: an earlier one of this run released it */

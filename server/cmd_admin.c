@@ -281,16 +281,41 @@ static void say_left(struct tz_cli *c, const json_t *r)
         tz_cli_say(c, tr(c, "还有 %lld 次没有处理，请再运行一次", "%lld are left: run this again"), more);
 }
 
-/** NAME, or NAME/SEQ: one save. */
+/** A number of at most @digits digits at *@text, which moves behind it. */
+static bool take_number(const char **text, size_t digits, long long *out)
+{
+    size_t n = strspn(*text, "0123456789");
+    *out = strtoll(*text, NULL, 10);
+    *text += n;
+    return n > 0 && n <= digits;
+}
+
+/** Into @q: NAME, NAME/SEQ or, where copies of its folder have the same numbers, NAME/COPY.SEQ as `backlog` prints it. */
+static void put_save(json_t *q, const char *arg)
+{
+    const char *slash = strrchr(arg, '/');
+    const char *at = slash ? slash + 1 : "";
+    long long copy = 0;
+    long long seq = 0;
+    bool one = take_number(&at, 18, &seq);
+    if (one && *at == '.') {
+        copy = seq;
+        at++;
+        one = copy > 0 && copy <= UINT32_MAX && take_number(&at, 18, &seq);
+    }
+    one = one && *at == '\0';
+    (void)json_object_set_new(q, "name", json_stringn(arg, one ? (size_t)(slash - arg) : strlen(arg)));
+    if (one)
+        (void)json_object_set_new(q, "seq", json_integer(seq));
+    if (one && copy)
+        (void)json_object_set_new(q, "incarnation", json_integer(copy));
+}
+
 static int settle_backlog(struct tz_cli *c, const char *command)
 {
     json_t *q = json_pack("{s:s}", "command", command);
     json_t *r = NULL;
-    const char *slash = strrchr(c->arg, '/');
-    bool one = slash && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1) && strlen(slash + 1) < 19;
-    (void)json_object_set_new(q, "name", json_stringn(c->arg, one ? (size_t)(slash - c->arg) : strlen(c->arg)));
-    if (one)
-        (void)json_object_set_new(q, "seq", json_integer(strtoll(slash + 1, NULL, 10)));
+    put_save(q, c->arg);
     put_opt(c, q, "reason", TZ_OPT_REASON);
     int rc = tz_cli_change(c, q, &r);
     if (rc || (rc = print_json(c, r)) != 1)

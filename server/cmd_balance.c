@@ -193,7 +193,7 @@ static int print_districts(struct balance *l)
         if (l->c->json)
             rc = print_json(l, json_pack("{s:s,s:I}", "area", d->district, "devices", (json_int_t)d->devices), d);
         else
-            print_numbers(d->district, d);
+            print_numbers(d->district[0] ? d->district : "-", d);
     }
     return rc;
 }

@@ -173,8 +173,13 @@ static void device_words(const struct listing *l, const struct tz_device *d, boo
     else if (d->until_ms)
         n += (size_t)snprintf(out + n, cap - n, tr(l->c, "截至 %s ", "until %s "), tz_cli_time(d->until_ms, when));
     if (json_array_size(left) && !d->revoked)
-        n += (size_t)snprintf(out + n, cap - n, tr(l->c, "尚未清除 %s %s %s %s ", "not wiped yet: %s %s %s %s "),
-                              areas[0], areas[1], areas[2], areas[3]);
+        n += (size_t)snprintf(
+            out + n, cap - n,
+            d->incarnation > 1 /* a receipt of one folder says nothing of the others */
+                ? tr(l->c, "它的文件夹有过副本，不能确知各份都已清除 %s %s %s %s ",
+                     "its folder was copied or put back: not known to be wiped in every copy: %s %s %s %s ")
+                : tr(l->c, "尚未清除 %s %s %s %s ", "not wiped yet: %s %s %s %s "),
+            areas[0], areas[1], areas[2], areas[3]);
     if (full && !d->wiped_ms && n < cap)
         n += (size_t)snprintf(
             out + n, cap - n, "%s ",
@@ -306,15 +311,17 @@ static int print_entry(void *ctx, const struct tz_backlog_entry *e)
     if (rc < 0)
         return rc;
     const char *name = rc ? d.name : "?";
+    char save[TZ_NAME_BYTES + 40];
+    (void)snprintf(save, sizeof save, "%s/%u.%llu", name, e->incarnation, (unsigned long long)e->seq);
     if (b->c->json) {
-        rc = tz_cli_json(b->c,
-                         json_pack("{s:i,s:s,s:i,s:I,s:s,s:I,s:I}", "device", (int)e->device, "name", name,
-                                   "incarnation", (int)e->incarnation, "seq", (json_int_t)e->seq, "outcome", outcome,
-                                   "blocked_by", (json_int_t)e->blocked_by, "received_ms", (json_int_t)e->received_ms));
+        rc = tz_cli_json(b->c, json_pack("{s:i,s:s,s:s,s:i,s:I,s:s,s:I,s:I}", "device", (int)e->device, "name", name,
+                                         "save", save, "incarnation", (int)e->incarnation, "seq", (json_int_t)e->seq,
+                                         "outcome", outcome, "blocked_by", (json_int_t)e->blocked_by, "received_ms",
+                                         (json_int_t)e->received_ms));
         return rc ? rc : 1;
     }
-    (void)printf("%-24s %u/%llu  %-8s %llu  %s\n", name, e->incarnation, (unsigned long long)e->seq, outcome,
-                 (unsigned long long)e->blocked_by, tz_cli_time(e->received_ms, when));
+    (void)printf("%-30s  %-10s %llu  %s\n", save, outcome, (unsigned long long)e->blocked_by,
+                 tz_cli_time(e->received_ms, when));
     return 1;
 }
 

@@ -208,11 +208,9 @@ int tz_commit_rebuild(struct tz_store *s, tz_ver first, tz_ver last, struct tz_b
     free(run);
     (void)snprintf(from, sizeof from, "%" PRIu64, first);
     (void)snprintf(to, sizeof to, "%" PRIu64, last);
-    if (!rc)
-        tz_log(TZ_LOG_WARN, "store", "commits_rebuilt", "first=%s last=%s", from, to);
-    else if (rc == TZ_E_NOMEM || rc == TZ_E_DB)
+    if (rc == TZ_E_NOMEM || rc == TZ_E_DB)
         rc = tz_err_set(err, rc, "commits", NULL, NULL, NULL);
-    else {
+    else if (rc) {
         tz_log(TZ_LOG_ERROR, "store", "commits_lost", "first=%s last=%s code=%s", from, to, tz_err_info(rc)->symbol);
         rc = tz_err_set(err, TZ_E_COMMITS_LOST, from, to, NULL, NULL);
     }
@@ -301,6 +299,8 @@ static int mend_one(struct tz_store *s, const struct damaged *d, struct tz_commi
         rc = TZ_E_DB;
     }
     tz_buf_deinit(&b);
+    if (!rc)
+        tz_log(TZ_LOG_WARN, "store", "commits_rebuilt", "first=%" PRIu64 " last=%" PRIu64, d->first, d->last);
     return rc ? rc : note(s, d, err);
 }
 

@@ -550,7 +550,9 @@ void tz_sjob_settle(struct tz_sjob *j, int code)
     j->device = 0;
     j->release_left = j->release_left && j->kind != TZ_JOB_RELEASE; /* one that cannot work must not run for ever */
     j->purge_left = false;
-    tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
+    if (code != TZ_E_COMMITS_LOST ||
+        j->err.code != code) /* which versions is no secret; what else there is may be one */
+        tz_err_set(&j->err, code, NULL, NULL, NULL, NULL);
     tz_buf_clear(&j->reply); /* results of a group that did not commit never happened */
     drop_frames(j);
 }

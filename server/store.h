@@ -225,10 +225,11 @@ TZ_MUST_USE int tz_store_apply(struct tz_store *s, const struct tz_apply_ctx *ct
 
 /**
  * In a group: what waits or is held of a device is settled by the administrator, with a reason: judged now as if
- * nothing stood before it, or refused. Whether the device is revoked does not matter. TZ_E_NOT_FOUND, TZ_E_COPY_HELD.
+ * nothing stood before it, or refused. Whether the device is revoked does not matter. @incarnation 0: of whichever folder
+ * has that number; TZ_E_BACKLOG_COPIES when several have. TZ_E_NOT_FOUND, TZ_E_COPY_HELD.
  */
-TZ_MUST_USE int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge,
-                                        const char *reason, enum tz_outcome *outcome, struct tz_err *err);
+TZ_MUST_USE int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq,
+                                        bool judge, const char *reason, enum tz_outcome *outcome, struct tz_err *err);
 
 /** May what a revoked device still has not be taken, as its backlog is at its bound? */
 TZ_MUST_USE int tz_store_held_full(struct tz_store *s, uint32_t device, bool *full, struct tz_err *err);

@@ -47,6 +47,7 @@ int tz_apply_note_judged(struct apply *p)
     tz_stmt_bind_int(st, 2, (int64_t)p->cs->seq);
     tz_stmt_bind_int(st, 3, (int64_t)p->j->edit.effective);
     tz_stmt_bind_int(st, 4, p->cs->incarnation);
+    tz_stmt_bind_int(st, 5, p->cs->seq > p->dev.last_seq); /* one less of those that it spoke of */
     int rc = tz_stmt_run(st, p->err);
     return rc || p->cs->incarnation == 1
                ? rc

@@ -9,15 +9,44 @@
 
 enum { REASON_LOGGED_BYTES = 120 };
 
-/** What the backlog holds of one save, into @p. 1, 0 none, negative. */
+/** Copies of a device's folder give the same numbers: TZ_E_BACKLOG_COPIES when more than one of them has @seq here. */
+static int only_one(struct apply *p, uint64_t seq)
+{
+    char names[TZ_ERR_ARG_BYTES] = "";
+    char number[24];
+    size_t n = 0;
+    size_t found = 0;
+    struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_COPIES, p->err);
+    int rc;
+    if (!st)
+        return TZ_E_DB;
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)seq);
+    tz_stmt_bind_int(st, 1, p->device);
+    tz_stmt_bind_int(st, 2, (int64_t)seq);
+    while ((rc = tz_stmt_step(st, p->err)) == 1) {
+        found++;
+        if (n < sizeof names)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s%s/%lld.%s", n ? " " : "", p->dev.name,
+                                  (long long)tz_stmt_int(st, 0), number);
+    }
+    tz_stmt_reset(st);
+    return rc || found < 2 ? rc : tz_err_set(p->err, TZ_E_BACKLOG_COPIES, p->dev.name, number, names, NULL);
+}
+
+/** What the backlog holds of one save, into @p. @incarnation: of that one; 0 of the only one, which is put there.
+ * 1, 0 none, negative. */
 static int backlog_read(struct apply *p, uint64_t seq, enum tz_outcome *was, uint32_t *incarnation)
 {
     struct tz_bytes raw = {0};
+    int several = *incarnation ? 0 : only_one(p, seq);
+    if (several)
+        return several;
     struct tz_stmt *st = tz_store_sql(p->s, TZ_SQL_BACKLOG_ONE, p->err);
     if (!st)
         return TZ_E_DB;
     tz_stmt_bind_int(st, 1, p->device);
     tz_stmt_bind_int(st, 2, (int64_t)seq);
+    tz_stmt_bind_int(st, 3, *incarnation);
     int rc = tz_stmt_step(st, p->err);
     if (rc == 1) {
         *was = (enum tz_outcome)tz_stmt_int(st, 0);
@@ -120,8 +149,8 @@ static int put_copy_away(struct apply *p, enum tz_outcome *outcome)
     return tz_stmt_run(st, p->err);
 }
 
-int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, bool judge, const char *reason,
-                            enum tz_outcome *outcome, struct tz_err *err)
+int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint32_t incarnation, uint64_t seq, bool judge,
+                            const char *reason, enum tz_outcome *outcome, struct tz_err *err)
 {
     struct tz_err local = {0};
     struct tz_arena a;
@@ -130,7 +159,6 @@ int tz_store_backlog_settle(struct tz_store *s, uint32_t device, uint64_t seq, b
     struct tz_apply_out out;
     struct apply p = {.s = s, .device = device, .budget = &budget, .a = &a, .err = err ? err : &local};
     enum tz_outcome was = TZ_OUT_NONE;
-    uint32_t incarnation = 0;
     int copy = 0;
     size_t reason_bytes = strlen(reason);
     char meta[256];

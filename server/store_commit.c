@@ -25,6 +25,7 @@
 #include "commit_int.h"
 #include "log.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,8 +142,10 @@ static int unpack_rebuilt(struct tz_store *s, tz_ver first, tz_ver last, struct 
     if (!rc)
         rc = unpack(s, first, last, tz_buf_unread(&b), err);
     tz_buf_deinit(&b);
-    if (!rc)
+    if (!rc) {
         s->commits_damaged = true;
+        tz_log(TZ_LOG_WARN, "store", "commits_damaged", "first=%" PRIu64 " last=%" PRIu64 " read=rebuilt", first, last);
+    }
     return rc;
 }
 

@@ -102,12 +102,22 @@ int tz_who_check_user(struct tz_store *s, const char *code, const char *name, st
     return rc ? rc : tz_value_check(tz_type_field(s->user_type, "name"), tz_value_text(name), true, err);
 }
 
+/** There is no such role: which there are. */
+static int no_role(const struct tz_store *s, const char *role, struct tz_err *err)
+{
+    char names[TZ_ERR_ARG_BYTES] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < s->cat->nroles && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", s->cat->roles[i].name);
+    return tz_err_set(err, TZ_E_VALUE, "role", role, names, NULL);
+}
+
 int tz_who_check_grant(struct tz_store *s, const char *role, const char *area, struct tz_err *err)
 {
     const struct tz_role *r = tz_catalogue_role(s->cat, role);
     size_t n = strlen(area);
     if (!r)
-        return tz_err_set(err, TZ_E_VALUE, "role", role, "roles.csv", NULL);
+        return no_role(s, role, err);
     bool city = strcmp(area, TZ_CITY_CODE) == 0;
     if ((n != 6 && n != 9) || strspn(area, "0123456789") != n || (city && r->level != TZ_LEVEL_CITY) ||
         (r->level == TZ_LEVEL_CITY && !city) || (n == 6 && r->level == TZ_LEVEL_STREET))

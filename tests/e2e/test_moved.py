@@ -49,7 +49,7 @@ def an_organisation_moves_while_its_inspector_has_five_edits_waiting():
             inspector("add", "visit", f"org_id={org}", f"by_ref={user}", "visited_on=2020-05-06", "way=on_site", "note=MARKE走访")
             centre.edit("organisation", org, f"district_code={NEW}")
             centre.sync()
-            inspector.sync()
+            told = inspector.sync()
             book = inspector.balance()
             w.check((book["made"], book["under_review"], book["applied"]) == (5, 4, 1), book)
             hits = found(inspector.data, "MARKA", "MARKB", "MARKC", "MARKD", "MARKE")
@@ -57,6 +57,8 @@ def an_organisation_moves_while_its_inspector_has_five_edits_waiting():
             clerk.sync()  # whose words made it
             w.check((hits := found(clerk.data, "MARKA", "MARKB", "MARKC", "MARKD", "MARKE")) == [], "still on its maker's disk:", hits)
             w.check(inspector.show("organisation", stays)["fields"]["address"] == "乙路 2 号", "what stays")
+            w.check("not on this machine" in told.out and "see taizhang cases" not in told.out, told)
+            w.check(inspector("cases", "--json").lines() == [] and held(server, "insp")["unsent"] == 0, held(server, "insp"))
             done = inspector("show", "organisation", org, ok=(w.FAILED,))
             w.check("MARK" not in done.out + done.err, done)
             super2.sync()
@@ -126,6 +128,51 @@ def an_area_it_never_came_for_is_not_called_unwiped():
             w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
 
 
+def a_receipt_of_one_folder_is_not_that_of_its_copies():
+    with w.a_server() as (folder, server):
+        clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+        clerk.add("organisation", "name=甲公司")
+        clerk.sync()
+        shutil.copytree(clerk.data, clerk.data + ".older")
+        clerk.add("organisation", "name=乙公司")
+        clerk.sync()
+        shutil.rmtree(clerk.data)
+        shutil.move(clerk.data + ".older", clerk.data)
+        clerk.add("organisation", "name=丙公司")
+        server.cli("device", "grant", "clerk", "--area", NEW)
+        clerk.sync()
+        w.check([a["area"] for a in held(server, "clerk")["not_wiped"]] == [OLD] and held(server, "clerk")["unsent"] == 0, held(server, "clerk"))
+        told = server.cli("device", "list").out
+        w.check("not wiped yet" not in told and "copied or put back" in told and "unsent" not in told, told)
+
+
+def two_copies_of_a_revoked_folder_are_told_apart():
+    with w.a_server() as (folder, server):
+        clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", OLD)
+        clerk.add("organisation", "name=甲公司")
+        clerk.sync()
+        copy = w.Office(shutil.copytree(clerk.data, os.path.join(folder, "copy")))
+        copy.area = OLD
+        for office, name in ((clerk, "乙公司"), (copy, "丙公司")):
+            office.add("organisation", f"name={name}")
+            office.sync()
+        for office, name in ((clerk, "丁公司"), (copy, "戊公司")):
+            office.add("organisation", f"name={name}")
+        server.cli("device", "revoke", "clerk")
+        for office in (clerk, copy):
+            office.sync(ok=(4,))
+        saves = [b["save"] for b in server.cli("backlog", "--json").lines()]
+        w.check(saves == ["clerk/1.3", "clerk/2.3"] and all(x in server.cli("backlog").out for x in saves), server.cli("backlog"))
+        done = server.cli("backlog", "apply", "clerk/3", "--reason", "x", ok=(1,))
+        w.check("TZ-GRANT-010" in done.err and all(x in done.err for x in saves), done)
+        server.cli("backlog", "apply", "clerk/2.3", "--reason", "x")
+        w.check({r[0] for r in server.sql("SELECT name FROM organisation")} == {"甲公司", "乙公司", "丙公司", "戊公司"}, "the wrong one")
+        server.cli("backlog", "discard", "clerk/3", "--reason", "x")  # now there is one
+        w.check(server.cli("backlog", "--json").lines() == [], server.cli("backlog"))
+        server.cli("backlog", "apply", "clerk/7.3", "--reason", "x", ok=(1,))
+        w.check(server.cli("balance", "--json").lines()[-1]["unaccounted"] == 0, server.cli("balance"))
+
+
 def a_grant_ends():
     yesterday = (datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))) - datetime.timedelta(days=1)).strftime("%Y-%m-%d")
     with w.world() as folder:
@@ -140,6 +187,8 @@ def a_grant_ends():
             hits = found(clerk.data, "MARKA", "MARKB")
             w.check(hits == [], "still on the disk:", hits)
             w.check(clerk.balance()["under_review"] == 1, clerk.balance())
+            line, = [x for x in server.cli("balance").out.split("by district")[1].splitlines() if x.startswith("- ")]
+            w.check(line.split()[1:3] == ["2", "2"], line)
             w.check("权限已到期" in server.cli("device", "list", "--lang", "zh").out, "device list")
             w.check(held(server, "clerk")["not_wiped"] == [], held(server, "clerk"))
             server.cli("device", "grant", "clerk", "--until", "2099-12-31")
@@ -282,5 +331,6 @@ def a_wipe_that_was_cut_off_is_finished():
 
 if __name__ == "__main__":
     w.main(an_organisation_moves_while_its_inspector_has_five_edits_waiting, words_that_had_to_wait_go_later,
-           an_area_it_never_came_for_is_not_called_unwiped, a_grant_ends, a_revoked_device_hands_in_and_wipes,
+           an_area_it_never_came_for_is_not_called_unwiped, a_receipt_of_one_folder_is_not_that_of_its_copies,
+           two_copies_of_a_revoked_folder_are_told_apart, a_grant_ends, a_revoked_device_hands_in_and_wipes,
            a_revoked_device_keeps_what_the_server_has_no_room_for, a_copy_of_a_revoked_device_hands_in_its_own, a_wipe_that_was_cut_off_is_finished)

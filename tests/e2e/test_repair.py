@@ -157,7 +157,7 @@ def damaged_commits_on_the_server_are_rebuilt_or_named():
             server.cli("verify")
         damage_packs(server)
         told = server.cli("verify", ok=(w.INTEGRITY,))
-        w.check("TZ-RST-006" in told.err, told)
+        w.check("TZ-RST-006" in told.err and "commits_" not in told.err, told)  # it writes nothing, so nothing was rebuilt
         with w.running(server):
             server.cli("verify")
             w.check(server.sql("SELECT code FROM incident") == [("commits_damaged",)], "no incident")
@@ -170,7 +170,7 @@ def damaged_commits_on_the_server_are_rebuilt_or_named():
         w.check("TZ-RST-007" in told.err, told)
         with w.running(server):
             done = late.sync(ok=(w.INTEGRITY,))
-            w.check("TZ-RST-007" in done.err and late.status()["unsent"] == 1, done)
+            w.check("TZ-RST-007" in done.err and "versions ?" not in done.err and late.status()["unsent"] == 1, done)
             office.add("organisation", "name=己")
             office.sync(ok=(0,))  # what does not build on those versions goes on
 

@@ -127,7 +127,10 @@ class Users(tz.TestCase):
         self.assertIn("TZ-DB-011", s("user", "add", "u1", "--name", "李四", "--role", "D_CLERK", "--area", "120101", code=1).err)
         s("user", "add", "u3", "--name", "a\x1b[31m", "--role", "D_CLERK", "--area", "120101", code=8)
         s("invite", "--name", " x", "--address", "127.0.0.1:1", "--role", "D_CLERK", "--area", "120101", code=8)
-        s("user", "add", "u2", "--name", "李四", "--role", "NO_SUCH", "--area", "120101", code=8)
+        for command in (("user", "add", "u2", "--name", "李四"), ("user", "grant", "u1"), ("invite", "--name", "x")):
+            done = s(*command, "--role", "NO_SUCH", "--area", "120101", "--address", "127.0.0.1:1", code=8) if command[0] == "invite" \
+                else s(*command, "--role", "NO_SUCH", "--area", "120101", code=8)
+            self.assertIn("F_INSP, S_CLERK, D_CLERK, D_SUPER", done.err)
         s("user", "add", "u2", "--name", "李四", "--role", "D_CLERK", code=2)
         s("user", "disable", "nobody", code=1)
         s("user", "disable", "u1")

@@ -300,7 +300,8 @@ static int settle(struct sim *w, void *ctx, struct tz_err *err)
 {
     const struct settling *x = ctx;
     enum tz_outcome out;
-    return tz_store_backlog_settle(w->server.store, x->found.device, x->found.seq, x->judge, "simulated", &out, err);
+    return tz_store_backlog_settle(w->server.store, x->found.device, x->found.incarnation, x->found.seq, x->judge,
+                                   "simulated", &out, err);
 }
 
 bool sim_grants_settle(struct sim *w, struct sim_client *c, struct sim_rng *r)

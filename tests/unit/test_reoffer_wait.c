@@ -74,8 +74,9 @@ static void not_by_hand(struct sx *f)
     uint64_t seq = (uint64_t)sx_query(f, "SELECT seq FROM backlog WHERE outcome=4");
     enum tz_outcome o;
     sx_group(f);
-    assert_int_equal(tz_store_backlog_settle(f->s, device, seq, true, "核对无误", &o, &f->err), TZ_E_RECOVERING);
-    assert_int_equal(tz_store_backlog_settle(f->s, device, seq + 100, true, "核对无误", &o, &f->err), TZ_E_NOT_FOUND);
+    assert_int_equal(tz_store_backlog_settle(f->s, device, 0, seq, true, "核对无误", &o, &f->err), TZ_E_RECOVERING);
+    assert_int_equal(tz_store_backlog_settle(f->s, device, 0, seq + 100, true, "核对无误", &o, &f->err),
+                     TZ_E_NOT_FOUND);
     sx_commit(f);
 }
 

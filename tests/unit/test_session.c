@@ -9,6 +9,7 @@
 
 #include "pki.h"
 #include "session_fixture.h"
+#include "session_int.h"
 
 #include <string.h>
 
@@ -561,6 +562,22 @@ static void hello_on_the_enrolment_protocol_is_refused(void **state)
     assert_failed_with(h, TZ_E_PROTOCOL, TZ_E_PROTOCOL);
 }
 
+/** Who asks for what cannot be rebuilt is told which versions; of other faults of this machine nothing but that. */
+static void versions_that_are_lost_are_named_to_the_peer(void **state)
+{
+    struct tz_sjob *j = NULL;
+    (void)state;
+    assert_int_equal(tz_sjob_new(TZ_JOB_HISTORY, 1, &j), 0);
+    (void)tz_err_set(&j->err, TZ_E_COMMITS_LOST, "5", "9", NULL, NULL);
+    tz_sjob_settle(j, TZ_E_COMMITS_LOST);
+    assert_int_equal(j->err.nargs, 2);
+    assert_string_equal(j->err.args[1], "9");
+    tz_sjob_settle(j, TZ_E_DB);
+    assert_int_equal(j->err.code, TZ_E_DB);
+    assert_int_equal(j->err.nargs, 0);
+    tz_sjob_free(j);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -578,6 +595,7 @@ int main(void)
         T(silent_peer_has_a_deadline),
         T(results_leave_only_when_the_commit_is_known),
         T(error_of_this_machine_tells_the_peer_nothing_but_internal),
+        T(versions_that_are_lost_are_named_to_the_peer),
         T(job_may_run_again_after_a_rollback),
         T(too_many_pushes_in_flight_break_the_protocol),
         T(answered_push_makes_room_for_another),

@@ -241,13 +241,13 @@ static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state
     assert_int_equal(b.held, 3);
     assert_int_equal(b.missing, 0);
     sx_group(f);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, true, "核对无误", &o, &f->err), 0);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 2, true, "核对无误", &o, &f->err), 0);
     assert_int_equal(o, TZ_OUT_APPLIED);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 3, true, "核对无误", &o, &f->err), 0);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 3, true, "核对无误", &o, &f->err), 0);
     assert_int_equal(o, TZ_OUT_APPLIED);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 4, false, "有误", &o, &f->err), 0);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 4, false, "有误", &o, &f->err), 0);
     assert_int_equal(o, TZ_OUT_REFUSED);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 4, true, "", &o, &f->err), TZ_E_NOT_FOUND);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 4, true, "", &o, &f->err), TZ_E_NOT_FOUND);
     sx_commit(f);
     sx_text_is(f, "organisation", id, "address", "一路");
     sx_text_is(f, "organisation", mine, "address", "");
@@ -267,11 +267,11 @@ static void revoked_device_is_held_and_judged_when_somebody_says_so(void **state
     assert_int_equal(sx_apply(c), 0);
     sx_expect(&f->res, TZ_OUT_HELD, TZ_E_HELD_REVOKED);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM backlog"), 2);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, true, "", &o, &f->err), TZ_E_COPY_GONE);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 2, true, "", &o, &f->err), TZ_E_COPY_GONE);
     char reason[200] = "x"; /* longer than the log has room for: not cut inside a character */
     for (int i = 0; i < 60; i++)
         memcpy(reason + 1 + 3 * i, "核", 3);
-    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 2, false, reason, &o, &f->err), 0);
+    assert_int_equal(tz_store_backlog_settle(f->s, f->d1.d.number, 0, 2, false, reason, &o, &f->err), 0);
     assert_int_equal(o, TZ_OUT_WITHDRAWN);
     assert_int_equal(sx_query(f, "SELECT count(*) FROM audit WHERE meta LIKE '%reason=x核%核'"), 1);
     sx_commit(f);
