@@ -43,6 +43,49 @@ static int resolve_rights(const struct tz_save *s, const struct tz_case_view *cv
     return 0;
 }
 
+/** Does the choice say what the record holds? */
+static bool says_what_stands(const struct tz_row *target, const struct tz_record *chosen, const bool *used)
+{
+    for (size_t i = 0; i < target->rec.type->nfields; i++)
+        if (used[i] && !tz_value_eq(chosen->v[i], target->rec.v[i]))
+            return false;
+    return true;
+}
+
+/** Was the record last changed by a save of this folder? */
+static int last_changed_here(struct tz_save *s, tz_ver ver, struct tz_err *err)
+{
+    struct tz_stmt st = {0};
+    int rc = tz_db_prepare(s->o->db, &st, "SELECT 1 FROM outbox WHERE ver = ? AND outcome IN (1, 2)", err);
+    if (!rc) {
+        tz_stmt_bind_int(&st, 1, (int64_t)ver);
+        rc = tz_stmt_step(&st, err);
+    }
+    tz_stmt_finalize(&st);
+    return rc;
+}
+
+/** No other value is written to a deleted record by who had seen that it is: by its version, or as it was done here.
+ * Who had not brings it back, and a case about that tells the others (MERGE.md, Cases). */
+static int check_lives(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv,
+                       const struct tz_row *target, const struct tz_record *chosen, const bool *used,
+                       struct tz_arena *a, struct tz_err *err)
+{
+    char id[TZ_ID_HEX + 1];
+    char about[TZ_ID_HEX + 1];
+    if (cv->life || !target->deleted || says_what_stands(target, chosen, used))
+        return 0;
+    struct tz_image *now = tz_arena_alloc(a, sizeof *now);
+    int seen = now ? tz_overlay_confirmed(s->o, cv->type, cv->target, a, now, NULL, err) : tz_office_nomem(err);
+    if (!seen) /* alive but for a deletion that is still here; or an older one */
+        seen = now->state == TZ_IMAGE_LIVE || now->row.ver <= row->ver ? 1 : last_changed_here(s, now->row.ver, err);
+    if (seen <= 0)
+        return seen;
+    tz_id_print(cv->target, about);
+    tz_id_print(row->id, id);
+    return tz_err_set(err, TZ_E_CASE_DELETED, cv->type->name, about, id, NULL);
+}
+
 static int push_resolve(struct tz_save *s, const struct tz_row *row, const struct tz_case_view *cv,
                         const struct tz_row *target, struct tz_op *op, const struct tz_record *chosen, const bool *used,
                         struct tz_err *err)
@@ -187,6 +230,8 @@ int tz_save_resolve(struct tz_save *s, struct tz_id case_id, enum tz_choice choi
         rc = tz_err_set(err, TZ_E_USAGE, "value", NULL, NULL, NULL);
     if (!rc)
         rc = resolve_rights(s, &cv, target, used, err);
+    if (!rc)
+        rc = check_lives(s, row, &cv, target, chosen, used, &a, err);
     if (!rc)
         rc = push_resolve(s, row, &cv, target, &op, chosen, used, err);
     tz_arena_deinit(&a);

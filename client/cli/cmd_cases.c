@@ -205,16 +205,26 @@ static const char *values_text(struct desk *d, const struct case_item *c, int ca
     return out ? out : "";
 }
 
+/** Whose word it is; NULL nobody's. */
+static const char *user_of(const json_t *j)
+{
+    const char *user = json_string_value(json_object_get(j, "user"));
+    return user && strspn(user, "0") < strlen(user) ? user : NULL;
+}
+
 /** "张三，设备 7，2017-03-05 14:03"; and of which record, when that is part of this one now. */
 static const char *author_text(struct desk *d, const json_t *j)
 {
     char when[32];
     char text[320];
     const char *of = json_string_value(json_object_get(j, "of"));
-    (void)snprintf(text, sizeof text, tr("%.120s，设备 %lld，%s", "%.120s, device %lld, %s"),
-                   desk_user(d, json_string_value(json_object_get(j, "user"))),
-                   (long long)json_integer_value(json_object_get(j, "device")),
-                   out_time(json_integer_value(json_object_get(j, "at")), when, sizeof when));
+    const char *user = user_of(j);
+    long long device = (long long)json_integer_value(json_object_get(j, "device"));
+    if (user)
+        (void)snprintf(text, sizeof text, tr("%.120s，设备 %lld，%s", "%.120s, device %lld, %s"), desk_user(d, user),
+                       device, out_time(json_integer_value(json_object_get(j, "at")), when, sizeof when));
+    else
+        (void)snprintf(text, sizeof text, "%s", desk_nobody(d, json_string_value(json_object_get(j, "rule")), device));
     size_t n = strlen(text);
     if (of)
         (void)snprintf(text + n, sizeof text - n,
@@ -227,9 +237,9 @@ static const char *author_text(struct desk *d, const json_t *j)
 
 static json_t *with_name(struct desk *d, json_t *j)
 {
-    const char *user = json_string_value(json_object_get(j, "user"));
-    if (user)
-        json_object_set_new(j, "user_name", json_string(desk_user(d, user)));
+    const char *user = user_of(j);
+    if (j)
+        json_object_set_new(j, "user_name", json_string(user ? desk_user(d, user) : ""));
     return j ? j : json_null();
 }
 
@@ -278,10 +288,10 @@ static int print_text(struct desk *d, const struct case_item *c)
     json_t *list = json_of(c->row, "candidates", "candidates_secret");
     const struct tz_type *t = c->known ? c->view.type : NULL;
     bool open = strcmp(text_of(d, c->row, "state"), "open") == 0;
-    (void)printf("#%u  %.8s  %s · %s · %s  %s%s\n", c->number, c->hex, t ? t->label[out_lang()] : "",
+    (void)printf("#%u  %.8s  %s · %s%s · %s  %s%s\n", c->number, c->hex, t ? t->label[out_lang()] : "",
                  c->target ? desk_title(d, c->target) : tr("（不在本机）", "(not on this machine)"),
-                 subject_label(d, c), out_time(int_of(c->row, "opened_at"), when, sizeof when),
-                 open ? "" : tr("  已处理", "  closed"));
+                 c->target && c->target->deleted ? tr("（已删除）", " (deleted)") : "", subject_label(d, c),
+                 out_time(int_of(c->row, "opened_at"), when, sizeof when), open ? "" : tr("  已处理", "  closed"));
     if (c->known && c->view.duplicate) {
         print_duplicate(d, c, open);
         json_decref(standing);
@@ -398,14 +408,34 @@ static int pick_case(struct desk *d, const struct case_item *c, void *ctx)
     return 0;
 }
 
+/** It is not open any more: who closed it, and when. */
+static int say_closed(struct desk *d, const struct case_item *c)
+{
+    char when[32];
+    char by[TZ_ID_HEX + 1];
+    struct tz_value user = field_of(c->row, "closed_by");
+    (void)out_time(int_of(c->row, "closed_at"), when, sizeof when);
+    if (user.kind != TZ_V_BLOB || user.n != TZ_ID_BYTES)
+        return tz_err_set(&d->err, TZ_E_CASE_GONE, when, c->hex, NULL, NULL);
+    struct tz_id id;
+    memcpy(id.b, user.p, TZ_ID_BYTES);
+    tz_id_print(id, by);
+    return tz_err_set(&d->err, TZ_E_CASE_CLOSED, desk_user(d, by), when, c->hex, NULL);
+}
+
 static int find_case(struct desk *d, const char *name, struct case_item *out)
 {
     struct pick p = {.name = id_of_name(d, name)};
     int rc = each_case(d, false, pick_case, &p);
+    bool closed = !rc && p.hits == 0;
+    if (closed)
+        rc = each_case(d, true, pick_case, &p);
     if (rc)
         return rc;
     if (p.hits == 0)
         return tz_err_set(&d->err, TZ_E_NOT_FOUND, name, NULL, NULL, NULL);
+    if (p.hits == 1 && closed)
+        return (rc = load(d, p.id, out)) ? rc : say_closed(d, out);
     if (p.hits > 1)
         return tz_err_set(&d->err, TZ_E_AMBIGUOUS, name, NULL, NULL, NULL);
     return load(d, p.id, out);
@@ -436,13 +466,26 @@ static int take_candidate(struct desk *d, const struct case_item *c, const char 
     return 0;
 }
 
+/** Nobody's word: made by the server, or no value at all. Beside a candidate it is no second thing to choose. */
+static bool says_nothing(const json_t *value)
+{
+    const json_t *values = json_object_get(value, "values");
+    bool empty = true;
+    for (void *at = json_object_iter((json_t *)(uintptr_t)values); at && empty;
+         at = json_object_iter_next((json_t *)(uintptr_t)values, at))
+        empty = json_is_null(json_object_iter_value(at));
+    return empty || !user_of(value);
+}
+
 /** The one value that is (@own) or is not of this machine; none or several: the person must say which. */
 static int take_side(struct desk *d, const struct case_item *c, bool own, struct decision *out)
 {
     json_t *standing = json_of(c->row, "standing", "standing_secret");
     json_t *list = json_of(c->row, "candidates", "candidates_secret");
     unsigned hits = 0;
-    if (is_own(d, standing) == own) {
+    bool only_candidate =
+        !own && json_array_size(list) == 1 && !is_own(d, json_array_get(list, 0)) && says_nothing(standing);
+    if (is_own(d, standing) == own && !only_candidate) {
         out->choice = TZ_CHOICE_MINE; /* on the wire: what stands */
         hits++;
     }

@@ -21,7 +21,21 @@ static void on_progress(void *ctx, const struct tz_sync_counters *n)
         out_progress_step(&s->bar, n->rows, 0);
 }
 
-static void print_text(const struct tz_round_report *r)
+/** Where what came too late is to be seen: it lies where its record lies now, which may not be here any more. */
+static const char *where_reviewed(struct tz_office *o)
+{
+    int64_t here = 0;
+    struct tz_err ignored = {0};
+    int rc = tz_db_query_int(
+        tz_office_db(o), "SELECT count(*) FROM \"case\" WHERE state = 'open' AND kind = 'late_scope'", &here, &ignored);
+    return rc == 0 && here > 0
+               ? tr("在本机辖区内的用 taizhang cases 查看", "those in the area of this machine: taizhang cases")
+               : tr("本机没有它们：记录现在归哪个辖区，就在那里的主管的电脑上用 taizhang cases 查看",
+                    "they are not on this machine: a supervisor of the area that has the record now finds "
+                    "them with taizhang cases");
+}
+
+static void print_text(struct tz_office *o, const struct tz_round_report *r)
 {
     (void)printf(tr("同步完成：送出 %" PRIu64 " 次保存（生效 %" PRIu64 "），收到 %" PRIu64 " 条记录\n",
                     "synced: %" PRIu64 " saves sent (%" PRIu64 " applied), %" PRIu64 " records received\n"),
@@ -39,10 +53,10 @@ static void print_text(const struct tz_round_report *r)
                         "the server went back to a backup: %" PRIu64 " saves that it lacked were handed back\n"),
                      r->handed_back);
     if (r->reviewed > 0)
-        (void)printf(tr("%" PRIu64 " 次保存送到时权限已有变动：内容都已收下，待主管审核（taizhang cases 查看）\n",
+        (void)printf(tr("%" PRIu64 " 次保存送到时权限已有变动：内容都已收下，待主管审核（%s）\n",
                         "%" PRIu64 " saves came when the right to make them had gone: all of it is kept for a "
-                        "supervisor to decide (see taizhang cases)\n"),
-                     r->reviewed);
+                        "supervisor to decide (%s)\n"),
+                     r->reviewed, where_reviewed(o));
     if (r->refused + r->waiting + r->held > 0)
         (void)printf(tr("需要处理：被拒 %" PRIu64 "，等待 %" PRIu64 "，暂存 %" PRIu64 "（taizhang status 查看原因）\n",
                         "attention: %" PRIu64 " refused, %" PRIu64 " waiting, %" PRIu64
@@ -96,7 +110,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
     told_clock(r.offset_ms);
     told_audit(r.audit_changed);
     if (!c->json)
-        print_text(&r);
+        print_text(opt.office, &r);
     else if (out_json(tz_round_json(&r)) != 0)
         return CLI_FAILED;
     return r.refused + r.waiting + r.held + r.partly + r.reviewed > 0 ? CLI_PARTLY : CLI_DONE;

@@ -75,7 +75,9 @@ static void print_value(struct recount *r, const struct tz_why *y, const struct 
     struct tz_history_entry e = author_entry(v);
     char hex[TZ_ID_HEX + 1];
     (void)printf("  %c %s\n", v->stands ? '*' : ' ', value_text(r, y, v));
-    if (e.device)
+    if (e.device && v->case_rule && strcmp(v->case_rule, "lost") == 0 && tz_id_is_zero(e.user))
+        (void)printf("      %s\n", desk_nobody(&r->d, v->case_rule, e.device));
+    else if (e.device)
         (void)printf("      %s  %s\n", recount_who(r, &e), recount_when(r, &e));
     (void)printf("      %s", rule_text(v));
     if (v->change && (v->rule == TZ_WHY_NOT_YET || v->rule == TZ_WHY_REFUSED))

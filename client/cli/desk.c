@@ -202,6 +202,21 @@ const char *desk_user(struct desk *d, const char *hex)
     return out ? out : "?";
 }
 
+const char *desk_nobody(struct desk *d, const char *rule, long long device)
+{
+    char text[320];
+    if (!rule || strcmp(rule, "lost") != 0)
+        return tr("服务器", "the server");
+    (void)snprintf(
+        text, sizeof text,
+        tr("服务器恢复备份后，已查不到是谁、何时写的；由设备 %lld 保留下来",
+           "who wrote it and when is not known any more, since the server went back to a backup; device %lld "
+           "had kept it"),
+        device);
+    const char *out = tz_arena_strdup(&d->a, text);
+    return out ? out : "";
+}
+
 const char *desk_label(const struct tz_field *f)
 {
     return f->label[out_lang()];

@@ -44,6 +44,9 @@ const char *desk_value(struct desk *d, const struct tz_field *f, const struct tz
 /** What stands for the record; its id where nothing does. In d->a. */
 const char *desk_title(struct desk *d, const struct tz_row *row);
 const char *desk_user(struct desk *d, const char *hex); /* name of a user, else the id's first digits */
+/** Who said a word of a case that has no user: the server, or (@rule "lost") somebody whom a restore made unknown, and
+ * @device still had it. In d->a. */
+const char *desk_nobody(struct desk *d, const char *rule, long long device);
 const char *desk_label(const struct tz_field *f);
 const char *desk_case_rule(const char *rule); /* why a case's value stands, in a sentence; the word itself where none is
                                                  known */

@@ -229,8 +229,11 @@ def what_only_replicas_still_have_is_asked_about():
         cases_of = {c["target"]: c for c in boss("cases", "--json", ok=(0, 3)).lines()}
         w.check(set(cases_of) == {kept, gone, worked_on}, cases_of)
         w.check(cases_of[gone]["kind"] == "lost", cases_of[gone])
-        for record in (kept, gone):
-            boss("resolve", cases_of[record]["id"], "theirs:1")
+        text = boss("cases").out
+        w.check("not known any more, since the server went back" in text and "had kept it" in text and "00000000" not in text, text)
+        w.check("not known any more" in boss("why", "organisation", kept, "address").out, boss("why", "organisation", kept, "address"))
+        boss("resolve", cases_of[kept]["id"], "theirs:1")
+        boss("resolve", cases_of[gone]["id"], "theirs")  # the only one
         converge(server, (boss, inspector))
         w.check(inspector.show("organisation", gone)["fields"]["address"] == "somewhere", "it did not come back")
         w.check(inspector.show("organisation", kept)["fields"]["address"] == "changed on that laptop", "the change did not")

@@ -86,5 +86,74 @@ def a_district_deletes_what_an_inspector_visits():
             w.check(clerk.show("visit", trip)["deleted"] is False, done)
 
 
+def disputed(server, folder, n):
+    """Organisations of which a clerk and an inspector have each given the address, and a supervisor."""
+    clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", AREA)
+    insp = w.Office(os.path.join(folder, "insp")).join(server, "F_INSP", AREA)
+    boss = w.Office(os.path.join(folder, "boss")).join(server, "D_SUPER", AREA)
+    firms = [clerk.add("organisation", f"name=firm {i}", "address=first") for i in range(n)]
+    clerk.sync()
+    insp.sync()
+    for firm in firms:
+        clerk.edit("organisation", firm, "address=the clerk's")
+        insp.edit("organisation", firm, "address=the inspector's")
+    for office in (clerk, insp, clerk, boss):
+        office.sync()
+    cases = {c["target"]: c["id"] for c in boss("cases", "--json").lines()}
+    return clerk, insp, boss, firms, [cases[f] for f in firms]
+
+
+def a_case_about_a_deleted_record_is_refused_at_once_where_the_server_would():
+    with w.a_server() as (folder, server):
+        clerk, insp, boss, (mine, theirs), (case, other) = disputed(server, folder, 2)
+        for firm in (mine, theirs):
+            clerk("delete", "organisation", firm)
+        done = clerk("resolve", case, "theirs:1", ok=(1,))  # its own deletion, not sent yet
+        w.check("TZ-PUSH-026" in done.err and f"taizhang restore organisation {mine}" in done.err and f"resolve {case} keep" in done.err, done)
+        clerk.sync()
+        boss.sync()
+        w.check("TZ-PUSH-026" in clerk("resolve", case, "theirs:1", ok=(1,)).err, "the deletion was its own")
+        w.check("firm 0 (deleted)" in clerk("cases").out, clerk("cases"))
+        clerk("resolve", case, "keep")  # what stands may be said
+        clerk.sync(ok=(0,))
+        boss("resolve", other, "theirs:1")  # the case is older than the deletion: the choice brings the record back
+        boss.sync(ok=(0,))
+        w.check(boss.show("organisation", theirs)["fields"]["address"] == "the clerk's", "it did not come back")
+        w.check([c["subject"] for c in boss("cases", "--json").lines()] == ["_deleted"], boss("cases"))
+        same(server, boss)
+
+
+def a_closed_case_says_who_closed_it():
+    with w.a_server() as (folder, server):
+        clerk, insp, boss, _, (case,) = disputed(server, folder, 1)
+        boss("resolve", case, "keep")
+        boss.sync()
+        clerk.sync()
+        for what in ("theirs:1", "keep"):
+            done = clerk("resolve", case, what, ok=(1,))
+            w.check("TZ-PUSH-024" in done.err and "closed by boss" in done.err, done)
+        w.check("已由 boss 于" in clerk("--lang", "zh", "resolve", case, "keep", ok=(1,)).err, "in Chinese")
+        w.check("TZ-DB-009" in clerk("resolve", "ffffffff", "keep", ok=(1,)).err, "no such case")
+
+
+def theirs_takes_the_only_value_there_is():
+    with w.a_server() as (folder, server):
+        clerk = w.Office(os.path.join(folder, "clerk")).join(server, "D_CLERK", AREA)
+        insp = w.Office(os.path.join(folder, "insp")).join(server, "F_INSP", AREA)
+        boss = w.Office(os.path.join(folder, "boss")).join(server, "D_SUPER", AREA)
+        firm = clerk.add("organisation", "name=firm", "address=first")
+        for office in (clerk, insp, boss):
+            office.sync()
+        insp.edit("organisation", firm, "address=the inspector's")
+        clerk.edit("organisation", firm, "address=")
+        for office in (insp, clerk, boss):
+            office.sync()
+        w.check("(empty)" in boss("cases").out, boss("cases"))
+        boss("resolve", "1", "theirs")
+        w.check(boss.show("organisation", firm)["fields"]["address"] == "the inspector's", boss.show("organisation", firm))
+
+
 if __name__ == "__main__":
-    w.main(two_inspectors_register_one_firm, a_district_deletes_what_an_inspector_visits)
+    w.main(two_inspectors_register_one_firm, a_district_deletes_what_an_inspector_visits,
+           a_case_about_a_deleted_record_is_refused_at_once_where_the_server_would, a_closed_case_says_who_closed_it,
+           theirs_takes_the_only_value_there_is)
