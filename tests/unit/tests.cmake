@@ -61,7 +61,7 @@ tz_test(NAME test_store_compact LABEL unit SOURCES unit/test_store_compact.c LIN
 tz_test(NAME test_reoffer LABEL unit SOURCES unit/test_reoffer.c LINK tz_store_fixture)
 tz_test(NAME test_reoffer_wait LABEL unit SOURCES unit/test_reoffer_wait.c LINK tz_store_fixture)
 tz_test(NAME test_lost_rows LABEL unit SOURCES unit/test_lost_rows.c LINK tz_store_fixture)
-tz_test(NAME test_reoffer_orders LABEL unit SOURCES unit/test_reoffer_orders.c LINK tz_store_fixture)
+tz_test(NAME test_reoffer_orders LABEL unit TIMEOUT 180 SOURCES unit/test_reoffer_orders.c LINK tz_store_fixture)
 tz_test(NAME test_installation LABEL unit SOURCES unit/test_installation.c LINK tz_store_fixture)
 tz_test(NAME test_store_journal LABEL unit SOURCES unit/test_store_journal.c LINK tz_store_fixture)
 tz_test(NAME test_store_merge LABEL unit SOURCES unit/test_store_merge.c LINK tz_store_fixture)
