@@ -368,7 +368,8 @@ static int late_life(struct late *l)
     return rc < 0 ? rc : 1;
 }
 
-/** A decision about a case that he could see then. */
+/** A decision about a case that he could see then. One about a record that is to be made is no word about that, be it
+ * his own: what is in its way he is told. */
 static int late_decision(struct late *l)
 {
     struct tz_judge *j = l->j;
@@ -378,7 +379,8 @@ static int late_decision(struct late *l)
     struct tz_value target = c->rec.v[tz_case_field(j, "target_id")->index];
     of.t = tz_rows_ref_type(j->s->cat, &c->rec, tz_case_field(j, "target_id"));
     bool supervisors = covers(&l->today, &c->area) && tz_case_late_kind(j, c) && !j->role->supervises;
-    if (l->fresh || !of.t || target.n != TZ_ID_BYTES || supervisors || tz_duplicate_case(j, c))
+    if (l->fresh || !of.t || target.n != TZ_ID_BYTES || supervisors || tz_duplicate_case(j, c) ||
+        tz_late_new_case(j, c))
         return 0;
     memcpy(op.id.b, target.p, TZ_ID_BYTES);
     op.kind = l->op->field != TZ_FIELD_DELETED ? TZ_OP_SET : l->op->deleted ? TZ_OP_DELETE : TZ_OP_RESTORE;

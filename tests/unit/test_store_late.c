@@ -310,6 +310,26 @@ static void what_was_made_in_a_lost_area_waits_whole(void **state)
     late_case(f, n, "address", "120101");
 }
 
+/** The supervisor decides about what he was to make himself, and its parent has left: that is what he is told. */
+static void deciding_about_an_own_late_record_is_no_late_word(void **state)
+{
+    struct sx *f = *state;
+    struct sx_dev super;
+    super_of(f, &super, "120101");
+    struct tz_id org = sx_org(f, "甲公司");
+    sx_see(&super);
+    grant(&super, "", "120102", 0);
+    struct sx_cs *c = sx_begin(&super);
+    struct tz_id v = sx_op_create(c, "coverage", sx_ref(f, "org_id", org), "mode=own", "since=2020-01-01", NULL);
+    reviewed(sx_push(c));
+    grant(&super, "", "120101", 0);
+    sx_see(&super);
+    const struct tz_row *k = late_case(f, v, "_created", "120101");
+    move(f, org, "district_code=120103");
+    sx_refused(sx_resolve(&super, k->id, 1, sx_ref(f, "org_id", org), "mode=own", "since=2020-01-01", NULL), TZ_E_REF);
+    assert_int_equal(sx_ncandidates(f, sx_case(f, v, "_created", 1)), 1);
+}
+
 /** Meanwhile its parent has moved: the record is made where that lies now, and its case is where the record is. */
 static void a_decided_case_lies_with_the_record_that_it_made(void **state)
 {
@@ -600,6 +620,7 @@ int main(void)
         T(a_child_of_what_moved_away_goes_after_it),
         T(another_record_of_that_id_takes_no_case_along),
         T(what_was_made_in_a_lost_area_waits_whole),
+        T(deciding_about_an_own_late_record_is_no_late_word),
         T(a_decided_case_lies_with_the_record_that_it_made),
         T(a_secret_field_that_came_later_hides_no_words_of_before),
         T(what_need_not_be_made_closes_its_case),
