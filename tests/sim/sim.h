@@ -237,11 +237,13 @@ struct sim_saved { /* one changeset as the device stored it */
     uint8_t hash[TZ_HASH_BYTES];
     uint8_t origin[TZ_HASH_BYTES]; /* of the first bytes it had */
     struct sim_former *former;
-    uint32_t came_as;  /* the incarnation under which the oracle was fed it; 0 not yet */
-    bool acknowledged; /* the person was told "saved" */
-    bool audited;      /* seen in the server's audit log */
-    uint64_t audit_n;  /* where */
-    bool emptied;      /* before it had left the machine: @emptied_ops had been in it */
+    int64_t offset_ms;   /* of the clock of who brought it to the server last, as measured in that session */
+    uint64_t brought_in; /* the group of that; 0 not yet */
+    uint32_t came_as;    /* the incarnation under which the oracle was fed it; 0 not yet */
+    bool acknowledged;   /* the person was told "saved" */
+    bool audited;        /* seen in the server's audit log */
+    uint64_t audit_n;    /* where */
+    bool emptied;        /* before it had left the machine: @emptied_ops had been in it */
     size_t emptied_ops;
     bool withdrawn;  /* the person took it back */
     bool taken_back; /* the same, when it was held: nothing was ever judged of it */
@@ -269,7 +271,6 @@ struct sim_client { /* an installation: several may be of one device */
     bool asleep;                  /* a copy that is not started yet */
     bool gone;                    /* an older copy has taken its place */
     struct sim_client *puts_back; /* whose place it will take; NULL nobody's */
-    int64_t offset_ms;            /* of its clock, as measured in the session of its newest Push */
     struct tz_memdisk *disk;
     struct tz_office *office;
     const struct tz_catalogue *cat;
@@ -567,6 +568,8 @@ struct sim_saved *sim_saved_of(struct sim *w, uint32_t device, uint32_t incarnat
 /** Of any installation, the save that has this number now. */
 struct sim_saved *sim_saved_as(struct sim *w, uint32_t device, uint32_t incarnation, uint64_t seq,
                                struct sim_client **who);
+/** A session of @c brings these bytes in group number @group; of several that do in one group the first counts. */
+void sim_saves_brought(struct sim_client *c, struct tz_bytes raw, int64_t offset_ms, uint64_t group);
 /** The same save, under the same number, on every disk that has it. */
 void sim_saved_each(struct sim *w, uint32_t device, const struct sim_saved *like,
                     void (*cb)(void *ctx, struct sim_saved *s), void *ctx);

@@ -167,8 +167,8 @@ static struct tz_changeset *brought(struct sim *w, struct sim_client *c, struct 
                    s->incarnation);
     who.received_ms = sim_number(w, sql, device, (int64_t)s->seq, sim_server_wall(w).ms);
     who.offset_ms = sim_number(w, "SELECT offset_ms FROM device WHERE number=?1 AND ?2=?2", device, 0, 0);
-    if (sim_copies_any(w, device)) /* of that one's own session: the device table has the newest of any */
-        who.offset_ms = c->offset_ms;
+    if (s->brought_in) /* of the session of who brought it: the device table has the newest of any copy */
+        who.offset_ms = s->offset_ms;
     (void)snprintf(sql, sizeof sql, "SELECT offset_ms FROM backlog WHERE device=?1 AND seq=?2 AND incarnation=%u",
                    s->incarnation);
     who.offset_ms = sim_number(w, sql, device, (int64_t)s->seq, who.offset_ms);

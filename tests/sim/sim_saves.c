@@ -160,6 +160,28 @@ void sim_saved_each(struct sim *w, uint32_t device, const struct sim_saved *like
     }
 }
 
+struct bringing {
+    int64_t offset_ms;
+    uint64_t group;
+};
+
+static void note_brought(void *ctx, struct sim_saved *s)
+{
+    const struct bringing *b = ctx;
+    if (s->brought_in == b->group)
+        return;
+    s->brought_in = b->group;
+    s->offset_ms = b->offset_ms;
+}
+
+void sim_saves_brought(struct sim_client *c, struct tz_bytes raw, int64_t offset_ms, uint64_t group)
+{
+    struct bringing b = {offset_ms, group};
+    for (size_t i = 0; i < c->nsaved; i++)
+        if (tz_bytes_eq(tz_bytes_of(c->saved[i].raw, c->saved[i].n), raw))
+            sim_saved_each(c->w, c->dev->number, &c->saved[i], note_brought, &b);
+}
+
 const struct oracle_outcome *sim_saved_outcome(const struct sim_client *c, const struct sim_saved *s)
 {
     return s->came_as ? oracle_outcome_of(c->w->oracle, c->dev->number, s->came_as, s->seq) : NULL;

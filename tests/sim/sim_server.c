@@ -386,9 +386,14 @@ static void give_back(struct sim *w, struct sim_job j)
 /** The clocks of those whose saves are judged now, as their sessions measured them. */
 static void note_offsets(struct sim *w, const struct sim_job *group, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (group[i].job && tz_sjob_kind(group[i].job) == TZ_JOB_PUSH && group[i].client < w->nclients)
-            w->clients[group[i].client].offset_ms = group[i].job->offset_ms;
+    for (size_t i = 0; i < n; i++) {
+        const struct tz_sjob *j = group[i].job;
+        if (!j || tz_sjob_kind(j) != TZ_JOB_PUSH || group[i].client >= w->nclients)
+            continue;
+        for (size_t k = 0; k < j->nchangesets; k++)
+            sim_saves_brought(&w->clients[group[i].client], j->offered ? j->offered[k].changeset : j->changesets[k],
+                              j->offset_ms, w->n.groups);
+    }
 }
 
 /** Run the group's jobs between begin and commit. 0, or the error everybody of the group is told. */
