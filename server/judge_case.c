@@ -375,15 +375,23 @@ static bool same_speaker(const json_t *a, const json_t *b)
     return same;
 }
 
+/** Where @list has an earlier word of @cand's speaker, else its length. */
+static size_t earlier_word(const json_t *list, const json_t *cand)
+{
+    size_t i = 0;
+    while (i < json_array_size(list) &&
+           (!same_speaker(json_array_get(list, i), cand) || spoken_at(json_array_get(list, i)) > spoken_at(cand)))
+        i++;
+    return i;
+}
+
 /** A later word replaces the same speaker's earlier one; past the cap it is counted only. */
 static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, json_t *cand)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *o = json_array_get(list, i);
-        if (same_speaker(o, cand) && spoken_at(o) <= spoken_at(cand)) {
-            json_array_set(list, i, cand);
-            return;
-        }
+    size_t at = earlier_word(list, cand);
+    if (at < json_array_size(list)) {
+        json_array_set(list, at, cand);
+        return;
     }
     if (json_array_size(list) < CANDIDATES_MAX)
         json_array_append(list, cand);
@@ -399,12 +407,30 @@ struct joining {
     const json_t *words;
 };
 
+/** An earlier word of the speaker from before the subject was secret: the later one takes its place. */
+static int replace_open(struct tz_judge *j, struct tz_row *c, const json_t *cand)
+{
+    struct tz_value *v = &c->rec.v[tz_case_field(j, "candidates")->index];
+    json_t *list = tz_case_list(*v);
+    size_t at = earlier_word(list, cand);
+    int rc = 0;
+    if (at < json_array_size(list)) {
+        json_array_remove(list, at);
+        rc = json_value(j, "candidates", list, v);
+    }
+    json_decref(list);
+    return rc;
+}
+
 static int add_word(struct tz_judge *j, const struct joining *in, struct tz_row *c, json_t *cand)
 {
     json_t *list = tz_case_words(j, in->row->rec.type, in->s, c);
     candidates_add(j, c, list, cand);
+    bool in_it = earlier_word(list, cand) < json_array_size(list);
     int rc = tz_case_put_words(j, in->row->rec.type, in->s, c, list);
     json_decref(list);
+    if (!rc && in_it && tz_case_subject_secret(in->row->rec.type, in->s))
+        rc = replace_open(j, c, cand);
     if (rc != TZ_E_TOO_LONG)
         return rc;
     /* what was there stays; this word is in the audit log and is counted */

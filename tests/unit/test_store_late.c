@@ -384,9 +384,14 @@ static void a_secret_field_that_came_later_hides_no_words_of_before(void **state
     o.catalogue = &newer;
     tz_store_close(f->s);
     assert_int_equal(tz_store_open(f->path, &o, &f->s, &f->err), 0);
+    f->d1.seen_seq = f->d1.seq;
+    reviewed(sx_set(&f->d1, "organisation", n, "address=一路", NULL)); /* completes what he said before */
+    k = late_case(f, n, "_created", "120101");
+    assert_int_equal(sx_ncandidates(f, k), 0);
     sx_see(&super);
-    sx_applied(sx_resolve(&super, k->id, 1, "name=乙公司", "district_code=120101", NULL));
-    assert_non_null(sx_row(f, "organisation", n));
+    sx_refused(sx_resolve(&super, k->id, 1, "address=一路", NULL), TZ_E_BAD_OP);
+    sx_applied(sx_resolve(&super, k->id, 1, "name=乙公司", "district_code=120101", "address=一路", NULL));
+    sx_text_is(f, "organisation", n, "address", "一路");
 }
 
 static void what_need_not_be_made_closes_its_case(void **state)
