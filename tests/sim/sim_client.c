@@ -405,6 +405,13 @@ void sim_client_deinit(struct sim_client *c)
     free(c->done);
 }
 
+/** Has the server the session, too? One that it ended while the line was dead still runs at the client's end. */
+static bool served(const struct sim_client *c)
+{
+    const struct sim_conn *n = sim_net_conn(c->w, c->conn);
+    return n && n->session && !n->session_closing;
+}
+
 bool sim_client_quiet(struct sim_client *c)
 {
     struct sim *w = c->w;
@@ -420,7 +427,8 @@ bool sim_client_quiet(struct sim_client *c)
         return sim_grants_left(c);
     }
     bool wipe_due = false;
-    bool idle = c->up && c->sync && !c->sync_closed && !c->njobs && !c->ndone && tz_sync_caught_up(c->sync);
+    bool idle =
+        c->up && c->sync && !c->sync_closed && !c->njobs && !c->ndone && tz_sync_caught_up(c->sync) && served(c);
     struct tz_office_status st = {0};
     struct tz_err err = {0};
     if (idle && !c->damaged && tz_office_status(c->office, &st, &err)) /* it counts every table: not before the rest */

@@ -94,7 +94,7 @@ void sim_raw_on_frame(struct sim_client *c, const struct tz_frame *f)
     if (f->type == TZ_MSG_WELCOME) {
         c->raw.welcomed = true;
         push(c);
-    } else if (f->type == TZ_MSG_RESULTS) {
+    } else if (f->type == TZ_MSG_RESULTS && c->raw.welcomed) {
         results(c, f->body);
         if (tz_msg_results_unasked(f->body))
             ping(c);

@@ -111,6 +111,7 @@ static void tell_raw(struct sim *w, struct tz_store *s)
             sim_fail(w, "%s is not in the backup", c->name);
         c->raw.answered = d.last_seq < c->raw.answered ? d.last_seq : c->raw.answered;
         c->raw.sent = c->raw.answered;
+        c->raw.welcomed = false; /* answers that are still under way are forgotten, too */
         sim_net_cut(w, c->conn, SIM_CUT_CLEAN);
     }
 }
