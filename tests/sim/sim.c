@@ -358,7 +358,7 @@ static void act(struct sim *w, size_t index)
         act_clock(c, &r);
         break;
     case SIM_ACT_WITHDRAW:
-        sim_user_withdraw(c, &r, false);
+        (void)sim_user_withdraw(c, &r, false);
         break;
     case SIM_ACT_DAMAGE:
         sim_damage_act(c, &r);
@@ -537,9 +537,13 @@ static void ask_again(struct sim *w)
 
 static void withdraw_all(struct sim *w)
 {
-    for (size_t i = 0; i < w->nclients && !w->failed; i++) {
-        struct sim_rng r = sim_rng_of(w->opt.seed, 100 + i);
-        sim_user_withdraw(&w->clients[i], &r, true);
+    for (bool left = true; left && !w->failed;) {
+        left = false;
+        for (size_t i = 0; i < w->nclients && !w->failed; i++) {
+            struct sim_rng r = sim_rng_of(w->opt.seed, 100 + i);
+            left = sim_user_withdraw(&w->clients[i], &r, true) || left;
+        }
+        run_until_quiet(w);
     }
 }
 
@@ -604,7 +608,6 @@ int sim_run(struct sim *w, struct sim_template *tpl, const struct sim_options *o
     sim_catalogues_finish(w);
     run_until_quiet(w);
     withdraw_all(w);
-    run_until_quiet(w);
     ask_again(w);
     if (!w->failed)
         sim_check_end(w, true);

@@ -287,13 +287,14 @@ struct sim_client { /* an installation: several may be of one device */
     size_t njobs, jobs_cap, ndone, done_cap;
     bool connect_due;
     bool checkpoint_check;
-    tz_ver held_ver; /* greatest checkpoint it ever held durably */
-    bool shut_out;   /* the server has revoked it */
-    bool erased;     /* it has erased everything, and said so */
-    bool damaged;    /* rows were changed behind its back: nobody uses it until it is repaired */
-    bool hurt;       /* once: what a repair set aside stays on the disk */
-    bool repairing;  /* in this session */
-    bool repaired;   /* just now: to be compared */
+    tz_ver held_ver;          /* greatest checkpoint it ever held durably */
+    bool shut_out;            /* the server has revoked it */
+    uint64_t taken_back_upto; /* at the end all that did not come to its end is taken back: so far */
+    bool erased;              /* it has erased everything, and said so */
+    bool damaged;             /* rows were changed behind its back: nobody uses it until it is repaired */
+    bool hurt;                /* once: what a repair set aside stays on the disk */
+    bool repairing;           /* in this session */
+    bool repaired;            /* just now: to be compared */
     struct sim_form forms[SIM_FORMS_MAX];
     struct sim_saved *saved;
     size_t nsaved, saved_cap;
@@ -651,7 +652,8 @@ int sim_record_number(const struct sim *w, struct tz_id id);
 /* sim_users.c */
 void sim_user_act(struct sim_client *c, struct sim_rng *r);
 void sim_user_form_save(struct sim_client *c, unsigned slot);
-void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
+/** @all: what did not come to its end, some of it at a time; true: there is more. Else one save that the dice name. */
+bool sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all);
 
 /* sim_screen.c */
 /** A save of @c, as it was stored: what it wrote, by field. */

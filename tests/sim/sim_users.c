@@ -540,26 +540,42 @@ static int note_attention(void *ctx, const struct tz_outbox_entry *e)
     return 1;
 }
 
-void sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
+/** Those after @upto, oldest first; of many only so many that the server judges all that they free before it answers. */
+static size_t leave_some(const struct sim_client *c, struct attention *a)
+{
+    enum { ANSWERS_A_PUSH = 200 }; /* each may free, or make wait for another, all the others */
+    size_t n = 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->seqs[i] > c->taken_back_upto)
+            a->seqs[n++] = a->seqs[i];
+    size_t most = n * n <= ANSWERS_A_PUSH ? n : ANSWERS_A_PUSH / n + 1;
+    a->n = most;
+    return n - most;
+}
+
+bool sim_user_withdraw(struct sim_client *c, struct sim_rng *r, bool all)
 {
     struct attention a = {.n = 0};
     struct tz_err err = {0};
     if (!c->up || c->dev->raw)
-        return;
+        return false;
     if (!all && sim_chance(r, 40)) {
         withdraw_unsent(c, r);
-        return;
+        return false;
     }
     if (tz_office_outbox_each(c->office, true, note_attention, &a, &err) && !sim_client_power(c))
         sim_fail(c->w, "%s: outbox: %d %s", c->name, err.code, err.trail);
+    size_t left = all ? leave_some(c, &a) : 0;
     for (size_t i = 0; i < a.n && c->up; i++) {
         enum { TRIES = 16 }; /* somebody else of that machine does it, if anybody may */
         uint64_t seq = a.seqs[all ? i : sim_below(r, a.n)];
+        c->taken_back_upto = all ? seq : c->taken_back_upto;
         for (int k = 0; k < TRIES && !withdraw_one(c, r, seq) && all && c->up; k++)
             ;
         if (!all)
             break;
     }
+    return left > 0;
 }
 
 /* ---- ledger ---- */
