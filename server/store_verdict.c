@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A changeset's ops, judged one by one as of its place in time, by its author's rights of today or, where those are
- * gone, of when it was made. All of it in savepoints: what is refused leaves nothing in the records.
+ * gone, of when it was made. What is refused leaves nothing in the records.
+ *
+ * A savepoint costs a copy of every page that is written in it, and one around each op would copy most pages again and
+ * again. Nearly all changesets have nothing refused in them, so the first attempt is made in one savepoint of the whole;
+ * only when an op is refused does everything go back and is judged anew, each op in a savepoint of its own.
  */
 #include "apply_int.h"
 #include "commit_int.h"
@@ -164,6 +168,13 @@ static int judge_late(struct apply *p, const struct tz_op *op)
     return tz_db_rollback_to(p->s->db, p->err);
 }
 
+/** One op, which is not expected to be refused: 1 when it is, and what it wrote is still there. */
+static int judge_boldly(struct apply *p, size_t i)
+{
+    int rc = judge_today(p, &p->cs->ops[i]);
+    return rc ? rc : p->j->res.outcome == TZ_OUT_REFUSED;
+}
+
 /** One op; what is refused leaves no trace. */
 static int judge_one(struct apply *p, size_t i)
 {
@@ -231,7 +242,8 @@ enum tz_outcome tz_apply_outcome(const struct apply *p)
     return whole;
 }
 
-static int judge_ops(struct apply *p)
+/** @judge_op: one of the two above. 0, 1 when it said so, negative. */
+static int judge_ops(struct apply *p, int (*judge_op)(struct apply *p, size_t i))
 {
     for (size_t i = 0; i < p->cs->nops; i++) {
         p->j->was = p->was ? &p->was->ops[i] : NULL;
@@ -240,7 +252,7 @@ static int judge_ops(struct apply *p)
             continue;
         }
         tz_arena_reset(p->j->a);
-        int rc = judge_one(p, i);
+        int rc = judge_op(p, i);
         if (!rc)
             rc = keep_op_result(p, i);
         if (rc)
@@ -272,6 +284,18 @@ static int write_commit(struct apply *p)
     return tz_store_commit_row(p->s, &c, p->cs->hlc, p->offset_ms, p->received.ms, p->hash, p->err);
 }
 
+/** An op was refused: once more from the state @before, so that only what it wrote goes. The savepoint is a new one. */
+static int judge_carefully(struct apply *p, const struct tz_judge *before, const struct tz_result *unanswered)
+{
+    int rc = tz_db_rollback_to(p->s->db, p->err);
+    if (!rc)
+        rc = tz_db_savepoint(p->s->db, p->err);
+    p->s->ndistricts = 0;
+    *p->j = *before;
+    p->res = *unanswered;
+    return rc ? rc : judge_ops(p, judge_one);
+}
+
 /** Judge every op into p->ops. A refused changeset has left nothing in the records. */
 int tz_apply_judge(struct apply *p)
 {
@@ -288,11 +312,15 @@ int tz_apply_judge(struct apply *p)
         tz_apply_refuse_all(p, p->cs->nops);
         return 0;
     }
+    const struct tz_judge before = *p->j;
+    const struct tz_result unanswered = p->res;
     if (!rc)
         rc = tz_db_savepoint(p->s->db, p->err);
     if (rc)
         return rc;
-    rc = judge_ops(p);
+    rc = judge_ops(p, judge_boldly);
+    if (rc == 1)
+        rc = judge_carefully(p, &before, &unanswered);
     if (rc)
         return tz_apply_undo(p, rc);
     if (p->res.outcome == TZ_OUT_REFUSED && !TZ_PLANTED(REFUSED_HALF_DONE)) {
