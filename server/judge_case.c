@@ -407,7 +407,8 @@ struct joining {
     const json_t *words;
 };
 
-/** An earlier word of the speaker from before the subject was secret: the later one takes its place. */
+/** An earlier word of the speaker about the whole record, from before that was secret: the later one, which completes
+ * it, takes its place. */
 static int replace_open(struct tz_judge *j, struct tz_row *c, const json_t *cand)
 {
     struct tz_value *v = &c->rec.v[tz_case_field(j, "candidates")->index];
@@ -429,7 +430,7 @@ static int add_word(struct tz_judge *j, const struct joining *in, struct tz_row 
     bool in_it = earlier_word(list, cand) < json_array_size(list);
     int rc = tz_case_put_words(j, in->row->rec.type, in->s, c, list);
     json_decref(list);
-    if (!rc && in_it && tz_case_subject_secret(in->row->rec.type, in->s))
+    if (!rc && in_it && in->s->whole && tz_case_subject_secret(in->row->rec.type, in->s))
         rc = replace_open(j, c, cand);
     if (rc != TZ_E_TOO_LONG)
         return rc;
