@@ -186,7 +186,9 @@ static void check_balance(struct sim *w, struct sim_client *c)
                    b.undone + b.lost;
     if (b.made != sum)
         sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->name, b.made, sum);
-    if (!sim_copies_any(w, c->dev->number) && b.undone_saves != s.undone)
+    /* The server may know better of one that the backup had waiting, and whose words are gone here: it judges that later, and
+     * the answer is not asked for again. */
+    if (!sim_copies_any(w, c->dev->number) && b.undone_saves < s.undone)
         sim_fail(w, "P7: %s has %" PRIu64 " saves that a restore undid, the server %" PRIu64, c->name, b.undone_saves,
                  s.undone);
     if (w->blind)
