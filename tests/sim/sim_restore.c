@@ -78,9 +78,11 @@ void sim_restore_backup(struct sim *w)
 static void forget(struct sim *w, struct sim_backup *b)
 {
     struct sim_history *h = w->history;
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = 0; i < h->n; i++) {
         while (h->v[i].n && h->v[i].v[h->v[i].n - 1].ver > b->base)
             h->v[i].n--;
+        sim_note_again(w, &h->v[i]); /* it lies where it was, and the grants of since then hold */
+    }
     for (size_t k = 0; k < w->nclients; k++)
         for (size_t i = 0; i < w->clients[k].nsaved; i++) {
             struct sim_saved *s = &w->clients[k].saved[i];
