@@ -167,6 +167,12 @@ static void compare_sums(struct sim *w, const char *who, const struct sums *is, 
                      want->n[i]);
 }
 
+static uint64_t accounted_for(const struct tz_office_balance *b)
+{
+    return b->unsent + b->applied + b->superseded + b->refused + b->waiting + b->held + b->under_review + b->withdrawn +
+           b->undone + b->lost;
+}
+
 /** An installation's own account, and the server's of its device. */
 static void check_balance(struct sim *w, struct sim_client *c)
 {
@@ -182,8 +188,7 @@ static void check_balance(struct sim *w, struct sim_client *c)
     }
     if (!c->office || c->shut_out) /* it has nothing to compare with any more */
         return;
-    uint64_t sum = b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn +
-                   b.undone + b.lost;
+    uint64_t sum = accounted_for(&b);
     if (b.made != sum)
         sim_fail(w, "P7: %s made %" PRIu64 " ops, accounted for %" PRIu64, c->name, b.made, sum);
     /* The server may know better of one that the backup had waiting, and whose words are gone here: it judges that later, and
@@ -320,8 +325,7 @@ static void check_office(struct sim *w, struct sim_client *c)
     int rc = tz_office_balance(c->office, &b, &err);
     if (!rc)
         rc = tz_db_check(tz_office_db(c->office), true, &err);
-    uint64_t sum =
-        b.unsent + b.applied + b.superseded + b.refused + b.waiting + b.held + b.under_review + b.withdrawn + b.lost;
+    uint64_t sum = accounted_for(&b);
     if (rc)
         sim_fail(w, "%s: its database: %d %s", c->name, rc, err.trail);
     else if (b.made != sum)
