@@ -385,18 +385,18 @@ static size_t earlier_word(const json_t *list, const json_t *cand)
     return i;
 }
 
-/** A later word replaces the same speaker's earlier one; past the cap it is counted only. */
-static void candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, json_t *cand)
+/** A later word replaces the same speaker's earlier one; past the cap it is counted only, and not in the list: false. */
+static bool candidates_add(struct tz_judge *j, struct tz_row *c, json_t *list, json_t *cand)
 {
     size_t at = earlier_word(list, cand);
     if (at < json_array_size(list)) {
         json_array_set(list, at, cand);
-        return;
+        return true;
     }
     if (json_array_size(list) < CANDIDATES_MAX)
-        json_array_append(list, cand);
-    else
-        tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
+        return json_array_append(list, cand) == 0;
+    tz_case_put_int(j, c, "hidden_count", tz_case_get_int(j, c, "hidden_count") + 1);
+    return false;
 }
 
 /** Words on their way into one case. */
@@ -426,11 +426,10 @@ static int replace_open(struct tz_judge *j, struct tz_row *c, const json_t *cand
 static int add_word(struct tz_judge *j, const struct joining *in, struct tz_row *c, json_t *cand)
 {
     json_t *list = tz_case_words(j, in->row->rec.type, in->s, c);
-    candidates_add(j, c, list, cand);
-    bool in_it = earlier_word(list, cand) < json_array_size(list);
+    bool added = candidates_add(j, c, list, cand);
     int rc = tz_case_put_words(j, in->row->rec.type, in->s, c, list);
     json_decref(list);
-    if (!rc && in_it && in->s->whole && tz_case_subject_secret(in->row->rec.type, in->s))
+    if (!rc && added && in->s->whole && tz_case_subject_secret(in->row->rec.type, in->s))
         rc = replace_open(j, c, cand);
     if (rc != TZ_E_TOO_LONG)
         return rc;

@@ -47,13 +47,20 @@ int tz_case_late(struct tz_judge *j, const struct tz_row *row, const struct tz_r
     return rc;
 }
 
-/** The words of @list by the current device, best of the same person; NULL: none. A new reference. */
-static json_t *said_in(const struct tz_judge *j, const struct tz_row *c, const char *list)
+/** What the same device, best the same person, said of the record before, or nothing. Before its type had a secret field
+ * the words went into the open list, so both are looked through. */
+static json_t *said_before(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s)
 {
     char user[TZ_ID_HEX + 1];
-    json_t *words = tz_case_list(c->rec.v[tz_case_field(j, list)->index]);
-    json_t *found = NULL;
+    struct tz_case_head h;
+    struct tz_row *c = NULL;
+    const json_t *found = NULL;
     tz_id_print(j->edit.user, user);
+    if (tz_case_head_get(j, row, s->name, &h) || h.generation == 0 || tz_case_load(j, h.case_id, &c))
+        return json_object();
+    json_t *words = tz_case_list(c->rec.v[tz_case_field(j, "candidates")->index]);
+    json_t *secret = tz_case_list(c->rec.v[tz_case_field(j, "candidates_secret")->index]);
+    (void)json_array_extend(words, secret);
     for (size_t i = 0; i < json_array_size(words); i++) {
         const json_t *o = json_array_get(words, i);
         const char *by = json_string_value(json_object_get(o, "user"));
@@ -61,26 +68,9 @@ static json_t *said_in(const struct tz_judge *j, const struct tz_row *c, const c
         if (json_integer_value(json_object_get(o, "device")) == j->edit.device && (same || !found))
             found = json_object_get(o, "values");
     }
-    json_incref(found);
-    json_decref(words);
-    return found;
-}
-
-/** What the same device and person said of the record before, or nothing. Before its type had a secret field the words
- * went into the open list. */
-static json_t *said_before(struct tz_judge *j, const struct tz_row *row, const struct tz_case_subject *s)
-{
-    struct tz_case_head h;
-    struct tz_row *c = NULL;
-    json_t *found = NULL;
-    if (tz_case_head_get(j, row, s->name, &h) || h.generation == 0 || tz_case_load(j, h.case_id, &c))
-        return json_object();
-    if (tz_case_subject_secret(row->rec.type, s))
-        found = said_in(j, c, "candidates_secret");
-    if (!found)
-        found = said_in(j, c, "candidates");
     json_t *copy = found ? json_deep_copy(found) : json_object();
-    json_decref(found);
+    json_decref(secret);
+    json_decref(words);
     return copy;
 }
 

@@ -359,6 +359,12 @@ static void a_secret_field_that_came_later_hides_no_words_of_before(void **state
     static struct tz_catalogue newer;
     struct sx *f = *state;
     struct sx_dev super;
+    const struct tz_id first = f->d1.user;
+    struct tz_id colleague;
+    sx_group(f);
+    assert_int_equal(tz_store_user_add(f->s, "u9", "某人", "D_CLERK", "120101", &colleague, &f->err), 0);
+    sx_commit(f);
+    sx_see(&f->d1);
     super_of(f, &super, "120101");
     grant(&f->d1, "", "120102", 0);
     struct sx_cs *c = sx_begin(&f->d1);
@@ -385,7 +391,11 @@ static void a_secret_field_that_came_later_hides_no_words_of_before(void **state
     tz_store_close(f->s);
     assert_int_equal(tz_store_open(f->path, &o, &f->s, &f->err), 0);
     f->d1.seen_seq = f->d1.seq;
-    reviewed(sx_set(&f->d1, "organisation", n, "address=一路", NULL)); /* completes what he said before */
+    f->d1.user = colleague;
+    reviewed(sx_set(&f->d1, "organisation", n, "grid_no=2", NULL)); /* a colleague on the same machine */
+    f->d1.user = first;
+    reviewed(
+        sx_set(&f->d1, "organisation", n, "address=一路", NULL)); /* completes what he said before, not the other's */
     k = late_case(f, n, "_created", "120101");
     assert_int_equal(sx_ncandidates(f, k), 0);
     sx_see(&super);
