@@ -76,6 +76,12 @@ double bench_median(const double *v, unsigned n)
     return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
+double bench_quantile(double *v, size_t n, unsigned percent)
+{
+    qsort(v, n, sizeof *v, by_size);
+    return v[n * percent / 100];
+}
+
 /* ---- folders ---- */
 
 void bench_path(char *out, const char *folder, const char *name)

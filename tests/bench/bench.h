@@ -43,6 +43,8 @@ void bench_check(bool truth, const char *what, ...) __attribute__((format(printf
 void bench_say(const char *what, ...) __attribute__((format(printf, 1, 2)));
 double bench_now(void);
 double bench_median(const double *v, unsigned n);
+/** The value that @percent of @v do not exceed; sorts @v. */
+double bench_quantile(double *v, size_t n, unsigned percent);
 /** Folder/name in @out, of BENCH_PATH_BYTES. */
 void bench_path(char *out, const char *folder, const char *name);
 void bench_make_folder(const char *path);

@@ -130,7 +130,7 @@ static void first_sync(struct bench *b, struct world *w, unsigned rounds, const 
 
 enum { LIVE_EDITS = 500 };
 
-static void live_edits(struct bench *b, unsigned rounds, const char *scope)
+static void live_edits(struct bench *b, const struct world *w, unsigned rounds)
 {
     struct bench_figure p50 = {
         .workload = "W3", .unit = "ms", .rounds = rounds, .lower_is_better = true, .at_least = 2.0, .aim = 1.4};
@@ -139,10 +139,8 @@ static void live_edits(struct bench *b, unsigned rounds, const char *scope)
     struct bench_figure bytes = {
         .workload = "W7", .unit = "B", .rounds = rounds, .lower_is_better = true, .at_least = 1024, .aim = 300};
     char what[3][64];
-    char a[BENCH_PATH_BYTES];
     char reader[BENCH_PATH_BYTES];
     char plain[BENCH_PATH_BYTES];
-    work_path(b, a, "filler");
     work_path(b, reader, "reader");
     for (unsigned i = 0; i < rounds; i++) {
         struct bench_latency ours;
@@ -150,16 +148,16 @@ static void live_edits(struct bench *b, unsigned rounds, const char *scope)
         limit_path(b, plain);
         *strrchr(plain, '/') = '\0';
         bench_bare(plain, LIVE_EDITS, &limit);
-        bench_live(a, reader, LIVE_EDITS, &ours);
+        bench_live(w->office, reader, LIVE_EDITS, &ours);
         p50.ours[i] = 1e3 * ours.p50;
         p99.ours[i] = 1e3 * ours.p99;
         p50.limit[i] = 1e3 * limit.p50;
         p99.limit[i] = 1e3 * limit.p99;
         bytes.ours[i] = ours.bytes;
     }
-    snprintf(what[0], sizeof what[0], "edit to another office, p50, %s", scope);
-    snprintf(what[1], sizeof what[1], "edit to another office, p99, %s", scope);
-    snprintf(what[2], sizeof what[2], "bytes for one changed row, %s", scope);
+    snprintf(what[0], sizeof what[0], "edit to another office, p50, %zu rows", w->rows);
+    snprintf(what[1], sizeof what[1], "edit to another office, p99, %zu rows", w->rows);
+    snprintf(what[2], sizeof what[2], "bytes for one changed row, of %zu", w->rows);
     p50.what = what[0];
     p99.what = what[1];
     bytes.what = what[2];
@@ -169,6 +167,12 @@ static void live_edits(struct bench *b, unsigned rounds, const char *scope)
 }
 
 /* ---- W2 ---- */
+
+static struct bench_figure push_figure(const char *what, unsigned rounds, double at_least)
+{
+    return (struct bench_figure){
+        .workload = "W2", .what = what, .unit = "rows/s", .rounds = rounds, .at_least = at_least, .aim = 0.4};
+}
 
 /** What the filler has not sent yet, sent @rounds times from the same state; @w is left with it sent. */
 static void push(struct world *w, size_t rows, struct bench_figure *f)
@@ -210,12 +214,7 @@ static void report_push(struct bench *b, const struct bench_figure *f)
 static void push_into_empty(struct bench *b, struct world *w, const struct bench_rows *rows)
 {
     size_t n = b->opt.rows;
-    struct bench_figure f = {.workload = "W2",
-                             .what = "push of new rows, empty server",
-                             .unit = "rows/s",
-                             .rounds = b->opt.rounds,
-                             .at_least = 0.20,
-                             .aim = 0.4};
+    struct bench_figure f = push_figure("push of new rows, empty server", b->opt.rounds, 0.20);
     char plain[BENCH_PATH_BYTES];
     import(w, rows, 0, n, false, NULL);
     push(w, n, &f);
@@ -232,12 +231,7 @@ static void push_into_empty(struct bench *b, struct world *w, const struct bench
 static void push_changes(struct bench *b, struct world *w, const struct bench_rows *rows)
 {
     size_t n = b->opt.rows;
-    struct bench_figure f = {.workload = "W2",
-                             .what = "push of changed rows",
-                             .unit = "rows/s",
-                             .rounds = b->opt.rounds,
-                             .at_least = 0.25,
-                             .aim = 0.4};
+    struct bench_figure f = push_figure("push of changed rows", b->opt.rounds, 0.25);
     char plain[BENCH_PATH_BYTES];
     struct bench_table *t = table_of(w->office, n);
     import(w, rows, 0, n, true, NULL);
@@ -255,12 +249,7 @@ static void push_into_city(struct bench *b, struct world *w, const struct bench_
 {
     size_t n = b->opt.rows;
     size_t before = w->rows;
-    struct bench_figure f = {.workload = "W2",
-                             .what = "push of new rows, city's server",
-                             .unit = "rows/s",
-                             .rounds = 1,
-                             .at_least = 0.10,
-                             .aim = 0.4};
+    struct bench_figure f = push_figure("push of new rows, city's server", 1, 0.10);
     char plain[BENCH_PATH_BYTES];
     import(w, rows, before, n, false, NULL);
     push(w, n, &f);
@@ -292,14 +281,14 @@ void bench_data(struct bench *b)
     if (bench_wanted(b, "W1")) {
         snprintf(what, sizeof what, "first sync, %zu rows", w.rows);
         first_sync(b, &w, b->opt.rounds, what, 0.50, &usual);
-        live_edits(b, b->opt.rounds, "usual scope");
+        live_edits(b, &w, b->opt.rounds);
     }
     if (b->opt.city_rows > w.rows) {
         fill(&w, rows, b->opt.city_rows - w.rows);
         if (bench_wanted(b, "W1")) {
             snprintf(what, sizeof what, "first sync, %zu rows", w.rows);
             first_sync(b, &w, 1, what, 0.50, &city);
-            live_edits(b, 1, "1M rows");
+            live_edits(b, &w, 1);
             bench_report(b, &(struct bench_figure){.workload = "W1",
                                                    .what = "rate of the large against the usual",
                                                    .unit = "rows/s",

@@ -194,20 +194,6 @@ static void close_side(struct side *s)
     tz_folder_lease_release(s->lease);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void bench_percentiles(double *v, unsigned n, struct bench_latency *out)
-{
-    qsort(v, n, sizeof *v, by_size);
-    out->p50 = v[n / 2];
-    out->p99 = v[(size_t)n * 99 / 100];
-}
-
 void bench_live(const char *a_dir, const char *b_dir, unsigned edits, struct bench_latency *out)
 {
     struct live l = {.wanted = edits, .a.dir = a_dir, .b.dir = b_dir};
@@ -225,7 +211,7 @@ void bench_live(const char *a_dir, const char *b_dir, unsigned edits, struct ben
     close_side(&l.b);
     tz_loop_free(l.loop);
     tz_catalogue_deinit(&l.catalogue);
-    bench_percentiles(l.took, edits, out);
-    out->bytes = (double)l.bytes / (edits - 1);
+    *out = (struct bench_latency){bench_quantile(l.took, edits, 50), bench_quantile(l.took, edits, 99),
+                                  (double)l.bytes / (edits - 1)};
     free(l.took);
 }

@@ -2,17 +2,15 @@
 #ifndef TZ_BENCH_LIVE_H
 #define TZ_BENCH_LIVE_H
 
-#include <stdint.h>
-
 /* One edit from one connected office to another, and the same way gone by a program that does nothing else. */
+
+#include <stdint.h>
 
 struct bench_latency {
     double p50, p99; /**< seconds */
     double bytes;    /**< on B's connection, both ways, TLS included, per edit; of the real one */
 };
 
-/** Sorts @v. */
-void bench_percentiles(double *v, unsigned n, struct bench_latency *out);
 /** @edits one after another, each from durable at the office @a_dir to durable at the office @b_dir. */
 void bench_live(const char *a_dir, const char *b_dir, unsigned edits, struct bench_latency *out);
 /**

@@ -173,10 +173,34 @@ static sqlite3_stmt *prepare_insert(const struct bench_table *t, struct sqlite3 
     return prepare(h, sql);
 }
 
-static void begin_some(struct sqlite3 *h, size_t done)
+/** Rows @from … @from + @n − 1 by @st, as @bind_row puts them into it; 1000 a transaction. Seconds, the last COMMIT
+ * included. */
+static double run_rows(const struct bench_table *t, struct sqlite3 *h, sqlite3_stmt *st, size_t from, size_t n,
+                       void (*bind_row)(const struct bench_table *t, sqlite3_stmt *st, size_t r))
 {
-    if (done % ROWS_A_TRANSACTION == 0)
-        run_sql(h, done ? "COMMIT; BEGIN IMMEDIATE" : "BEGIN IMMEDIATE");
+    double begun = bench_now();
+    for (size_t r = 0; r < n; r++) {
+        if (r % ROWS_A_TRANSACTION == 0)
+            run_sql(h, r ? "COMMIT; BEGIN IMMEDIATE" : "BEGIN IMMEDIATE");
+        bind_row(t, st, from + r);
+        step(h, st);
+    }
+    run_sql(h, "COMMIT");
+    double took = bench_now() - begun;
+    sqlite3_finalize(st);
+    return took;
+}
+
+static void bind_all(const struct bench_table *t, sqlite3_stmt *st, size_t r)
+{
+    for (int i = 0; i < t->ncolumns; i++)
+        bind(st, i + 1, &t->cell[r * (size_t)t->ncolumns + (size_t)i]);
+}
+
+static void bind_number(const struct bench_table *t, sqlite3_stmt *st, size_t r)
+{
+    bind(st, 1, &t->cell[r * (size_t)t->ncolumns]);
+    sqlite3_bind_int64(st, 2, (int64_t)r);
 }
 
 double bench_table_insert(const struct bench_table *t, const char *path, const char *keys, size_t from, size_t n)
@@ -185,17 +209,7 @@ double bench_table_insert(const struct bench_table *t, const char *path, const c
     struct sqlite3 *h = open_db(path, TZ_DB_CREATE, &db);
     if (from == 0)
         make_tables(t, h, keys);
-    sqlite3_stmt *st = prepare_insert(t, h);
-    double begun = bench_now();
-    for (size_t r = 0; r < n; r++) {
-        begin_some(h, r);
-        for (int i = 0; i < t->ncolumns; i++)
-            bind(st, i + 1, &t->cell[(from + r) * (size_t)t->ncolumns + (size_t)i]);
-        step(h, st);
-    }
-    run_sql(h, "COMMIT");
-    double took = bench_now() - begun;
-    sqlite3_finalize(st);
+    double took = run_rows(t, h, prepare_insert(t, h), from, n, bind_all);
     tz_db_close(db);
     return took;
 }
@@ -206,17 +220,7 @@ double bench_table_update(const struct bench_table *t, const char *path, const c
     struct tz_db *db;
     struct sqlite3 *h = open_db(path, TZ_DB_WRITE, &db);
     snprintf(sql, sizeof sql, "UPDATE \"%s\" SET \"%s\" = ?2 WHERE \"%s\" = ?1", t->name, column, t->column[0]);
-    sqlite3_stmt *st = prepare(h, sql);
-    double begun = bench_now();
-    for (size_t r = 0; r < t->nrows; r++) {
-        begin_some(h, r);
-        bind(st, 1, &t->cell[r * (size_t)t->ncolumns]);
-        sqlite3_bind_int64(st, 2, (int64_t)r);
-        step(h, st);
-    }
-    run_sql(h, "COMMIT");
-    double took = bench_now() - begun;
-    sqlite3_finalize(st);
+    double took = run_rows(t, h, prepare(h, sql), 0, t->nrows, bind_number);
     tz_db_close(db);
     return took;
 }
